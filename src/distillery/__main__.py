@@ -1,0 +1,7 @@
+"""`python -m distillery` is the command line."""
+
+import sys
+
+from distillery.cli import main
+
+sys.exit(main())

@@ -1,0 +1,31 @@
+"""A start for the student's word embeddings from the teacher's."""
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from distillery import encoders
+from distillery.errors import UserError
+
+
+def teacher_embeddings(folder: Path) -> torch.Tensor:
+    """The word embedding matrix (V, H) of the model saved in a folder."""
+    with safe_open(folder / encoders.WEIGHTS, framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118
+            if name.endswith("embeddings.word_embeddings.weight"):
+                found: torch.Tensor = file.get_tensor(name)
+                return found.float()
+    raise UserError(f"the model in {folder} has no word embeddings to start from")
+
+
+def principal(matrix: torch.Tensor, width: int) -> torch.Tensor:
+    """(V, H) -> (V, width): the first principal components, rows of unit length on average.
+
+    Where the matrix is narrower than `width`, the rest of the columns is zero.
+    """
+    centred = matrix - matrix.mean(dim=0)
+    _, vectors = torch.linalg.eigh(centred.T @ centred)  # eigenvalues rise
+    components = centred @ vectors.flip(1)[:, :width]
+    components = components / components.norm(dim=1).mean()
+    return torch.nn.functional.pad(components, (0, width - components.shape[1]))

@@ -1,0 +1,135 @@
+"""The teacher's outputs, recorded once: shards keyed by example id, found by its fingerprint.
+
+Recording does only the rows that are missing, from the longest to the shortest, a shard at a
+time; after each the index is replaced, so a kill loses one shard. What a restart records again
+it computes in the same batches, so the numbers are those of an undisturbed run.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from distillery import files, paths
+from distillery.errors import UserError
+from distillery.text.encode import Encoded
+
+SHARD_ROWS = 4096
+
+
+class TeacherOutputs:
+    """Recorded logits of one teacher on one task, read memory-mapped."""
+
+    def __init__(self, task_name: str, fingerprint: str, teacher: str) -> None:
+        self.folder = paths.outputs(task_name, fingerprint)
+        self.fingerprint, self.teacher = fingerprint, teacher
+        self.again = (
+            f"delete {self.folder} and record again:"
+            f" distillery record --task {task_name} --teacher {teacher}"
+        )
+        self.shards: list[dict[str, Any]] = []
+        if self._index.is_file():
+            index = files.read_json(self._index)
+            if index.get("fingerprint") != fingerprint:
+                raise UserError(f"{self.folder} holds outputs of another teacher: {self.again}")
+            self.shards = index["shards"]
+        self._open()
+
+    @property
+    def _index(self) -> Path:
+        return self.folder / "index.json"
+
+    def _open(self) -> None:
+        """Maps the shards and sorts the ids. Checks each shard's checksum once."""
+        self._mapped = []
+        ids, where = [], []
+        for number, shard in enumerate(self.shards):
+            path = self.folder / shard["file"]
+            if not path.is_file() or files.sha256(path) != shard["sha256"]:
+                raise UserError(f"{path} is missing or damaged: {self.again}")
+            try:
+                file = safe_open(path, framework="pt")
+                shard_ids = file.get_tensor("ids").numpy().view(np.uint64)
+                self._mapped.append(file.get_tensor("logits").numpy())
+            except SafetensorError as error:
+                raise UserError(f"{path} is damaged ({error}): {self.again}") from None
+            ids.append(shard_ids)
+            where.append(np.stack([np.full(len(shard_ids), number), np.arange(len(shard_ids))], 1))
+        self._ids = np.concatenate(ids) if ids else np.zeros(0, np.uint64)
+        order = np.argsort(self._ids)
+        self._ids = self._ids[order]
+        self._where = np.concatenate(where)[order] if where else np.zeros((0, 2), np.int64)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def has(self, ids: np.ndarray) -> np.ndarray:
+        """(N,) bool: which ids are recorded."""
+        if not len(self._ids):
+            return np.zeros(len(ids), bool)
+        at = np.searchsorted(self._ids, ids).clip(max=len(self._ids) - 1)
+        found: np.ndarray = self._ids[at] == ids
+        return found
+
+    def logits(self, ids: np.ndarray) -> np.ndarray:
+        """(N, labels) fp32 in the order of `ids`. Raises UserError where one is not recorded."""
+        missing = int((~self.has(ids)).sum())
+        if missing:
+            raise UserError(
+                f"teacher {self.teacher} has no recorded outputs for {missing} of {len(ids)} rows:"
+                " record them with distillery record"
+            )
+        where = self._where[np.searchsorted(self._ids, ids)]
+        found = np.empty((len(ids), self._mapped[0].shape[1]), np.float32)
+        for shard in np.unique(where[:, 0]):
+            here = where[:, 0] == shard
+            found[here] = self._mapped[shard][where[here, 1]]
+        return found
+
+    def record(
+        self,
+        ids: np.ndarray,
+        encoded: Encoded,
+        logits_of: Callable[[Encoded, Callable[[int], None]], np.ndarray],
+        main: bool,
+    ) -> int:
+        """Records the rows that are missing; gives how many that were.
+
+        ids: (N,) uint64 of the rows of `encoded`; repeats share one output.
+        logits_of: (rows, progress in tokens) -> (n, labels). main: whether this process writes.
+        """
+        _, first = np.unique(ids, return_index=True)
+        todo = first[~self.has(ids[first])]
+        # Ids break ties of length: the order, and so every batch, is the same after a kill.
+        todo = todo[np.lexsort((ids[todo], -encoded.lengths[todo]))]
+        bar = tqdm(
+            total=int(encoded.lengths[todo].sum()),
+            desc=f"recording {self.teacher} on {len(todo)} rows",
+            unit=" tokens",
+            unit_scale=True,
+            disable=not main or not len(todo),
+        )
+        for start in range(0, len(todo), SHARD_ROWS):
+            rows = todo[start : start + SHARD_ROWS]
+            logits = logits_of(encoded.take(rows), bar.update)
+            if main:
+                self._write(ids[rows], logits)
+        bar.close()
+        if main and len(todo):
+            self._open()
+        return len(todo)
+
+    def _write(self, ids: np.ndarray, logits: np.ndarray) -> None:
+        name = f"{len(self.shards):06d}.safetensors"
+        tensors = {"ids": torch.from_numpy(ids.view(np.int64)), "logits": torch.from_numpy(logits)}
+        with files.replacing(self.folder / name) as temporary:
+            save_file(tensors, temporary)
+        checksum = files.sha256(self.folder / name)
+        self.shards.append({"file": name, "rows": len(ids), "sha256": checksum})
+        index = {"fingerprint": self.fingerprint, "teacher": self.teacher, "shards": self.shards}
+        files.write_json(self._index, index)

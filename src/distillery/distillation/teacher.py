@@ -1,0 +1,115 @@
+"""A fine-tuned teacher on disk, and the checks before anything learns from it."""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distillery import encoders, files, paths
+from distillery.errors import UserError
+from distillery.preprocessing.task import Task
+from distillery.text import encode
+
+FACTS = "distillery.json"
+
+
+def check_labels(config: Any, labels: tuple[str, ...], where: object) -> None:
+    """UserError where a model's labels are others than the task's, or in another order.
+
+    Names such as LABEL_0, which say nothing, are let through: dev rows decide on them.
+    """
+    names = [str(config.id2label[index]) for index in sorted(config.id2label)]
+    if all(name == f"LABEL_{index}" for index, name in enumerate(names)):
+        if len(names) != len(labels):
+            raise UserError(f"{where} has {len(names)} labels where the task has {len(labels)}")
+        return
+    if [name.lower() for name in names] != [label.lower() for label in labels]:
+        raise UserError(
+            f"{where} has the labels {', '.join(names)}, in this order, where the task has"
+            f" {', '.join(labels)}"
+        )
+
+
+def check_outputs(
+    name: str, logits: np.ndarray, labels: np.ndarray, label_names: tuple[str, ...], floor: float
+) -> None:
+    """UserError where outputs on labelled dev rows are not those of a good teacher.
+
+    logits: (N, C); labels: (N,). Refused: values that are not finite, an accuracy below `floor`.
+    """
+    if not np.isfinite(logits).all():
+        raise UserError(f"teacher {name} gives outputs on dev that are not finite")
+    if logits.shape[1] != len(label_names):
+        raise UserError(
+            f"teacher {name} gives {logits.shape[1]} outputs for {len(label_names)} labels"
+        )
+    predicted = logits.argmax(axis=1)
+    accuracy = float((predicted == labels).mean())
+    if accuracy >= floor:
+        return
+    hint = "a raw encoder, or one tuned on something else?"
+    if len(label_names) <= 5:
+        for order in itertools.permutations(range(len(label_names))):
+            if float((np.array(order)[predicted] == labels).mean()) >= floor:
+                meant = ", ".join(label_names[index] for index in order)
+                hint = f"its labels seem to stand in the order {meant}"
+                break
+    raise UserError(
+        f"teacher {name} has a dev accuracy of {accuracy:.4f}, below its floor {floor:g} ({hint})"
+    )
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A fine-tuned teacher of a task. `fingerprint` names what its recorded outputs depend on."""
+
+    name: str
+    folder: Path
+    facts: dict[str, Any]
+    fingerprint: str
+    weights_sha256: str
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / encoders.WEIGHTS
+
+    def encoder(self) -> encode.Encoder:
+        """How the teacher reads texts."""
+        tokenizer = encode.load_tokenizer(self.folder)
+        return encode.Encoder(tokenizer, self.facts["max_length"], self.facts["head"])
+
+
+def load_model(folder: Path) -> Any:
+    """The classifier saved in a folder, in fp32, from safetensors only."""
+    from transformers import AutoModelForSequenceClassification
+
+    try:
+        return AutoModelForSequenceClassification.from_pretrained(
+            folder, use_safetensors=True, dtype="float32"
+        )
+    except Exception as error:  # a loader's many errors all mean: not a whole model
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{folder} holds no whole model ({reason})") from None
+
+
+def find(task: Task, name: str, variant: str | None = None) -> Teacher:
+    """The teacher that stage 2 made. UserError where it is not there, or not for this task."""
+    folder = paths.model(task.name, paths.teacher_result(task.name, name, variant))
+    if not (folder / FACTS).is_file():
+        raise UserError(
+            f"there is no teacher {name} for task {task.name} in {folder}:"
+            f" run distillery teacher --task {task.name} --teacher {name}"
+        )
+    facts = files.read_json(folder / FACTS)
+    if facts.get("labels") != list(task.labels):
+        raise UserError(f"{folder} has the labels {facts.get('labels')}, not {list(task.labels)}")
+    weights = folder / encoders.WEIGHTS
+    if not weights.is_file():
+        raise UserError(f"{weights} is missing: run distillery teacher again with --force")
+    checksum = files.sha256(weights)
+    tokenizer = encode.tokenizer_hash(encode.load_tokenizer(folder))
+    reading = [facts[key] for key in ("max_length", "head", "precision", "labels")]
+    fingerprint = files.short_hash([checksum, tokenizer, *reading, "logits"])
+    return Teacher(name, folder, facts, fingerprint, checksum)

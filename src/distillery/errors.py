@@ -1,0 +1,16 @@
+"""The one error a user is meant to see."""
+
+
+class UserError(Exception):
+    """Bad input. The message is one line that names the bad value and what is allowed.
+
+    The command line prints it without a traceback and exits with status 2.
+    """
+
+
+def choose(what: str, value: str, allowed: object) -> str:
+    """Returns `value` if it is among `allowed` (an iterable of names), else raises UserError."""
+    names = [str(name) for name in allowed]  # type: ignore[attr-defined]
+    if value not in names:
+        raise UserError(f"unknown {what} '{value}': choose from {', '.join(names)}")
+    return value

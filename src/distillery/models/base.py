@@ -1,0 +1,192 @@
+"""What every student shares: configuration, embeddings, pooling, head, saving and loading.
+
+A student reads `input_ids`, `attention_mask` (1 on text) and `token_type_ids` (1 on the second
+text of a pair), all (B, T). Texts longer than its `max_length` are cut to head and tail inside
+the model, so that a `pipeline`, which knows nothing of that, gives what training saw.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
+
+
+class StudentConfig(PreTrainedConfig):
+    """Sizes shared by all students.
+
+    hidden_size: width of the last hidden state. head: share of a cut text that is kept from its
+    start; max_length: pieces kept of a text, special tokens included.
+    """
+
+    vocab_size: int = 30522
+    embedding_size: int = 128
+    hidden_size: int = 256
+    num_hidden_layers: int = 1
+    dropout: float = 0.1
+    max_length: int = 256
+    head: float = 0.25
+    pad_token_id: int = 0
+
+
+def shorten(config: Any, mask: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Cuts rows of (B, T) tensors, `mask` first, to head and tail of at most `max_length`.
+
+    Counted on each row's own text, the closing special token kept; padding stands at the right.
+    """
+    room = config.max_length
+    if mask.shape[1] <= room:
+        return (mask, *tensors)
+    inner = room - 2
+    start = 1 + round(inner * config.head)  # pieces kept from the start, first token included
+    lengths = mask.sum(dim=1, keepdim=True)  # (B, 1)
+    places = torch.arange(room, device=mask.device)[None, :].expand(len(mask), room)
+    skipped = (lengths - room).clamp(min=0)
+    places = places + torch.where(places < start, 0, skipped)  # (B, room)
+    return tuple(tensor.gather(1, places) for tensor in (mask, *tensors))
+
+
+class StudentModel(PreTrainedModel):
+    """An encoder: word pieces to states. A subclass defines `build` and `encode`."""
+
+    config_class: ClassVar[type] = StudentConfig
+    base_model_prefix = "encoder"
+    main_input_name = "input_ids"
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.word_embeddings = nn.Embedding(
+            config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id
+        )
+        self.token_type_embeddings = nn.Embedding(2, config.embedding_size)
+        self.dropout = nn.Dropout(config.dropout)
+        self.build(config)
+        self.post_init()
+
+    def build(self, config: Any) -> None:
+        """Creates the layers."""
+        raise NotImplementedError
+
+    def encode(
+        self, embedded: Tensor, mask: Tensor, with_attentions: bool
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """(B, T, E) and the mask (B, T) -> states after each layer (B, T, H), attentions."""
+        raise NotImplementedError
+
+    def _init_weights(self, module: nn.Module) -> None:
+        initialize(module)
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.word_embeddings = value  # type: ignore[assignment]
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutput:
+        """(B, T) -> last_hidden_state (B, T', H), T' = T or `max_length` where that is less."""
+        if attention_mask is None:
+            attention_mask = (input_ids != self.config.pad_token_id).long()
+        if token_type_ids is None:
+            token_type_ids = torch.zeros_like(input_ids)
+        mask, input_ids, token_type_ids = shorten(
+            self.config, attention_mask, input_ids, token_type_ids
+        )
+        embedded = self.word_embeddings(input_ids) + self.token_type_embeddings(token_type_ids)
+        embedded = self.dropout(embedded)  # (B, T, E)
+        states, attentions = self.encode(embedded, mask, bool(output_attentions))
+        output = BaseModelOutput(
+            last_hidden_state=states[-1],
+            hidden_states=(embedded, *states) if output_hidden_states else None,
+            attentions=tuple(attentions) if output_attentions else None,
+        )
+        return output.to_tuple() if return_dict is False else output
+
+
+class Pool(nn.Module):
+    """(B, T, H) -> (B, 2H): an attention-weighted mean beside the maximum, over text only."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(hidden_size, 1)
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        hidden = ~mask.bool()[:, :, None]  # (B, T, 1), true on padding
+        weights = self.query(states).masked_fill(hidden, torch.finfo(states.dtype).min)
+        mean = (weights.softmax(dim=1) * states).sum(dim=1)
+        highest = states.masked_fill(hidden, torch.finfo(states.dtype).min).amax(dim=1)
+        return torch.cat([mean, highest], dim=-1)
+
+
+class StudentForSequenceClassification(PreTrainedModel):
+    """An encoder with the shared head of classification tasks."""
+
+    config_class: ClassVar[type] = StudentConfig
+    encoder_class: ClassVar[type[StudentModel]] = StudentModel
+    base_model_prefix = "encoder"
+    main_input_name = "input_ids"
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.encoder = self.encoder_class(config)
+        self.pool = Pool(config.hidden_size)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(2 * config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        initialize(module)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """(B, T) -> logits (B, num_labels), and the cross entropy where `labels` (B,) are given."""
+        if attention_mask is None:
+            attention_mask = (input_ids != self.config.pad_token_id).long()
+        encoded = self.encoder(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+        )
+        (mask,) = shorten(self.config, attention_mask)
+        pooled = self.pool(encoded.last_hidden_state, mask)
+        logits = self.classifier(self.dropout(pooled))
+        output = SequenceClassifierOutput(
+            loss=None if labels is None else nn.functional.cross_entropy(logits, labels),
+            logits=logits,
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
+        )
+        return output.to_tuple() if return_dict is False else output
+
+
+def initialize(module: nn.Module) -> None:
+    """PyTorch's own start for every layer, but embeddings of unit expected length."""
+    if isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
+        if module.padding_idx is not None and not getattr(
+            module.weight, "_is_hf_initialized", False
+        ):
+            nn.init.zeros_(module.weight[module.padding_idx])
+    elif hasattr(module, "reset_parameters"):
+        module.reset_parameters()

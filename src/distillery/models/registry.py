@@ -1,0 +1,32 @@
+"""Architecture -> classes. A new architecture is one file and one line here."""
+
+from typing import Any
+
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+
+from distillery.models import attention, rnn, transformer
+from distillery.recipes.names import STUDENTS
+
+CLASSES: dict[str, type] = {
+    "bilstm": rnn.LSTMForSequenceClassification,
+    "bigru": rnn.GRUForSequenceClassification,
+    "attention": attention.AttentionForSequenceClassification,
+    "transformer": transformer.TransformerForSequenceClassification,
+}
+
+
+def register() -> None:
+    """Makes `AutoModel...from_pretrained` and `pipeline` know the students."""
+    for model in CLASSES.values():
+        config: Any = model.config_class  # type: ignore[attr-defined]
+        AutoConfig.register(config.model_type, config, exist_ok=True)
+        AutoModel.register(config, model.encoder_class, exist_ok=True)  # type: ignore[attr-defined]
+        AutoModelForSequenceClassification.register(config, model, exist_ok=True)
+
+
+def create(student: str, **sizes: Any) -> Any:
+    """A new student by name, with random weights; `sizes` go to its configuration."""
+    architecture, layers = STUDENTS[student]
+    model = CLASSES[architecture]
+    config = model.config_class(num_hidden_layers=layers, **sizes)  # type: ignore[attr-defined]
+    return model(config)

@@ -1,0 +1,91 @@
+"""The only place that knows a file's name. Names are composed here and never parsed.
+
+`DISTILLERY_DATA` and `DISTILLERY_RESULTS` put the two folders elsewhere.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from distillery.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+SPLITS = ("train", "dev", "test", "unlabeled")
+
+
+def data() -> Path:
+    """Everything that is not committed: splits, models, teacher outputs, checkpoints."""
+    return Path(os.environ.get("DISTILLERY_DATA") or ROOT / "data").resolve()
+
+
+def results(local: bool) -> Path:
+    """The folder of results: the committed one, or `local/` in it for demo, smoke and own data."""
+    folder = Path(os.environ.get("DISTILLERY_RESULTS") or ROOT / "results").resolve()
+    return folder / "local" if local else folder
+
+
+def checked_name(what: str, name: str) -> str:
+    """Returns `name` if it can stand in a file's name, else raises UserError."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name):
+        raise UserError(
+            f"{what} '{name}' cannot be a file's name: use small letters, digits, '_' and '-'"
+        )
+    return name
+
+
+def machine() -> Path:
+    return data() / "machine.json"
+
+
+def encoder(name: str) -> Path:
+    return data() / "encoders" / name
+
+
+def task(name: str) -> Path:
+    return data() / name
+
+
+def manifest(task_name: str) -> Path:
+    return task(task_name) / "manifest.json"
+
+
+def split(task_name: str, split_name: str) -> Path:
+    return task(task_name) / f"{split_name}.parquet"
+
+
+def encoded(task_name: str, key: str) -> Path:
+    return task(task_name) / "encoded" / key
+
+
+def outputs(task_name: str, fingerprint: str) -> Path:
+    return task(task_name) / "outputs" / fingerprint
+
+
+def run(task_name: str, result: str, recipe_hash: str, seed: int) -> Path:
+    return task(task_name) / "runs" / result / f"{recipe_hash}-{seed}"
+
+
+def model(task_name: str, result: str) -> Path:
+    return task(task_name) / "models" / result
+
+
+def lock(name: str) -> Path:
+    return data() / "locks" / f"{name}.lock"
+
+
+def _variant(name: str, variant: str | None) -> str:
+    return f"{name}.{checked_name('variant', variant)}" if variant else name
+
+
+def teacher_result(task_name: str, teacher: str, variant: str | None = None) -> str:
+    return _variant(f"{teacher}_{task_name}", variant)
+
+
+def student_result(task_name: str, student: str, variant: str | None = None) -> str:
+    return _variant(f"{student}_{task_name}", variant)
+
+
+def distillation_result(
+    task_name: str, student: str, teacher: str, variant: str | None = None
+) -> str:
+    return _variant(f"distil_{student}_{teacher}_{task_name}", variant)

@@ -1,0 +1,1 @@
+"""From outside files to checked splits: sources, text keys, splits and their manifest."""

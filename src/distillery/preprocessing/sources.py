@@ -1,0 +1,147 @@
+"""Readers of outside data: the hub, an official archive or folder, a task's own generator.
+
+Archives are read member by member and never unpacked, so nothing can be written anywhere.
+"""
+
+import os
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tqdm import tqdm
+
+from distillery import files
+from distillery.errors import UserError
+from distillery.preprocessing.task import Example, Hub, Task
+
+Splits = dict[str, list[Example]]
+
+
+def read(task: Task, source: Path | None) -> tuple[Splits, dict[str, Any]]:
+    """The rows of each official split in their order, and a description of where they are from.
+
+    source: an archive (.tar, .tar.gz) or a folder in the layout of the official download or of
+    the hub; None for the hub itself or the task's generator.
+    """
+    if source is None and task.generate:
+        splits = {name: list(rows) for name, rows in task.generate().items()}
+        return splits, {"kind": "generated", "synthetic": task.synthetic}
+    if source is None:
+        return _read_hub(task, None), {"kind": "hub", **_hub_facts(task)}
+    if task.parse is None and task.hub is None:
+        raise UserError(f"task {task.name} is generated: leave --source out")
+    if not source.exists():
+        raise UserError(f"source {source} does not exist")
+    if source.is_dir() and next(source.rglob("*.parquet"), None):
+        return _read_hub(task, source), {"kind": "folder in the hub's layout"}
+    if source.is_dir():
+        return _read_official(task, _walk_folder(source)), {"kind": "official folder"}
+    facts = {"kind": "official archive", "name": source.name, "sha256": files.sha256(source)}
+    return _read_official(task, _walk_archive(source)), facts
+
+
+def check(task: Task, splits: Splits) -> None:
+    """Raises UserError where row or label counts are not the official ones."""
+    for name, expected in task.counts.items():
+        rows = splits.get(name, [])
+        if len(expected) == 1:
+            found: tuple[int, ...] = (len(rows),)
+        else:
+            found = tuple(
+                sum(row.label == label for row in rows) for label in range(len(expected))
+            )
+        if found != expected or len(rows) != sum(expected):
+            raise UserError(
+                f"{name} of {task.name} is not the official one: {found} rows per label"
+                f" where {expected} are expected (a truncated or incomplete download?)"
+            )
+
+
+def _hub_facts(task: Task) -> dict[str, Any]:
+    return {"id": task.hub.id, "revision": task.hub.revision} if task.hub else {}
+
+
+def _read_hub(task: Task, folder: Path | None) -> Splits:
+    """The data set from the hub, or from a local folder in the hub's layout."""
+    if task.hub is None:
+        raise UserError(f"task {task.name} is not on the hub: name its data with --source PATH")
+    import datasets
+
+    where = str(folder) if folder else task.hub.id
+    revision = None if folder else task.hub.revision
+    try:
+        loaded = datasets.load_dataset(where, task.hub.config, revision=revision)
+    except Exception as error:  # whatever a reader or the network raises, the user sees one line
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"cannot load {where}: {reason} (without a network, name a download: --source PATH)"
+        ) from None
+    missing = [name for name in task.hub.splits.values() if name not in loaded]
+    if missing:
+        raise UserError(f"{where} has no split '{missing[0]}', only {', '.join(loaded)}")
+    return {ours: _hub_rows(task.hub, loaded[theirs]) for ours, theirs in task.hub.splits.items()}
+
+
+def _hub_rows(hub: Hub, rows: Any) -> list[Example]:
+    for column in filter(None, (hub.text, hub.text_pair, hub.label)):
+        if column not in rows.column_names:
+            raise UserError(
+                f"{hub.id} has no column '{column}', only {', '.join(rows.column_names)}"
+            )
+    pairs = rows[hub.text_pair] if hub.text_pair else [None] * len(rows)
+    columns = zip(rows[hub.text], pairs, rows[hub.label], strict=True)
+    return [
+        Example(row, text, pair, None if label is None or label < 0 else label)
+        for row, (text, pair, label) in enumerate(columns)
+    ]
+
+
+def _read_official(task: Task, walk: Iterator[tuple[str, bytes]]) -> Splits:
+    """Rows in the order of (split, row), whatever order the files come in."""
+    if task.parse is None:
+        raise UserError(f"task {task.name} is only read from the hub: leave --source out")
+    splits: Splits = {name: [] for name in task.counts}
+    for path, content in tqdm(walk, desc="reading", unit=" files", leave=False):
+        try:
+            for split, example in task.parse(path, content):
+                splits.setdefault(split, []).append(example)
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is not UTF-8 (byte {error.start})") from None
+    if not any(splits.values()):
+        raise UserError(f"the source holds no file of task {task.name} in its official layout")
+    return {name: sorted(rows) for name, rows in splits.items()}
+
+
+def _inner(name: str, top: str) -> str:
+    """The path inside the download without its top folder, if it has one."""
+    parts = PurePosixPath(name).parts
+    return "/".join(parts[1:] if parts and parts[0] == top else parts)
+
+
+def _walk_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
+    inner = folder / "aclImdb"
+    root = inner if inner.is_dir() else folder
+    for place, _, names in os.walk(root):
+        for name in names:
+            path = Path(place) / name
+            if path.is_file():
+                yield path.relative_to(root).as_posix(), path.read_bytes()
+
+
+def _walk_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """The regular files of a tar archive; a link or a path that leaves the archive is refused."""
+    try:
+        with tarfile.open(archive, "r|*") as tar:
+            for member in tar:
+                path = PurePosixPath(member.name)
+                if path.is_absolute() or ".." in path.parts:
+                    raise UserError(f"{archive} holds the unsafe path '{member.name}'")
+                if member.issym() or member.islnk():
+                    raise UserError(f"{archive} holds the link '{member.name}': refused")
+                file = tar.extractfile(member) if member.isfile() else None
+                if file:
+                    yield _inner(member.name, "aclImdb"), file.read()
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise UserError(f"{archive} is truncated or no archive ({error})") from None

@@ -1,0 +1,114 @@
+"""Clean splits from raw rows: what leaks or repeats is dropped, dev is carved from train."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from distillery.errors import UserError
+from distillery.preprocessing import keys
+from distillery.preprocessing.sources import Splits
+from distillery.preprocessing.task import Example
+from distillery.recipes import DataRecipe
+
+
+class Row(NamedTuple):
+    """A row of a split as it is written. `label` is -1 where there is none."""
+
+    row: int
+    id: str
+    text: str
+    text_pair: str | None
+    label: int
+
+
+def cleaned(examples: Iterable[Example]) -> list[Row]:
+    rows = []
+    for row, text, pair, label in examples:
+        name = keys.example_id(keys.key(text, pair))
+        pair = None if pair is None else keys.clean(pair)
+        rows.append(Row(row, name, keys.clean(text), pair, -1 if label is None else label))
+    return rows
+
+
+def stratified(rows: list[Row], count: int, seed: int) -> tuple[list[Row], list[Row]]:
+    """`count` rows with the labels in their shares, and the rest; both keep the rows' order."""
+    by_label: dict[int, list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        by_label[row.label].append(index)
+    shares = {label: count * len(places) / len(rows) for label, places in by_label.items()}
+    take = {label: int(share) for label, share in shares.items()}
+    by_rest = sorted(shares, key=lambda label: (take[label] - shares[label], label))
+    for label in by_rest[: count - sum(take.values())]:
+        take[label] += 1
+    shuffle = random.Random(seed)
+    chosen: set[int] = set()
+    for label in sorted(by_label):
+        chosen.update(shuffle.sample(by_label[label], take[label]))
+    picked = [row for index, row in enumerate(rows) if index in chosen]
+    return picked, [row for index, row in enumerate(rows) if index not in chosen]
+
+
+def _without(rows: list[Row], known: set[str]) -> tuple[list[Row], int, int]:
+    """(first of each row not in `known`, how many were in it, how many were repeats)."""
+    kept, seen, leaked, repeated = [], set(known), 0, 0
+    for row in rows:
+        if row.id in known:
+            leaked += 1
+        elif row.id in seen:
+            repeated += 1
+        else:
+            seen.add(row.id)
+            kept.append(row)
+    return kept, leaked, repeated
+
+
+def _contradictory(rows: list[Row]) -> set[str]:
+    """Ids that stand under two labels."""
+    labels: dict[str, set[int]] = defaultdict(set)
+    for row in rows:
+        labels[row.id].add(row.label)
+    return {name for name, found in labels.items() if len(found) > 1}
+
+
+def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict[str, int]]:
+    """Official splits -> train, dev, test, unlabeled, and what was dropped and why.
+
+    Test stays whole where it is official. From train goes what stands there under two labels or
+    twice, and what stands in test; then dev is carved; from unlabeled goes what stands there
+    twice or in any other split.
+    """
+    dropped: dict[str, int] = {}
+    train, contradictory, repeated = _distinct(cleaned(splits["train"]))
+    dropped["train rows under two labels"] = contradictory
+    dropped["train rows that repeat another"] = repeated
+    if "test" in splits:
+        test = cleaned(splits["test"])
+    else:
+        test, train = stratified(train, round(recipe.test_share * len(train)), recipe.split_seed)
+    in_test = {row.id for row in test}
+    train, leaked, _ = _without(train, in_test)
+    dropped["train rows also in test"] = leaked
+    in_train = {row.id for row in train}
+    dev_rows = recipe.dev_rows or min(2500, len(train) // 10)
+    if not test or not 0 < dev_rows < len(train):
+        raise UserError(f"{len(train)} labelled rows are too few for train, dev and test")
+    dev, train = stratified(train, dev_rows, recipe.split_seed)
+
+    unlabeled, _, repeated = _without(cleaned(splits.get("unlabeled", [])), set())
+    dropped["unlabeled rows that repeat another"] = repeated
+    unlabeled, leaked, _ = _without(unlabeled, in_test)
+    dropped["unlabeled rows also in test"] = leaked
+    unlabeled, leaked, _ = _without(unlabeled, in_train)
+    dropped["unlabeled rows also in train or dev"] = leaked
+    return {"train": train, "dev": dev, "test": test, "unlabeled": unlabeled}, dropped
+
+
+def _distinct(rows: list[Row]) -> tuple[list[Row], int, int]:
+    """(first of each row, how many stood under two labels, how many repeated another)."""
+    return _without(rows, _contradictory(rows))
+
+
+def label_counts(rows: list[Row], labels: tuple[str, ...]) -> dict[str, int]:
+    counts = Counter(row.label for row in rows)
+    return {name: counts[index] for index, name in enumerate(labels)} if rows else {}

@@ -1,0 +1,131 @@
+"""Splits on disk: one Parquet file each, and the manifest that is written last."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from distillery import files, paths
+from distillery.errors import UserError
+from distillery.preprocessing import splits as making
+from distillery.preprocessing.task import Task
+from distillery.recipes import DataRecipe
+
+VERSION = 1  # of the splits: raise it when the same source would give other rows
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows of a split, in order.
+
+    ids: (N,) uint64, the hash of the text key. labels: (N,) int64, -1 where there is none.
+    """
+
+    name: str
+    ids: np.ndarray
+    texts: list[str]
+    text_pairs: list[str] | None
+    labels: np.ndarray
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def write(
+    task: Task, rows: dict[str, list[making.Row]], facts: dict[str, Any], recipe: DataRecipe
+) -> dict[str, Any]:
+    """Writes the splits of a task and, last, their manifest; returns the manifest."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    paths.manifest(task.name).unlink(missing_ok=True)
+    checksums = {}
+    for name, split in rows.items():
+        columns: dict[str, list[Any]] = {
+            field: [getattr(row, field) for row in split] for field in making.Row._fields
+        }
+        if all(pair is None for pair in columns["text_pair"]):
+            del columns["text_pair"]
+        with files.replacing(paths.split(task.name, name)) as temporary:
+            pq.write_table(pa.table(columns), temporary, compression="zstd")
+        checksums[name] = files.sha256(paths.split(task.name, name))
+    manifest = {
+        "version": VERSION,
+        "task": task.name,
+        "kind": task.kind,
+        "labels": list(task.labels),
+        "metric": task.metric,
+        "local": task.local,
+        "synthetic": task.synthetic,
+        **facts,
+        "recipe": recipe.as_dict(),
+        "recipe_hash": recipe.hash(),
+        "rows": {name: len(split) for name, split in rows.items()},
+        "label_counts": {
+            name: making.label_counts(split, task.labels)
+            for name, split in rows.items()
+            if name != "unlabeled"
+        },
+        "sha256": checksums,
+    }
+    files.write_json(paths.manifest(task.name), manifest)
+    return manifest
+
+
+def read_manifest(task_name: str) -> dict[str, Any]:
+    """The manifest of a task's splits; UserError where stage 1 has not made them."""
+    path = paths.manifest(task_name)
+    if not path.is_file():
+        raise UserError(
+            f"task {task_name} has no splits in {path.parent}:"
+            f" run scripts/run_all.sh {task_name} --to 1"
+        )
+    manifest = files.read_json(path)
+    missing = [key for key in ("version", "labels", "sha256", "rows") if key not in manifest]
+    if missing or manifest["version"] != VERSION:
+        raise UserError(f"{path} is damaged or of another version: run stage 1 again with --force")
+    return manifest
+
+
+def read_split(task_name: str, name: str) -> Split:
+    """A split whose file is the one the manifest describes, else UserError."""
+    import pyarrow.parquet as pq
+
+    manifest, path = read_manifest(task_name), paths.split(task_name, name)
+    if not path.is_file():
+        raise UserError(f"{path} is missing: run stage 1 again with --force")
+    checksum = files.sha256(path)
+    if checksum != manifest["sha256"].get(name):
+        raise UserError(f"{path} is not the file of its manifest: run stage 1 again with --force")
+    table = pq.read_table(path)
+    ids = [int(text, 16) for text in table["id"].to_pylist()]
+    paired = "text_pair" in table.column_names
+    return Split(
+        name=name,
+        ids=np.array(ids, dtype=np.uint64),
+        texts=table["text"].to_pylist(),
+        text_pairs=table["text_pair"].to_pylist() if paired else None,
+        labels=table["label"].to_numpy().astype(np.int64),
+        sha256=checksum,
+    )
+
+
+def is_current(task_name: str, recipe: DataRecipe, wanted: dict[str, Any] | None) -> bool:
+    """Whether the splits on disk are whole and were made by this recipe from `wanted`.
+
+    wanted: facts of the source that the manifest must hold; None: any source will do.
+    """
+    try:
+        manifest = read_manifest(task_name)
+    except UserError:
+        return False
+    return (
+        manifest["recipe_hash"] == recipe.hash()
+        and (wanted is None or all(manifest.get("source", {}).get(k) == v for k, v in wanted.items()))
+        and all(
+            paths.split(task_name, name).is_file()
+            and files.sha256(paths.split(task_name, name)) == checksum
+            for name, checksum in manifest["sha256"].items()
+        )
+    )

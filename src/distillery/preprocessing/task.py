@@ -1,0 +1,50 @@
+"""What a task is: where its rows come from and what they must look like."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Example(NamedTuple):
+    """A row of a source. `row` is its place there; `label` is None where there is none."""
+
+    row: int
+    text: str
+    text_pair: str | None = None
+    label: int | None = None
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A data set of the hub at a pinned revision. `splits`: our name -> the hub's."""
+
+    id: str
+    revision: str
+    splits: Mapping[str, str]
+    config: str | None = None
+    text: str = "text"
+    text_pair: str | None = None
+    label: str = "label"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A data set with one label per text (or pair of texts).
+
+    counts: official split -> rows per label, or the one number of rows where it has no labels.
+    parse: reads one file of the official download: (path inside it, content) -> (split, example).
+    generate: makes the rows, for a task that comes with the project.
+    local: results go to `results/local/`, not to the committed table.
+    synthetic: the texts are generated, so figures say nothing about real text.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    kind: str = "classification"
+    metric: str = "accuracy"
+    hub: Hub | None = None
+    parse: Callable[[str, bytes], Iterator[tuple[str, Example]]] | None = None
+    generate: Callable[[], Mapping[str, list[Example]]] | None = None
+    counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    local: bool = False
+    synthetic: bool = False

@@ -1,0 +1,162 @@
+"""A user's own rows from CSV, TSV, JSONL or Parquet, in the encoding UTF-8."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distillery.errors import UserError, choose
+from distillery.preprocessing.task import Example
+
+_OBVIOUS = {
+    "text": ("text", "sentence", "review", "content", "body", "document", "sentence1"),
+    "text_pair": ("text_pair", "sentence2"),
+    "label": ("label", "labels", "sentiment", "class", "category", "target", "stars", "rating"),
+}
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns; None where they are to be found by their usual names."""
+
+    text: str | None = None
+    text_pair: str | None = None
+    label: str | None = None
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file as dictionaries. UserError names the file and what is wrong with it."""
+    if not path.is_file():
+        raise UserError(f"data file {path} does not exist")
+    choose(f"kind of data file {path.name}: suffix", path.suffix.lower(), SUFFIXES)
+    if path.stat().st_size == 0:
+        raise UserError(f"data file {path} is empty")
+    reader = {".jsonl": _read_jsonl, ".parquet": _read_parquet}.get(path.suffix.lower(), _read_csv)
+    try:
+        rows = reader(path)
+    except UnicodeDecodeError as error:
+        raise UserError(f"data file {path} is not UTF-8 (byte {error.start})") from None
+    if not rows:
+        raise UserError(f"data file {path} has no rows")
+    return rows
+
+
+def _read_csv(path: Path) -> list[dict[str, Any]]:
+    tabs = path.suffix.lower() == ".tsv"
+    csv.field_size_limit(1 << 27)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(
+            (line.replace("\0", "") for line in file),
+            delimiter="\t" if tabs else ",",
+            quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
+            strict=True,
+        )
+        try:
+            rows = list(reader)
+        except csv.Error as error:
+            raise UserError(f"data file {path}, line {reader.line_num}: {error}") from None
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            expected = len(reader.fieldnames or ())
+            raise UserError(f"data file {path}, row {number} has not {expected} columns")
+    return rows
+
+
+def _read_jsonl(path: Path) -> list[dict[str, Any]]:
+    rows = []
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"data file {path}, line {number}: no JSON ({error})") from None
+            if not isinstance(row, dict):
+                raise UserError(f"data file {path}, line {number} is no JSON object")
+            rows.append(row)
+    return rows
+
+
+def _read_parquet(path: Path) -> list[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"data file {path} is no whole Parquet file ({reason})") from None
+    return rows
+
+
+def find_columns(path: Path, names: Sequence[str], columns: Columns) -> Columns:
+    """The columns that are meant: those named, else those with a usual name."""
+    found: dict[str, str | None] = {}
+    for role, usual in _OBVIOUS.items():
+        named = getattr(columns, role)
+        if named is not None:
+            option = f"--{role.replace('_', '-')}-column"
+            found[role] = choose(f"column in {path.name} ({option})", named, names)
+        else:
+            by_lower = {str(name).lower(): name for name in names}
+            found[role] = next((by_lower[name] for name in usual if name in by_lower), None)
+    if found["text"] is None:
+        raise UserError(
+            f"{path.name} has no obvious text column among {', '.join(map(str, names))}:"
+            " name it with --text-column"
+        )
+    return Columns(**found)
+
+
+def _label_text(value: Any) -> str | None:
+    """A label as text; None where the cell is empty."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
+Labelled = list[tuple[Example, str | None]]
+
+
+def read_examples(path: Path, columns: Columns) -> Labelled:
+    """(example, label text or None) for each row of a file, in its order."""
+    rows = read_rows(path)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = find_columns(path, names, columns)
+    examples: Labelled = []
+    for number, row in enumerate(rows):
+        text, pair = (row.get(name) if name else None for name in (columns.text, columns.text_pair))
+        if not isinstance(text, str) or not text.strip():
+            raise UserError(f"{path.name}, row {number + 1}: column '{columns.text}' has no text")
+        if columns.text_pair and (not isinstance(pair, str) or not pair.strip()):
+            raise UserError(
+                f"{path.name}, row {number + 1}: column '{columns.text_pair}' has no text"
+            )
+        label = _label_text(row.get(columns.label)) if columns.label else None
+        examples.append((Example(number, text, pair), label))
+    return examples
+
+
+def label_order(texts: set[str], declared: Sequence[str] | None, where: str) -> tuple[str, ...]:
+    """The labels in order: as declared, else by number or alphabet. UserError on others."""
+    if declared:
+        for text in sorted(texts):
+            choose(f"label in {where}", text, declared)
+        return tuple(declared)
+    if len(texts) < 2:
+        names = ", ".join(sorted(texts)) or "no label at all"
+        raise UserError(f"{where} has {names}: at least two different labels are needed")
+    if len(texts) > 1000:
+        raise UserError(f"{where} has {len(texts)} different labels: is it the right column?")
+    try:
+        return tuple(sorted(texts, key=float))
+    except ValueError:
+        return tuple(sorted(texts))

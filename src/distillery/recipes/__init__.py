@@ -1,0 +1,76 @@
+"""Every hyperparameter, a file per task; nothing else sets one.
+
+`recipes/<task>.py` says what differs from `recipes/default.py`: it may define `DATA`, `PLAN`,
+`BASELINE` and the functions `teacher(name)`, `student(name)` and `distillation(name, teacher)`.
+A user's own task has no file and takes the defaults.
+"""
+
+import importlib
+import importlib.util
+from types import ModuleType
+from typing import Any
+
+from distillery.recipes import default
+from distillery.recipes.base import (
+    BaselineRecipe,
+    DataRecipe,
+    Phase,
+    Plan,
+    Recipe,
+    StudentRecipe,
+    TeacherRecipe,
+)
+
+__all__ = [
+    "BaselineRecipe",
+    "DataRecipe",
+    "Phase",
+    "Plan",
+    "Recipe",
+    "StudentRecipe",
+    "TeacherRecipe",
+    "baseline",
+    "data",
+    "distillation",
+    "plan",
+    "student",
+    "teacher",
+]
+
+
+def _of(task: str, what: str) -> Any:
+    """The attribute `what` of the task's file, or of the default file."""
+    module: ModuleType = default
+    if task.isidentifier() and importlib.util.find_spec(f"{__name__}.{task}"):
+        module = importlib.import_module(f"{__name__}.{task}")
+    return getattr(module, what, getattr(default, what))
+
+
+def data(task: str) -> DataRecipe:
+    recipe: DataRecipe = _of(task, "DATA")
+    return recipe
+
+
+def plan(task: str) -> Plan:
+    found: Plan = _of(task, "PLAN")
+    return found
+
+
+def baseline(task: str) -> BaselineRecipe:
+    recipe: BaselineRecipe = _of(task, "BASELINE")
+    return recipe
+
+
+def teacher(task: str, name: str) -> TeacherRecipe:
+    recipe: TeacherRecipe = _of(task, "teacher")(name)
+    return recipe
+
+
+def student(task: str, name: str) -> StudentRecipe:
+    recipe: StudentRecipe = _of(task, "student")(name)
+    return recipe
+
+
+def distillation(task: str, name: str, teacher_name: str) -> StudentRecipe:
+    recipe: StudentRecipe = _of(task, "distillation")(name, teacher_name)
+    return recipe

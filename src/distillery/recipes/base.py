@@ -1,0 +1,201 @@
+"""Recipes: every hyperparameter of a stage, as frozen values that refuse what cannot be.
+
+A field's annotation carries its one-line description with the unit; the command line makes its
+options from the fields (`recipes.options`), so there is no second list of them.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any
+
+from distillery import files
+from distillery.errors import UserError, choose
+
+PRECISIONS = ("auto", "fp32", "bf16")
+EMBEDDINGS = ("random", "teacher")
+TRANSFER_SPLITS = ("train", "unlabeled")
+
+
+def refuse(name: str, value: object, allowed: str) -> None:
+    raise UserError(f"{name} {value} is impossible: {allowed}")
+
+
+def at_least(recipe: Any, lowest: float, *names: str) -> None:
+    for name in names:
+        if not getattr(recipe, name) >= lowest:
+            refuse(name, getattr(recipe, name), f"{lowest:g} or more")
+
+
+def within(recipe: Any, low: float, high: float, *names: str) -> None:
+    for name in names:
+        if not low <= getattr(recipe, name) <= high:
+            refuse(name, getattr(recipe, name), f"{low:g} to {high:g}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What all recipes share: they are values with a hash."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def hash(self) -> str:
+        return files.short_hash(self.as_dict())
+
+
+@dataclass(frozen=True)
+class DataRecipe(Recipe):
+    """Stage 1: how the splits are made."""
+
+    dev_rows: Annotated[int, "rows carved from train for dev; 0: a tenth, at most 2500"] = 0
+    test_share: Annotated[float, "share of the rows for test, where a file has no test"] = 0.2
+    split_seed: Annotated[int, "seed of the shuffle that carves dev and test"] = 0
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "dev_rows", "split_seed")
+        within(self, 0.01, 0.9, "test_share")
+
+
+@dataclass(frozen=True)
+class Phase(Recipe):
+    """One pass of the training loop: rows, losses and the optimizer (AdamW).
+
+    The learning rate rises linearly over `warmup` and falls linearly to zero.
+    """
+
+    splits: Annotated[tuple[str, ...], "splits whose rows are trained on, of train, unlabeled"]
+    losses: Annotated[
+        tuple[tuple[str, float, dict[str, float]], ...],
+        "losses as name:weight[:option=value], such as kl:1:temperature=2",
+    ]
+    epochs: Annotated[int, "passes over the rows"] = 3
+    batch_size: Annotated[int, "rows per optimizer step, over all processes"] = 32
+    learning_rate: Annotated[float, "peak learning rate"] = 1e-3
+    warmup: Annotated[float, "share of the steps with a rising learning rate"] = 0.1
+    weight_decay: Annotated[float, "decoupled weight decay"] = 0.01
+    max_grad_norm: Annotated[float, "gradients are clipped to this norm"] = 1.0
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "epochs", "batch_size")
+        within(self, 0, 0.9, "warmup")
+        at_least(self, 0, "weight_decay")
+        for name in ("learning_rate", "max_grad_norm"):
+            if not getattr(self, name) > 0:
+                refuse(name, getattr(self, name), "more than 0")
+        if not self.splits or not self.losses:
+            raise UserError("a phase needs at least one split and one loss")
+        for split in self.splits:
+            choose("split to train on", split, TRANSFER_SPLITS)
+        for name, weight, _ in self.losses:
+            if not weight > 0:
+                refuse(f"weight of loss {name}", weight, "more than 0")
+
+
+@dataclass(frozen=True)
+class TextRecipe(Recipe):
+    """How a text becomes pieces: long ones keep their head and their tail."""
+
+    max_length: Annotated[int, "word pieces per text, special tokens included"] = 256
+    head: Annotated[float, "share of a cut text's pieces that is kept from its start"] = 0.25
+
+    def __post_init__(self) -> None:
+        at_least(self, 8, "max_length")
+        within(self, 0, 1, "head")
+
+
+@dataclass(frozen=True)
+class TeacherRecipe(TextRecipe):
+    """Stage 2: fine-tuning an encoder."""
+
+    epochs: Annotated[int, "passes over train; 0: the model is fine-tuned already"] = 2
+    batch_size: Annotated[int, "rows per optimizer step, over all processes"] = 32
+    learning_rate: Annotated[float, "peak learning rate"] = 5e-5
+    warmup: Annotated[float, "share of the steps with a rising learning rate"] = 0.1
+    weight_decay: Annotated[float, "decoupled weight decay"] = 0.01
+    max_grad_norm: Annotated[float, "gradients are clipped to this norm"] = 1.0
+    dropout: Annotated[
+        str, "a number, or auto: the encoder's own, but none where it slows a step by over 10 %"
+    ] = "auto"
+    precision: Annotated[str, "auto (the faster one, measured), fp32 or bf16"] = "auto"
+    floor: Annotated[float, "dev accuracy below which the model is refused as a teacher"] = 0.6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 0, "epochs")
+        if self.epochs:
+            self.phase()
+        self.fixed_dropout()
+        within(self, 0, 1, "floor")
+        choose("precision", self.precision, PRECISIONS)
+
+    def fixed_dropout(self) -> float | None:
+        """The dropout as a number, None where the machine decides."""
+        if self.dropout == "auto":
+            return None
+        try:
+            value = float(self.dropout)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 0.9:
+            refuse("dropout", self.dropout, "auto, or 0 to 0.9")
+        return value
+
+    def phase(self) -> Phase:
+        """The fine-tuning as a phase of the training loop."""
+        shared = {field.name for field in fields(Phase)} & {field.name for field in fields(self)}
+        return Phase(
+            splits=("train",),
+            losses=(("cross_entropy", 1.0, {}),),
+            **{name: getattr(self, name) for name in shared},
+        )
+
+
+@dataclass(frozen=True)
+class StudentRecipe(TextRecipe):
+    """Stages 3 and 4: the student's shape and its training, a list of phases.
+
+    A student trained on labels alone and a distilled one differ in the phases and the start of
+    the embeddings only.
+    """
+
+    tokenizer: Annotated[str, "encoder whose word pieces a student without teacher reads"] = (
+        "minilm"
+    )
+    embedding_size: Annotated[int, "width of the word embeddings"] = 128
+    hidden_size: Annotated[int, "width of the states, both directions of an RNN together"] = 256
+    dropout: Annotated[float, "dropout on the embeddings and before the classifier"] = 0.1
+    embeddings: Annotated[str, "their start: random, or teacher (PCA of the teacher's)"] = "random"
+    precision: Annotated[str, "auto (the faster one, measured), fp32 or bf16"] = "auto"
+    phases: tuple[Phase, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 4, "embedding_size", "hidden_size")
+        within(self, 0, 0.9, "dropout")
+        choose("start of the embeddings", self.embeddings, EMBEDDINGS)
+        choose("precision", self.precision, PRECISIONS)
+        if not self.phases:
+            raise UserError("a student's recipe needs at least one phase")
+
+
+@dataclass(frozen=True)
+class BaselineRecipe(Recipe):
+    """Stage 3: the linear baseline. The inverse regularization is chosen on dev."""
+
+    ngrams: Annotated[int, "longest word n-gram counted by TF-IDF"] = 2
+    min_rows: Annotated[int, "rows an n-gram must occur in"] = 2
+    inverse_regularization: Annotated[tuple[float, ...], "values of C tried on dev"] = (
+        1.0,
+        4.0,
+        16.0,
+    )
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "ngrams", "min_rows")
+
+
+@dataclass(frozen=True)
+class Plan(Recipe):
+    """What `run_all.sh` runs for a task, and the hyperparameters of each."""
+
+    teachers: tuple[str, ...]
+    students: tuple[str, ...]

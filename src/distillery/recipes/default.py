@@ -1,0 +1,37 @@
+"""The recipes of a task that has no file of its own: a user's data."""
+
+from dataclasses import replace
+
+from distillery.recipes.base import (
+    BaselineRecipe,
+    DataRecipe,
+    Phase,
+    Plan,
+    StudentRecipe,
+    TeacherRecipe,
+)
+
+DATA = DataRecipe()
+PLAN = Plan(teachers=("minilm",), students=("bilstm", "attention"))
+BASELINE = BaselineRecipe()
+
+LABELS = (("cross_entropy", 1.0, {}),)
+LOGITS = (("mse", 1.0, {}),)
+
+
+def teacher(name: str) -> TeacherRecipe:
+    """A small encoder takes a larger step than one of BERT base's size."""
+    return TeacherRecipe(epochs=3, learning_rate=8e-5 if name == "minilm" else 3e-5)
+
+
+def student(name: str) -> StudentRecipe:
+    """From labels alone."""
+    phase = Phase(splits=("train",), losses=LABELS, epochs=6, batch_size=32)
+    return StudentRecipe(phases=(phase,), dropout=0.3)
+
+
+def distillation(name: str, teacher: str) -> StudentRecipe:
+    """From the teacher's logits, over the labelled and the unlabeled rows."""
+    recipe = student(name)
+    phase = replace(recipe.phases[0], splits=("train", "unlabeled"), losses=LOGITS)
+    return replace(recipe, phases=(phase,), embeddings="teacher", dropout=0.1)

@@ -1,0 +1,27 @@
+"""IMDB: 25,000 labelled and 50,000 unlabeled reviews of some 300 word pieces."""
+
+from dataclasses import replace
+
+from distillery.recipes import default
+from distillery.recipes.base import DataRecipe, Plan, StudentRecipe, TeacherRecipe
+from distillery.recipes.names import STUDENTS
+
+DATA = DataRecipe(dev_rows=2500)
+PLAN = Plan(teachers=("minilm",), students=tuple(STUDENTS))
+
+
+def teacher(name: str) -> TeacherRecipe:
+    return TeacherRecipe(
+        epochs=2, learning_rate=8e-5 if name == "minilm" else 3e-5, floor=0.88
+    )
+
+
+def student(name: str) -> StudentRecipe:
+    recipe = default.student(name)
+    return replace(recipe, phases=(replace(recipe.phases[0], epochs=3),))
+
+
+def distillation(name: str, teacher: str) -> StudentRecipe:
+    recipe = default.distillation(name, teacher)
+    phase = replace(recipe.phases[0], epochs=3, batch_size=64, learning_rate=2e-3)
+    return replace(recipe, phases=(phase,))

@@ -1,0 +1,34 @@
+"""Smoke: the tiny encoder on a few generated rows, in seconds."""
+
+from dataclasses import replace
+
+from distillery.recipes import default
+from distillery.recipes.base import DataRecipe, Plan, StudentRecipe, TeacherRecipe
+
+DATA = DataRecipe(dev_rows=32)
+PLAN = Plan(teachers=("tiny",), students=("bilstm", "attention"))
+
+
+def teacher(name: str) -> TeacherRecipe:
+    return TeacherRecipe(epochs=8, learning_rate=5e-3, max_length=32)
+
+
+def _small(recipe: StudentRecipe) -> StudentRecipe:
+    phase = replace(recipe.phases[0], epochs=4, learning_rate=5e-3)
+    return replace(
+        recipe,
+        phases=(phase,),
+        tokenizer="tiny",
+        max_length=32,
+        embedding_size=16,
+        hidden_size=32,
+        precision="fp32",
+    )
+
+
+def student(name: str) -> StudentRecipe:
+    return _small(default.student(name))
+
+
+def distillation(name: str, teacher: str) -> StudentRecipe:
+    return _small(default.distillation(name, teacher))

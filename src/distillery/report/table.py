@@ -1,0 +1,262 @@
+"""Tables: results in, Markdown out. Reads no file, and no name is ever parsed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any
+
+from distillery.errors import UserError
+
+Result = Mapping[str, Any]
+
+NOT_RUN = "not run"
+NO_VALUE = "–"
+BASELINES = {"majority": "majority class", "tfidf": "TF-IDF + logistic regression"}
+COLUMNS = (
+    *("model", "single", "distilled", "gain"),
+    *("parameters", "size on disk", "s/epoch", "made by"),
+)
+VARIANT_COLUMNS = ("result", "variant", "score", "change", *COLUMNS[4:])
+LEGEND = """\
+- The dev split selected everything; the test split was read once, at the end.
+- single: trained on the labels alone; distilled: the same student taught by the teacher; gain: \
+distilled minus single in percentage points, before rounding.
+- size on disk: the weights file; s/epoch: training seconds per epoch as timed during the run, \
+single / distilled."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a teacher's table; a result is None where it was not run.
+
+    `teacher` is None where the task has no teacher yet; `single` also holds the one result of a
+    teacher or a baseline; `commands` make the line, the single student's first.
+    """
+
+    stage: str  # "teacher", "baseline" or "student"
+    name: str  # the teacher's short name, the baseline or the student
+    teacher: str | None
+    single: Result | None
+    distilled: Result | None
+    commands: tuple[str, ...]
+
+
+def of_task(results: Mapping[str, Result], task: str) -> list[Result]:
+    """The task's results on the test split, by name."""
+    found = (results[name] for name in sorted(results))
+    return [result for result in found if result["task"] == task and result["split"] == "test"]
+
+
+def find(found: Iterable[Result], **fields: str | None) -> Result | None:
+    """The first result without a variant that has these fields, or None."""
+    fields = {"variant": None, **fields}
+    matches = (r for r in found if all(r.get(key) == value for key, value in fields.items()))
+    return next(matches, None)
+
+
+def teachers(found: Iterable[Result]) -> list[str]:
+    """Short names of the teachers that were trained or distilled from, in alphabetical order."""
+    return sorted({r["teacher"] for r in found if r["stage"] in ("teacher", "distillation")})
+
+
+def all_students(found: Iterable[Result], students: Sequence[str]) -> list[str]:
+    """`students` in their order, then those that have results but are not among them."""
+    have = sorted({r["student"] for r in found if r["stage"] in ("student", "distillation")})
+    return list(dict.fromkeys([*students, *have]))
+
+
+def main_metric(found: Sequence[Result]) -> tuple[str, int]:
+    """The task's main metric (the first of a result's) and number of test rows, by its teacher.
+
+    UserError if a result lacks that metric.
+    """
+    reference = next((r for r in found if r["stage"] == "teacher"), found[0])
+    metric = next(iter(reference["metrics"]))
+    for result in found:
+        if metric not in result["metrics"]:
+            has = ", ".join(result["metrics"])
+            raise UserError(f"result {result['name']}: has no {metric} to compare, only {has}")
+    return metric, reference["n"]
+
+
+def rows(results: Mapping[str, Result], task: str, students: Sequence[str]) -> list[Row]:
+    """The lines of the task's tables: per teacher the teacher, the baselines, every student."""
+    found = of_task(results, task)
+    lines = []
+    names: list[str | None] = [*teachers(found)]
+    for teacher in names or [None]:
+        if teacher is not None:
+            result = find(found, stage="teacher", teacher=teacher)
+            commands = (_command(result, f"scripts/teacher/{teacher}_{task}.sh"),)
+            lines.append(Row("teacher", teacher, teacher, result, None, commands))
+        for name in BASELINES:
+            result = find(found, stage="baseline", baseline=name)
+            commands = (_command(result, f"scripts/run_all.sh {task}"),)
+            lines.append(Row("baseline", name, teacher, result, None, commands))
+        for student in all_students(found, students):
+            lines.append(_student_row(found, task, student, teacher))
+    return lines
+
+
+def _student_row(found: Sequence[Result], task: str, student: str, teacher: str | None) -> Row:
+    single = find(found, stage="student", student=student)
+    commands = [_command(single, f"scripts/student/{student}_{task}.sh")]
+    distilled = None
+    if teacher is not None:
+        distilled = find(found, stage="distillation", student=student, teacher=teacher)
+        script = f"scripts/distillation/{student}_{teacher}_{task}.sh"
+        commands.append(_command(distilled, script))
+    return Row("student", student, teacher, single, distilled, tuple(commands))
+
+
+def _command(result: Result | None, script: str) -> str:
+    return (result or {}).get("command") or script
+
+
+def markdown(results: Mapping[str, Result], task: str, students: Sequence[str]) -> str:
+    """The task's tables, a heading above each, and below them what a reader must know of them.
+
+    UserError if the task has no result or its results have no metric in common.
+    """
+    found = of_task(results, task)
+    if not found:
+        raise UserError(f"task {task}: no results on its test split")
+    metric, n = main_metric(found)
+    lines = rows(results, task, students)
+    blocks = []
+    for teacher in dict.fromkeys(row.teacher for row in lines):
+        who = f"Teacher `{teacher}`" if teacher else "No teacher yet"
+        blocks.append(f"### {who}: {metric} (%) on {n:,} test rows")
+        cells = [_cells(row, metric) for row in lines if row.teacher == teacher]
+        blocks.append(_table(COLUMNS, cells))
+    if variants := [result for result in found if result.get("variant")]:
+        blocks.append("### Variants")
+        cells = [_variant_cells(result, found, metric) for result in variants]
+        blocks.append(_table(VARIANT_COLUMNS, cells))
+    blocks.append("\n".join([*(f"- {note}" for note in notes(found, n)), LEGEND]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _cells(row: Row, metric: str) -> list[str]:
+    commands = "<br>".join(map(_code, row.commands))
+    if row.stage == "student":
+        name, distilled, gain = f"`{row.name}`", score(row.distilled, metric), NOT_RUN
+        if row.single and row.distilled:
+            gain = _points(row.single, row.distilled, metric)
+        time = f"{_seconds(row.single)} / {_seconds(row.distilled)}"
+    else:
+        name = f"`{row.name}` (teacher)" if row.stage == "teacher" else BASELINES[row.name]
+        distilled = gain = NO_VALUE
+        time = _seconds(row.single)
+    sizes = [_either(row, _parameters), _either(row, _size)]
+    return [name, score(row.single, metric), distilled, gain, *sizes, time, commands]
+
+
+def _variant_cells(result: Result, found: Sequence[Result], metric: str) -> list[str]:
+    keys = ("stage", "student", "teacher", "baseline")
+    plain = find(found, **{key: result.get(key) for key in keys})
+    change = _points(plain, result, metric) if plain else NOT_RUN
+    sizes = [_parameters(result), _size(result), _seconds(result)]
+    made_by = _code(result["command"]) if result.get("command") else NO_VALUE
+    name, variant = _code(result["name"]), result["variant"]
+    return [name, variant, score(result, metric), change, *sizes, made_by]
+
+
+def _table(columns: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
+    left = ("model", "result", "variant", "made by")
+    rule = [":---" if column in left else "---:" for column in columns]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [columns, rule, *cells])
+
+
+def _code(text: str) -> str:
+    return f"`{text.replace('|', chr(92) + '|')}`"
+
+
+def score(result: Result | None, metric: str) -> str:
+    """`92.31`, with several seeds `92.31 ± 0.12` (mean ± sample standard deviation), in percent."""
+    if result is None:
+        return NOT_RUN
+    values = [100 * run["metrics"][metric] for run in result["runs"]]
+    spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{100 * result['metrics'][metric]:.2f}{spread}"
+
+
+def _points(before: Result, after: Result, metric: str) -> str:
+    gain = round(100 * (after["metrics"][metric] - before["metrics"][metric]), 2)
+    return f"{gain:+.2f}" if gain else "0.00"
+
+
+def _either(row: Row, show: Callable[[Result], str]) -> str:
+    shown = [show(result) for result in (row.single, row.distilled) if result is not None]
+    return " / ".join(dict.fromkeys(shown)) or NOT_RUN
+
+
+def _parameters(result: Result) -> str:
+    return NO_VALUE if result["parameters"] is None else f"{result['parameters']:,}"
+
+
+def _size(result: Result) -> str:
+    size = result["bytes"]
+    if size is None:
+        return NO_VALUE
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
+
+
+def _seconds(result: Result | None) -> str:
+    if result is None:
+        return NOT_RUN
+    times = [run["seconds"] / run["epochs"] for run in result["runs"] if run.get("epochs")]
+    if not times:
+        return NO_VALUE
+    return f"{mean(times):.2f}" if mean(times) < 10 else f"{mean(times):,.0f}"
+
+
+def notes(found: Sequence[Result], n: int) -> list[str]:
+    """Plain lines on machines, seeds, rows and commits; each says whose it is where they differ."""
+    lines = [*_groups("Machine", found, _machine), *_groups("Seeds", found, _seeds)]
+    trained = [r for r in found if r["stage"] != "baseline"]
+    lines += _groups("Training rows per epoch", trained, _train_rows)
+    lines += _groups("Code", found, _commit)
+    other = [f"`{r['name']}` ({r['n']:,})" for r in found if r["n"] != n]
+    if other:
+        lines.append(f"Not comparable, measured on other than {n:,} test rows: {', '.join(other)}.")
+    return lines
+
+
+def _groups(title: str, found: Sequence[Result], describe: Callable[[Result], str]) -> list[str]:
+    names: dict[str, list[str]] = defaultdict(list)
+    for result in found:
+        names[describe(result)].append(f"`{result['name']}`")
+    largest = sorted(names, key=lambda text: (-len(names[text]), text))
+    if len(largest) == 1:
+        return [f"{title}: {largest[0]}."]
+    rest = [f"{title}: {text}: {', '.join(names[text])}." for text in largest[1:]]
+    return [f"{title}: {largest[0]}: all other results.", *rest] if largest else []
+
+
+def _machine(result: Result) -> str:
+    labels = {"device": "{}", "cpu": "{}", "threads": "{} threads", "precision": "{}"}
+    labels |= {key: f"{key} {{}}" for key in ("python", "torch", "transformers")}
+    environment = result["environment"]
+    values = [labels[key].format(environment[key]) for key in labels if environment.get(key)]
+    return ", ".join(dict.fromkeys(values))
+
+
+def _seeds(result: Result) -> str:
+    seeds = [str(run["seed"]) for run in result["runs"]]
+    several = f" ({len(seeds)} runs, mean ± sample standard deviation)" if len(seeds) > 1 else ""
+    return ", ".join(seeds) + several
+
+
+def _train_rows(result: Result) -> str:
+    return " or ".join(dict.fromkeys(f"{run['rows']:,}" for run in result["runs"]))
+
+
+def _commit(result: Result) -> str:
+    head = (result.get("commit") or {}).get("head")
+    if not head:
+        return "no commit recorded"
+    return f"commit {head[:7]}" + (" with uncommitted changes" if result["commit"]["dirty"] else "")

@@ -1,0 +1,126 @@
+"""Results: one .json with all facts and one .txt with the score per experiment.
+
+The .json is what the report and later stages read; it is written before the .txt, both whole.
+Predictions lie beside them, packed as bits.
+"""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distillery import files, paths
+from distillery.errors import UserError
+
+FIELDS = (
+    "name stage task student layers teacher baseline variant split n metrics runs recipe"
+    " stage_version inputs outputs commit environment parameters bytes command"
+).split()
+MISSING_ALLOWED = ("baseline", "variant")
+
+
+def commit() -> dict[str, Any]:
+    """HEAD of the project's repository, and whether the working tree differs from it."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(paths.ROOT), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        dirty = git("status", "--porcelain", "--untracked-files=no", "--", "src", "scripts")
+        return {"head": git("rev-parse", "HEAD"), "dirty": bool(dirty)}
+    except (OSError, subprocess.CalledProcessError):
+        return {"head": None, "dirty": None}
+
+
+def json_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"
+
+
+def predictions_path(folder: Path, name: str) -> Path:
+    return folder / "predictions" / f"{name}.bits"
+
+
+def pack(predictions: np.ndarray, labels: int) -> bytes:
+    """(runs, N) label numbers -> as many bits each as the number of labels needs, in order."""
+    width = max(1, (labels - 1).bit_length())
+    bits = (predictions[..., None] >> np.arange(width)) & 1
+    return np.packbits(bits.astype(np.uint8)).tobytes()
+
+
+def unpack(packed: bytes, runs: int, n: int, labels: int) -> np.ndarray:
+    """What `pack` packed: (runs, N) int64."""
+    width = max(1, (labels - 1).bit_length())
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=runs * n * width)
+    found: np.ndarray = (bits.reshape(runs, n, width).astype(np.int64) << np.arange(width)).sum(-1)
+    return found
+
+
+def mean_metrics(runs: list[dict[str, Any]]) -> dict[str, float]:
+    """The mean of each metric over the runs."""
+    return {
+        name: sum(run["metrics"][name] for run in runs) / len(runs) for name in runs[0]["metrics"]
+    }
+
+
+def write(folder: Path, result: dict[str, Any], predictions: np.ndarray, labels: int) -> None:
+    """Writes the predictions (runs, N), the .json and, last, the .txt of a result."""
+    assert set(result) == set(FIELDS), set(result) ^ set(FIELDS)
+    name = result["name"]
+    with files.replacing(predictions_path(folder, name)) as temporary:
+        temporary.write_bytes(pack(predictions, labels))
+    files.write_json(json_path(folder, name), result)
+    score, value = next(iter(result["metrics"].items()))
+    spread = [run["metrics"][score] for run in result["runs"]]
+    lines = [
+        f"{score} {value:.4f}",
+        f"split {result['split']}, {result['n']} rows, {len(spread)} run(s): "
+        + ", ".join(
+            f"seed {run['seed']} {run['metrics'][score]:.4f}" for run in result["runs"]
+        ),
+        f"parameters {result['parameters']}, bytes {result['bytes']}",
+        f"made by {result['command']}",
+    ]
+    files.write_text(folder / f"{name}.txt", "\n".join(lines) + "\n")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A result, checked: UserError names the file and what is wrong with it."""
+    result = files.read_json(path)
+    missing = [name for name in FIELDS if name not in result and name not in MISSING_ALLOWED]
+    if missing:
+        raise UserError(f"{path} is no result: it has no field '{missing[0]}'")
+    kinds: dict[str, type] = {"metrics": dict, "runs": list, "environment": dict, "recipe": dict}
+    for name, kind in kinds.items():
+        if not isinstance(result[name], kind) or (name in ("metrics", "runs") and not result[name]):
+            raise UserError(f"{path} is no result: its field '{name}' is of the wrong kind")
+    for run in result["runs"]:
+        if not isinstance(run, dict) or not {"seed", "metrics", "seconds"} <= set(run):
+            raise UserError(f"{path} is no result: a run lacks seed, metrics or seconds")
+    if result["name"] != path.name.removesuffix(".json"):
+        raise UserError(f"{path} holds the result of another name: '{result['name']}'")
+    return result
+
+
+def read_all(folder: Path) -> dict[str, dict[str, Any]]:
+    """Name -> result, of every result in a folder."""
+    return {path.name.removesuffix(".json"): read(path) for path in sorted(folder.glob("*.json"))}
+
+
+def is_current(folder: Path, name: str, wanted: dict[str, Any], seeds: list[int]) -> bool:
+    """Whether a result was made as `wanted` says (recipe, version, inputs) with these seeds, and
+    the files it lists as outputs are there unchanged."""
+    try:
+        result = read(json_path(folder, name))
+    except UserError:
+        return False
+    return (
+        all(result[key] == value for key, value in wanted.items())
+        and [run["seed"] for run in result["runs"]] == seeds
+        and predictions_path(folder, name).is_file()
+        and all(
+            (paths.data() / file).is_file() and files.sha256(paths.data() / file) == checksum
+            for file, checksum in result["outputs"].items()
+        )
+    )

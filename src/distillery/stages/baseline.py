@@ -1,0 +1,107 @@
+"""Stage 3: rows that keep a table honest: the majority class, and TF-IDF with logistic regression
+(scikit-learn)."""
+
+import logging
+import time
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from distillery import files, paths, results
+from distillery.evaluation import metrics
+from distillery.preprocessing import store
+from distillery.preprocessing.task import Task
+from distillery.recipes import BaselineRecipe
+from distillery.stages.experiment import split_inputs
+from distillery.training import machine
+
+VERSION = 1
+
+
+def run(task: Task, name: str, recipe: BaselineRecipe, *, command: str, force: bool) -> None:
+    """Writes the result of one baseline on test."""
+    folder = paths.results(task.local)
+    result_name = paths.student_result(task.name, name)
+    wanted = {
+        "recipe": {**recipe.as_dict(), "inverse_regularization": [*recipe.inverse_regularization]}
+        if name == "tfidf"
+        else {},
+        "stage_version": VERSION,
+        "inputs": split_inputs(task),
+    }
+    if not force and results.is_current(folder, result_name, wanted, [0]):
+        logging.info("%s is up to date (--force runs it anyway)", result_name)
+        return
+    with files.locked(paths.lock(result_name), f"experiment {result_name}"):
+        started = time.monotonic()
+        train, dev = (store.read_split(task.name, split) for split in ("train", "dev"))
+        if name == "majority":
+            predict, parameters, facts = _majority(train)
+        else:
+            predict, parameters, facts = _tfidf(train, dev, recipe, task.metric)
+        seconds = round(time.monotonic() - started, 2)
+        test = store.read_split(task.name, "test")
+        predicted = predict(test)
+        scores = metrics.scores(task.metric, test.labels, predicted)
+        run_facts = {"seed": 0, "metrics": scores, "seconds": seconds, "rows": len(train), **facts}
+        result = {
+            **{key: None for key in results.FIELDS},
+            "name": result_name,
+            "stage": "baseline",
+            "task": task.name,
+            "baseline": name,
+            "split": "test",
+            "n": len(test),
+            "metrics": scores,
+            "runs": [run_facts],
+            **wanted,
+            "outputs": {},
+            "commit": results.commit(),
+            "environment": machine.environment("fp64"),
+            "parameters": parameters,
+            "command": command,
+        }
+        results.write(folder, result, predicted[None, :], len(task.labels))
+        logging.info("%s: %s %.4f on test", result_name, *next(iter(scores.items())))
+
+
+def _majority(train: store.Split) -> tuple[Any, int, dict[str, Any]]:
+    """Always the commonest label of train, the first of equals."""
+    label = int(np.bincount(train.labels).argmax())
+    return lambda split: np.full(len(split), label), 0, {}
+
+
+def _tfidf(
+    train: store.Split, dev: store.Split, recipe: BaselineRecipe, metric: str
+) -> tuple[Any, int, dict[str, Any]]:
+    """Sublinear TF-IDF of word n-grams and logistic regression; dev selects its C."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    def texts(split: store.Split) -> list[str]:
+        pairs = split.text_pairs or [""] * len(split)
+        return [f"{text} {pair}" for text, pair in zip(split.texts, pairs, strict=True)]
+
+    vectorizer = TfidfVectorizer(
+        ngram_range=(1, recipe.ngrams),
+        min_df=recipe.min_rows,
+        sublinear_tf=True,
+        token_pattern=r"\w+|[!?]",
+    )
+    features, dev_features = vectorizer.fit_transform(texts(train)), vectorizer.transform(texts(dev))
+    tried: dict[str, float] = {}
+    best: Any = None
+    for c in tqdm(recipe.inverse_regularization, desc="TF-IDF, C on dev", unit=" fits"):
+        model = LogisticRegression(C=c, max_iter=1000).fit(features, train.labels)
+        score = metrics.METRICS[metric](dev.labels, model.predict(dev_features))
+        if not tried or score > max(tried.values()):
+            best = model
+        tried[f"{c:g}"] = score
+    parameters = int(best.coef_.size + best.intercept_.size)
+
+    def predict(split: store.Split) -> np.ndarray:
+        found: np.ndarray = best.predict(vectorizer.transform(texts(split)))
+        return found
+
+    return predict, parameters, {"dev_by_C": tried}

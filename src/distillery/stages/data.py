@@ -1,0 +1,98 @@
+"""Stage 1: the splits of a task."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from distillery import files, paths, tasks
+from distillery.errors import UserError
+from distillery.preprocessing import sources, splits, store, user_files
+from distillery.preprocessing.task import Example, Task
+from distillery.recipes import DataRecipe
+
+
+def run(task: Task, recipe: DataRecipe, source: Path | None, force: bool) -> None:
+    """Makes the splits of one of the project's tasks, from the hub or from `source`."""
+    wanted = {"sha256": files.sha256(source)} if source and source.is_file() else None
+    if not force and (source is None or wanted) and store.is_current(task.name, recipe, wanted):
+        logging.info("splits of %s are up to date (--force makes them anyway)", task.name)
+        return
+    with files.locked(paths.lock(f"data_{task.name}"), f"stage 1 of {task.name}"):
+        raw, facts = sources.read(task, source)
+        sources.check(task, raw)
+        _write(task, raw, facts, recipe)
+
+
+def run_user_files(
+    name: str,
+    recipe: DataRecipe,
+    given: dict[str, Path],
+    columns: user_files.Columns,
+    labels: list[str] | None,
+    force: bool,
+) -> None:
+    """Makes a task from a user's files: `train`, and where given `test` and `unlabeled`."""
+    if tasks.declared(name):
+        raise UserError(f"task {name} comes with the project: give your own data another name")
+    paths.checked_name("task", name)
+    for path in given.values():
+        if not path.is_file():
+            raise UserError(f"data file {path} does not exist")
+    facts = {
+        "kind": "own files",
+        "files": {role: path.name for role, path in given.items()},
+        "sha256": {role: files.sha256(path) for role, path in given.items()},
+        "columns": vars(columns),
+        "declared": labels,
+    }
+    if not force and store.is_current(name, recipe, facts):
+        logging.info("splits of %s are up to date (--force makes them anyway)", name)
+        return
+    rows = {role: user_files.read_examples(path, columns) for role, path in given.items()}
+    labelled = [(role, label) for role in ("train", "test") for _, label in rows.get(role, [])]
+    where = ", ".join(given[role].name for role in ("train", "test") if role in given)
+    present = {label for _, label in labelled if label is not None}
+    order = user_files.label_order(present, labels, where)
+    for role in ("train", "test"):
+        found = {label for r, label in labelled if r == role and label is not None}
+        if role in rows and len(found) < 2:
+            raise UserError(
+                f"{given[role].name} has one class only: {', '.join(found) or 'no label at all'}"
+            )
+    raw = _as_splits(rows, order, given)
+    with files.locked(paths.lock(f"data_{name}"), f"stage 1 of {name}"):
+        _write(Task(name=name, labels=order, local=True), raw, facts, recipe)
+
+
+def _as_splits(
+    rows: dict[str, user_files.Labelled], order: tuple[str, ...], given: dict[str, Path]
+) -> sources.Splits:
+    """Label texts become numbers; rows of train without a label join the unlabeled ones."""
+    number = {label: index for index, label in enumerate(order)}
+    raw: sources.Splits = {role: [] for role in (*rows, "unlabeled")}
+    for role, examples in rows.items():
+        for example, label in examples:
+            if role == "test" and label is None:
+                raise UserError(f"{given[role].name}, row {example.row + 1} has no label")
+            known = role != "unlabeled" and label is not None
+            target: list[Example] = raw[role if known else "unlabeled"]
+            target.append(example._replace(label=number[str(label)] if known else None))
+    return raw
+
+
+def _write(
+    task: Task, raw: sources.Splits, facts: dict[str, Any], recipe: DataRecipe
+) -> None:
+    rows, dropped = splits.make(raw, recipe)
+    for name in ("train", "dev", "test"):
+        present = {row.label for row in rows[name]}
+        if len(present) < 2:
+            raise UserError(f"{name} of {task.name} would have one class only: too few rows")
+    about = {"source": facts, "dropped": dropped}
+    manifest = store.write(replace(task), rows, about, recipe)
+    counts = ", ".join(f"{name} {count}" for name, count in manifest["rows"].items())
+    logging.info("%s: %s rows", task.name, counts)
+    for reason, count in dropped.items():
+        if count:
+            logging.info("  %d %s%s", count, reason, " (kept)" if "test rows" in reason else "")

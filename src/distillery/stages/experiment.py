@@ -1,0 +1,181 @@
+"""What stages 2 to 4 share: one experiment, over its seeds, from a recipe to a result.
+
+The test split is read here, in `_finish`, after training is done and everything is selected;
+nothing that trains or selects can reach it.
+"""
+
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from distillery import encoders, files, paths, results
+from distillery.evaluation import metrics
+from distillery.preprocessing import store
+from distillery.preprocessing.task import Task
+from distillery.recipes import Recipe
+from distillery.training import machine
+from distillery.training.processes import accelerator
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model of one seed.
+
+    save: writes model and tokenizer into a folder. test_logits: the outputs (N, labels) on test.
+    facts: of the training (seconds, rows, epochs, dev metrics).
+    """
+
+    save: Callable[[Path], None]
+    test_logits: Callable[[Path], np.ndarray]
+    facts: dict[str, Any]
+    parameters: int
+    precision: str
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A name, and everything its result depends on.
+
+    inputs: file (relative to the data folder) -> sha256. version: of the stage's code.
+    """
+
+    name: str
+    stage: str
+    task: Task
+    recipe: Recipe
+    version: int
+    inputs: dict[str, str]
+    command: str
+    seeds: list[int] = field(default_factory=lambda: [0])
+    student: str | None = None
+    layers: int | None = None
+    teacher: str | None = None
+    variant: str | None = None
+    checkpoint_seconds: float = 120.0
+
+    @property
+    def _wanted(self) -> dict[str, Any]:
+        """The fields of a result that say how it was made, as JSON gives them back."""
+        import json
+
+        recipe = json.loads(json.dumps(self.recipe.as_dict()))
+        return {"recipe": recipe, "stage_version": self.version, "inputs": self.inputs}
+
+    def run(self, fit: Callable[[int, Path], Fitted], force: bool) -> bool:
+        """Runs what is not up to date; gives whether anything was. `fit`: (seed, folder)."""
+        folder = paths.results(self.task.local)
+        if not force and results.is_current(folder, self.name, self._wanted, self.seeds):
+            logging.info("%s is up to date (--force runs it anyway)", self.name)
+            return False
+        commit = results.commit()  # of the code that runs, which may change on disk meanwhile
+        with files.locked(paths.lock(self.name), f"experiment {self.name}"):
+            key = files.short_hash(self._wanted)
+            runs = []
+            for seed in self.seeds:
+                place = paths.run(self.task.name, self.name, key, seed)
+                if force:
+                    shutil.rmtree(place, ignore_errors=True)
+                first = seed == self.seeds[0]
+                run = self._done(place, first)
+                runs.append(run or self._run_seed(fit, seed, place, commit))
+            self._write(folder, runs)
+        return True
+
+    def _outputs(self) -> dict[str, str]:
+        """Checksums of the saved model's files."""
+        folder = paths.model(self.task.name, self.name)
+        return {
+            path.relative_to(paths.data()).as_posix(): files.sha256(path)
+            for path in sorted(folder.iterdir())
+        }
+
+    def _done(self, place: Path, first: bool) -> dict[str, Any] | None:
+        """What a finished seed left behind, if that is whole."""
+        if not (place / "done.json").is_file() or not (place / "predictions.npy").is_file():
+            return None
+        done = files.read_json(place / "done.json")
+        model = paths.model(self.task.name, self.name)
+        if first and (not model.is_dir() or done["outputs"] != self._outputs()):
+            return None
+        return done
+
+    def _run_seed(
+        self,
+        fit: Callable[[int, Path], Fitted],
+        seed: int,
+        place: Path,
+        commit: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Trains one seed, saves its model, then reads test once."""
+        first = seed == self.seeds[0]
+        torch.manual_seed(seed)
+        fitted = fit(seed, place)
+        model = paths.model(self.task.name, self.name) if first else place / "model"
+        if accelerator().is_main_process:
+            with files.replacing_folder(model) as temporary:
+                fitted.save(temporary)
+        accelerator().wait_for_everyone()
+        test = store.read_split(self.task.name, "test")
+        predicted = fitted.test_logits(model).argmax(axis=1)
+        scores = metrics.scores(self.task.metric, test.labels, predicted)
+        done = {
+            "run": {"seed": seed, "metrics": scores, **fitted.facts},
+            "place": str(place),
+            "outputs": self._outputs() if first else {},
+            "parameters": fitted.parameters,
+            "bytes": (model / encoders.WEIGHTS).stat().st_size,
+            "environment": machine.environment(fitted.precision),
+            "commit": commit,
+        }
+        if accelerator().is_main_process:
+            with files.replacing(place / "predictions.npy") as temporary, temporary.open("wb") as f:
+                np.save(f, predicted)
+            files.write_json(place / "done.json", done)
+            for checkpoint in place.rglob("checkpoint.safetensors"):
+                checkpoint.unlink()
+        return done
+
+    def _write(self, folder: Path, runs: list[dict[str, Any]]) -> None:
+        predictions = np.stack([np.load(Path(run["place"]) / "predictions.npy") for run in runs])
+        first = runs[0]
+        entries = [run["run"] for run in runs]
+        result = {
+            "name": self.name,
+            "stage": self.stage,
+            "task": self.task.name,
+            "student": self.student,
+            "layers": self.layers,
+            "teacher": self.teacher,
+            "baseline": None,
+            "variant": self.variant,
+            "split": "test",
+            "n": predictions.shape[1],
+            "metrics": results.mean_metrics(entries),
+            "runs": entries,
+            **self._wanted,
+            "outputs": first["outputs"],
+            "commit": first["commit"],
+            "environment": first["environment"],
+            "parameters": first["parameters"],
+            "bytes": first["bytes"],
+            "command": self.command,
+        }
+        if accelerator().is_main_process:
+            results.write(folder, result, predictions, len(self.task.labels))
+        score, value = next(iter(result["metrics"].items()))
+        logging.info("%s: %s %.4f on test (%d rows)", self.name, score, value, result["n"])
+
+
+def split_inputs(task: Task) -> dict[str, str]:
+    """The splits of a task as inputs of an experiment."""
+    manifest = store.read_manifest(task.name)
+    return {
+        paths.split(task.name, name).relative_to(paths.data()).as_posix(): checksum
+        for name, checksum in manifest["sha256"].items()
+    }

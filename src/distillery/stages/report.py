@@ -1,0 +1,17 @@
+"""Stage 6: the page of a task's results."""
+
+import logging
+
+from distillery import paths, tasks
+from distillery.preprocessing.task import Task
+from distillery.report import page
+
+
+def run(task: Task) -> None:
+    """Writes the page of the folder that holds the task's results, and says where it is."""
+    synthetic = [name for name in tasks.names() if tasks.get(name).synthetic]
+    written = page.write(paths.results(task.local), synthetic=synthetic)
+    logging.info("table: %s", written)
+    picture = written.with_name(f"{task.name}.png")
+    if picture.is_file():
+        logging.info("picture: %s", picture)

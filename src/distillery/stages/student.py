@@ -1,0 +1,215 @@
+"""Stages 3 and 4: a student, trained on labels alone or on a teacher's recorded outputs."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from distillery import encoders, files, paths
+from distillery.distillation import embeddings, losses
+from distillery.distillation import teacher as teachers
+from distillery.distillation.outputs import TeacherOutputs
+from distillery.errors import UserError
+from distillery.evaluation import metrics
+from distillery.models import registry
+from distillery.preprocessing import store
+from distillery.preprocessing.task import Task
+from distillery.recipes import Phase, StudentRecipe
+from distillery.recipes.names import STUDENTS
+from distillery.stages.experiment import Experiment, Fitted, split_inputs
+from distillery.text import encode
+from distillery.training import inference, loop, machine
+
+VERSION = 1
+
+
+def run(
+    task: Task,
+    student: str,
+    teacher: str | None,
+    recipe: StudentRecipe,
+    *,
+    floor: float,
+    seeds: list[int],
+    variant: str | None,
+    command: str,
+    checkpoint_seconds: float,
+    force: bool,
+) -> None:
+    """Trains a student and writes its result; with a teacher this is distillation."""
+    needed = set().union(*(losses.needs(phase.losses) for phase in recipe.phases))
+    _refuse_what_is_missing(recipe, needed, teacher)
+    inputs = split_inputs(task)
+    source, outputs = None, None
+    if teacher:
+        source = teachers.find(task, teacher)
+        inputs[source.weights.relative_to(paths.data()).as_posix()] = source.weights_sha256
+        outputs = _checked_outputs(task, source, floor)
+        name = paths.distillation_result(task.name, student, teacher, variant)
+    else:
+        folder = encoders.locate(recipe.tokenizer)
+        inputs[f"encoders/{recipe.tokenizer}/tokenizer.json"] = files.sha256(folder / "tokenizer.json")
+        name = paths.student_result(task.name, student, variant)
+    experiment = Experiment(
+        name=name,
+        stage="distillation" if teacher else "student",
+        task=task,
+        recipe=recipe,
+        version=VERSION,
+        inputs=inputs,
+        command=command,
+        seeds=seeds,
+        student=student,
+        layers=STUDENTS[student][1],
+        teacher=teacher,
+        variant=variant,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+
+    def fit(seed: int, place: Path) -> Fitted:
+        return _fit(experiment, recipe, source, outputs, seed, place)
+
+    experiment.run(fit, force)
+
+
+def _refuse_what_is_missing(recipe: StudentRecipe, needed: set[str], teacher: str | None) -> None:
+    """UserError where a loss or the embeddings ask for a teacher that there is not, or no loss
+    asks for the one that there is."""
+    if teacher is None and ("logits" in needed or recipe.embeddings == "teacher"):
+        raise UserError(
+            "a loss or the embeddings need a teacher: use distillery distil --teacher NAME"
+        )
+    if teacher is None and any("unlabeled" in phase.splits for phase in recipe.phases):
+        raise UserError("unlabeled rows need a teacher: use distillery distil --teacher NAME")
+    if teacher is not None and "logits" not in needed:
+        raise UserError("no loss uses the teacher: name one of mse, kl, teacher_labels")
+    for phase in recipe.phases:
+        if "unlabeled" in phase.splits and "logits" not in losses.needs(phase.losses):
+            raise UserError("a phase over unlabeled rows needs a loss on the teacher's outputs")
+
+
+def _checked_outputs(task: Task, source: teachers.Teacher, floor: float) -> TeacherOutputs:
+    """The recorded outputs of a teacher that passes its checks on dev."""
+    outputs = TeacherOutputs(task.name, source.fingerprint, source.name)
+    dev = store.read_split(task.name, "dev")
+    logits = outputs.logits(dev.ids)
+    teachers.check_outputs(source.name, logits, dev.labels, task.labels, floor)
+    return outputs
+
+
+def _fit(
+    experiment: Experiment,
+    recipe: StudentRecipe,
+    source: teachers.Teacher | None,
+    outputs: TeacherOutputs | None,
+    seed: int,
+    place: Path,
+) -> Fitted:
+    """Trains with one seed through the recipe's phases; dev selects the epoch of each."""
+    task = experiment.task
+    folder = source.folder if source else encoders.locate(recipe.tokenizer)
+    tokenizer = encode.load_tokenizer(folder)
+    encoder = encode.Encoder(tokenizer, recipe.max_length, recipe.head)
+    model = registry.create(
+        str(experiment.student),
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        embedding_size=recipe.embedding_size,
+        hidden_size=recipe.hidden_size,
+        dropout=recipe.dropout,
+        max_length=recipe.max_length,
+        head=recipe.head,
+        id2label=dict(enumerate(task.labels)),
+        label2id={label: index for index, label in enumerate(task.labels)},
+    )
+    if recipe.embeddings == "teacher" and source:
+        start = embeddings.principal(
+            embeddings.teacher_embeddings(source.folder), recipe.embedding_size
+        )
+        with torch.no_grad():
+            weight = model.encoder.word_embeddings.weight
+            weight.copy_(start[: len(weight)])
+            weight[tokenizer.pad_token_id] = 0
+    dev = store.read_split(task.name, "dev")
+    dev_text = encoder.encode_split(task.name, dev)
+    rows = np.argsort(-dev_text.lengths, kind="stable")[: min(32, len(dev))]
+    probe = {name: t.to(machine.device()) for name, t in dev_text.batch(rows).items()}
+    model.to(machine.device())
+    shape = f"{experiment.student} {model.num_parameters()} parameters"
+    precision = machine.precision_for(shape, recipe.precision, model, probe)
+
+    def evaluate() -> dict[str, float]:
+        found = inference.logits(model, dev_text, precision, "dev")
+        return metrics.scores(task.metric, dev.labels, found.argmax(axis=1))
+
+    phases = []
+    for number, phase in enumerate(recipe.phases, start=1):
+        text, labels, ids = _rows_of(task, phase, encoder)
+        loss = losses.combined(phase.losses)
+        with_teacher = "logits" in losses.needs(phase.losses)
+        if outputs and with_teacher and not outputs.has(ids).all():
+            outputs.logits(ids)  # refuses, and says how many rows are missing
+        job = loop.Job(
+            phase=phase,
+            lengths=text.lengths,
+            batch_of=_batch_of(text, labels, ids, outputs if with_teacher else None),
+            loss_of=lambda output, batch, loss=loss: loss(output.logits, batch),
+            evaluate=evaluate,
+            metric=task.metric,
+            precision=precision,
+            seed=seed,
+            title=f"{experiment.name}, seed {seed}"
+            + (f", phase {number}" if len(recipe.phases) > 1 else ""),
+        )
+        phases.append(loop.train(model, job, place / f"phase{number}", experiment.checkpoint_seconds))
+
+    def save(target: Path) -> None:
+        model.save_pretrained(target)
+        tokenizer.save_pretrained(target)
+        about = {
+            "task": task.name,
+            "labels": list(task.labels),
+            "max_length": recipe.max_length,
+            "head": recipe.head,
+            "precision": precision,
+        }
+        files.write_json(target / teachers.FACTS, about)
+
+    def test_logits(saved: Path) -> np.ndarray:
+        test = store.read_split(task.name, "test")
+        return inference.logits(model, encoder.encode_split(task.name, test), precision, "test")
+
+    facts: dict[str, Any] = {
+        **phases[-1],
+        "epochs": sum(phase["epochs"] for phase in phases),
+        "seconds": round(sum(phase["seconds"] for phase in phases), 2),
+    }
+    return Fitted(save, test_logits, facts, model.num_parameters(), precision)
+
+
+def _rows_of(
+    task: Task, phase: Phase, encoder: encode.Encoder
+) -> tuple[encode.Encoded, np.ndarray, np.ndarray]:
+    """Word pieces, labels (N,) and ids (N,) of the rows a phase trains on."""
+    splits = [store.read_split(task.name, name) for name in phase.splits]
+    texts = [encoder.encode_split(task.name, split) for split in splits if len(split)]
+    return (
+        encode.joined(texts),
+        np.concatenate([split.labels for split in splits]),
+        np.concatenate([split.ids for split in splits]),
+    )
+
+
+def _batch_of(
+    text: encode.Encoded, labels: np.ndarray, ids: np.ndarray, outputs: TeacherOutputs | None
+) -> Any:
+    """Row numbers -> inputs, labels and, from a teacher, its logits (B, labels)."""
+
+    def batch_of(rows: np.ndarray) -> loop.Batch:
+        batch = {**text.batch(rows), "labels": torch.from_numpy(labels[rows])}
+        if outputs:
+            batch["teacher_logits"] = torch.from_numpy(outputs.logits(ids[rows]))
+        return batch
+
+    return batch_of

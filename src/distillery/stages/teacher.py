@@ -1,0 +1,229 @@
+"""Stage 2: fine-tunes an encoder, then records what it says about every row."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from distillery import encoders, files, paths
+from distillery.distillation import losses
+from distillery.distillation import teacher as teachers
+from distillery.distillation.outputs import TeacherOutputs
+from distillery.errors import UserError
+from distillery.evaluation import metrics
+from distillery.preprocessing import store
+from distillery.preprocessing.task import Task
+from distillery.recipes import TeacherRecipe
+from distillery.stages.experiment import Experiment, Fitted, split_inputs
+from distillery.text import encode
+from distillery.training import inference, loop, machine
+from distillery.training.processes import accelerator
+
+VERSION = 1
+_DROPOUTS = (
+    "hidden_dropout_prob attention_probs_dropout_prob dropout attention_dropout hidden_dropout"
+    " classifier_dropout seq_classif_dropout"
+).split()
+
+
+def run(
+    task: Task,
+    spec: str,
+    recipe: TeacherRecipe,
+    *,
+    seeds: list[int],
+    variant: str | None,
+    command: str,
+    checkpoint_seconds: float,
+    force: bool,
+) -> None:
+    """Makes the teacher `spec` (short name, hub id or folder) of a task, its outputs, its result."""
+    name = encoders.short_name(spec)
+    folder = encoders.locate(spec)
+    weights = folder / encoders.WEIGHTS
+    if not weights.is_file():
+        raise UserError(f"teacher folder {folder} has no {encoders.WEIGHTS}")
+    experiment = Experiment(
+        name=paths.teacher_result(task.name, name, variant),
+        stage="teacher",
+        task=task,
+        recipe=recipe,
+        version=VERSION,
+        inputs={**split_inputs(task), f"encoders/{name}/{encoders.WEIGHTS}": files.sha256(weights)},
+        command=command,
+        seeds=seeds,
+        teacher=name,
+        variant=variant,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+
+    def fit(seed: int, place: Path) -> Fitted:
+        return _fit(experiment, recipe, folder, seed, place)
+
+    if not experiment.run(fit, force):
+        record(task, name, recipe.floor, variant)
+
+
+def _fit(
+    experiment: Experiment, recipe: TeacherRecipe, folder: Path, seed: int, place: Path
+) -> Fitted:
+    """Fine-tunes with one seed; dev selects the epoch."""
+    task = experiment.task
+    encoder = encode.Encoder(encode.load_tokenizer(folder), recipe.max_length, recipe.head)
+    train, dev = (store.read_split(task.name, name) for name in ("train", "dev"))
+    train_text, dev_text = (encoder.encode_split(task.name, split) for split in (train, dev))
+    model = _load(folder, task, recipe)
+    rows = np.argsort(-train_text.lengths, kind="stable")[: min(8, len(train))]
+    probe = {n: t.to(machine.device()) for n, t in train_text.batch(rows).items()}
+    model.to(machine.device())
+    shape = f"{model.config.model_type} {model.num_parameters()} parameters"
+    precision = machine.precision_for(shape, recipe.precision, model, probe)
+    dropout = _set_dropout(model, recipe.fixed_dropout(), shape, probe, precision)
+    logging.info("dropout %g, precision %s", dropout, precision)
+    facts: dict[str, Any] = {"epochs": 0, "rows": len(train), "seconds": 0.0}
+    if recipe.epochs:
+        loss = losses.combined(recipe.phase().losses)
+
+        def batch_of(rows: np.ndarray) -> loop.Batch:
+            return {**train_text.batch(rows), "labels": torch.from_numpy(train.labels[rows])}
+
+        def evaluate() -> dict[str, float]:
+            found = inference.logits(model, dev_text, precision, "dev")
+            return metrics.scores(task.metric, dev.labels, found.argmax(axis=1))
+
+        job = loop.Job(
+            phase=recipe.phase(),
+            lengths=train_text.lengths,
+            batch_of=batch_of,
+            loss_of=lambda output, batch: loss(output.logits, batch),
+            evaluate=evaluate,
+            metric=task.metric,
+            precision=precision,
+            seed=seed,
+            title=f"{experiment.name}, seed {seed}",
+        )
+        facts = loop.train(model, job, place, experiment.checkpoint_seconds)
+
+    def save(target: Path) -> None:
+        model.save_pretrained(target)
+        encoder.tokenizer.save_pretrained(target)
+        about = {
+            "task": task.name,
+            "labels": list(task.labels),
+            "max_length": recipe.max_length,
+            "head": recipe.head,
+            "precision": precision,
+        }
+        files.write_json(target / teachers.FACTS, about)
+
+    def test_logits(saved: Path) -> np.ndarray:
+        """The recorded outputs on test of the saved teacher; of further seeds, fresh ones."""
+        test = store.read_split(task.name, "test")
+        if saved != paths.model(task.name, experiment.name):
+            text = encoder.encode_split(task.name, test)
+            return inference.logits(model, text, precision, "test")
+        outputs = record(task, str(experiment.teacher), recipe.floor, experiment.variant)
+        return outputs.logits(test.ids)
+
+    facts = {**facts, "dropout": dropout}
+    return Fitted(save, test_logits, facts, model.num_parameters(), precision)
+
+
+def _load(folder: Path, task: Task, recipe: TeacherRecipe) -> Any:
+    """The encoder of a folder with a classifier for the task's labels."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    try:
+        config = AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder} holds no model ({str(error).splitlines()[0]})") from None
+    tuned = any("SequenceClassification" in name for name in config.architectures or ())
+    if tuned:
+        teachers.check_labels(config, task.labels, folder)
+    elif not recipe.epochs:
+        raise UserError(f"{folder} holds no fine-tuned classifier: epochs 0 needs one")
+    positions = getattr(config, "max_position_embeddings", recipe.max_length)
+    if recipe.max_length > positions:
+        raise UserError(f"max_length {recipe.max_length} is impossible: {folder} has {positions}")
+    names = dict(enumerate(task.labels))
+    try:
+        return AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            id2label=names,
+            label2id={label: index for index, label in names.items()},
+            use_safetensors=True,
+            dtype="float32",
+        )
+    except Exception as error:  # a loader's many errors all mean: not a whole model
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{folder} holds no whole model ({reason})") from None
+
+
+def _set_dropout(
+    model: Any, fixed: float | None, shape: str, probe: loop.Batch, precision: str
+) -> float:
+    """Sets every dropout of the model; gives the value.
+
+    fixed None: the encoder's own, unless that slows a step by over 10 percent on this machine.
+    Dropout draws its random numbers on one CPU thread and turns fused attention off.
+    """
+    own = {name: p for name in _DROPOUTS if isinstance(p := getattr(model.config, name, None), float)}
+    modules = [module for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+
+    def put(p: float) -> None:
+        for module in modules:
+            module.p = p
+
+    def timed(p: float) -> Callable[[], None]:
+        step = machine.step_of(model, probe, precision)
+
+        def run_step() -> None:
+            put(p)
+            step()
+
+        return run_step
+
+    highest = max(own.values(), default=0.0)
+    if fixed is None and highest:
+        model.train()
+        choices = {"kept": timed(highest), "off": timed(0.0)}
+        choice = machine.fastest(f"dropout of {shape}", choices, margin=1.1)
+        fixed = highest if choice == "kept" else 0.0
+    put(fixed or 0.0)
+    for name in own:
+        setattr(model.config, name, fixed or 0.0)
+    return fixed or 0.0
+
+
+def record(
+    task: Task, name: str, floor: float, variant: str | None = None
+) -> TeacherOutputs:
+    """Records the teacher's outputs for the rows of every split that have none yet.
+
+    Dev comes first and is checked: labels in their order, accuracy above the floor.
+    """
+    found = teachers.find(task, name, variant)
+    outputs = TeacherOutputs(task.name, found.fingerprint, name)
+    main = accelerator().is_main_process
+    model, encoder, precision = None, None, found.facts["precision"]
+    for split_name in ("dev", "train", "unlabeled", "test"):
+        split = store.read_split(task.name, split_name)
+        if len(split) and not outputs.has(split.ids).all():
+            if model is None or encoder is None:
+                model = teachers.load_model(found.folder).to(machine.device()).eval()
+                encoder = found.encoder()
+
+            def logits_of(rows: encode.Encoded, progress: Any) -> np.ndarray:
+                return inference.logits(model, rows, precision, "recording", progress)
+
+            count = outputs.record(
+                split.ids, encoder.encode_split(task.name, split), logits_of, main
+            )
+            logging.info("recorded %d rows of %s from teacher %s", count, split_name, name)
+        if split_name == "dev":
+            logits = outputs.logits(split.ids)
+            teachers.check_outputs(name, logits, split.labels, task.labels, floor)
+    return outputs

@@ -1,0 +1,37 @@
+"""The data sets, one small file each. A user's own data is a task too: its manifest declares it."""
+
+import importlib
+import pkgutil
+
+from distillery import paths
+from distillery.errors import UserError
+from distillery.preprocessing import store
+from distillery.preprocessing.task import Task
+
+
+def names() -> list[str]:
+    """The tasks that come with the project."""
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in found if not name.startswith("_"))
+
+
+def declared(name: str) -> Task | None:
+    """The task in the file `tasks/<name>.py`, if there is one."""
+    if name not in names():
+        return None
+    task: Task = importlib.import_module(f"{__name__}.{name}").TASK
+    return task
+
+
+def get(name: str) -> Task:
+    """A task by its name: one of the project's, or one made from a user's file by stage 1."""
+    task = declared(name)
+    if task:
+        return task
+    if not paths.manifest(paths.checked_name("task", name)).is_file():
+        raise UserError(
+            f"unknown task '{name}': choose from {', '.join(names())}, or make it from your own"
+            f" file with: distillery data --task {name} --data FILE"
+        )
+    manifest = store.read_manifest(name)
+    return Task(name=name, labels=tuple(manifest["labels"]), local=True)

@@ -1,0 +1,1 @@
+"""Texts as word pieces, and batches of texts of like length."""

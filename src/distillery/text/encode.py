@@ -1,0 +1,200 @@
+"""Texts as word pieces, tokenized once and kept on disk."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from distillery import files, paths
+from distillery.errors import UserError
+from distillery.preprocessing.store import Split
+
+if TYPE_CHECKING:
+    import torch
+
+CHUNK = 2048  # texts tokenized at once
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The word pieces of N texts, one after the other.
+
+    pieces: (sum of lengths,) int32. offsets: (N + 1,) int64, text i is pieces[offsets[i]:
+    offsets[i + 1]]. second: (N,) int32, where the second text of a pair begins (its length, where
+    there is none). Special tokens are included.
+    """
+
+    pieces: np.ndarray
+    offsets: np.ndarray
+    second: np.ndarray
+    pad: int
+
+    def __len__(self) -> int:
+        return len(self.second)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    def take(self, rows: np.ndarray) -> "Encoded":
+        """The given rows, in the given order."""
+        lengths = self.lengths[rows]
+        parts = [self.pieces[self.offsets[row] : self.offsets[row + 1]] for row in rows]
+        return Encoded(
+            np.concatenate(parts) if parts else np.zeros(0, np.int32),
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            self.second[rows],
+            self.pad,
+        )
+
+    def batch(self, rows: np.ndarray) -> "dict[str, torch.Tensor]":
+        """input_ids, attention_mask and token_type_ids, (B, T) int64; the mask is 1 on text."""
+        import torch
+
+        taken = self.take(rows)
+        places = np.arange(taken.lengths.max())[None, :]  # (1, T)
+        mask = places < taken.lengths[:, None]
+        ids = np.full(mask.shape, self.pad, dtype=np.int64)
+        ids[mask] = taken.pieces
+        types = mask & (places >= taken.second[:, None])
+        return {
+            "input_ids": torch.from_numpy(ids),
+            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+            "token_type_ids": torch.from_numpy(types.astype(np.int64)),
+        }
+
+
+def joined(parts: list[Encoded]) -> Encoded:
+    """The rows of several, one after the other."""
+    lengths = np.concatenate([part.lengths for part in parts])
+    return Encoded(
+        np.concatenate([part.pieces for part in parts]),
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        np.concatenate([part.second for part in parts]),
+        parts[0].pad,
+    )
+
+
+def cut(pieces: list[int], room: int, head: float) -> list[int]:
+    """At most `room` pieces: the first `head` share of them from the start, the rest the end's."""
+    if len(pieces) <= room:
+        return pieces
+    start = round(room * head)
+    return pieces[:start] + pieces[len(pieces) - (room - start) :]
+
+
+def _rooms(first: int, second: int, room: int) -> tuple[int, int]:
+    """The room of each text of a pair: the longer one is cut first."""
+    if first + second <= room:
+        return first, second
+    short = min(first, second, room // 2)
+    return (short, room - short) if first <= second else (room - short, short)
+
+
+def tokenizer_hash(tokenizer: Any) -> str:
+    """Names what a tokenizer does: its whole fast-tokenizer state."""
+    import hashlib
+
+    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()[:16]
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The fast tokenizer saved in a folder, without truncation or padding of its own."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{folder} holds no tokenizer ({str(error).splitlines()[0]})") from None
+    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
+        raise UserError(f"the tokenizer in {folder} is not a fast one with a padding token")
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    return tokenizer
+
+
+class Encoder:
+    """Turns texts into word pieces; long texts keep head and tail."""
+
+    def __init__(self, tokenizer: Any, max_length: int, head: float) -> None:
+        self.tokenizer, self.max_length, self.head = tokenizer, max_length, head
+        probe = tokenizer("a")["input_ids"], tokenizer("a", add_special_tokens=False)["input_ids"]
+        if len(probe[0]) - len(probe[1]) != 2 or probe[0][1:-1] != probe[1]:
+            raise UserError("only tokenizers that put one token before and one after are supported")
+        self.first, self.last = probe[0][0], probe[0][-1]
+
+    def key(self) -> str:
+        """Names the encoding: tokenizer, maximum length, share of the head."""
+        return files.short_hash([tokenizer_hash(self.tokenizer), self.max_length, self.head])
+
+    def _plain(self, texts: list[str]) -> list[list[int]]:
+        found: list[list[int]] = self.tokenizer(
+            texts,
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )["input_ids"]
+        return found
+
+    def _pair(self, first: list[int], second: list[int]) -> tuple[list[int], int]:
+        rooms = _rooms(len(first), len(second), self.max_length - 3)
+        first, second = (
+            cut(pieces, room, self.head) for pieces, room in zip((first, second), rooms, strict=True)
+        )
+        start = [self.first, *first, self.last]
+        return [*start, *second, self.last], len(start)
+
+    def encode(self, texts: list[str], pairs: list[str] | None, what: str = "texts") -> Encoded:
+        """The word pieces of texts, or of pairs of texts, in order."""
+        pieces: list[np.ndarray] = []
+        lengths: list[int] = []
+        second: list[int] = []
+        bar = tqdm(total=len(texts), desc=f"tokenizing {what}", unit=" texts", leave=False)
+        for start in range(0, len(texts), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            firsts = self._plain(texts[chunk])
+            seconds = self._plain(pairs[chunk]) if pairs else None
+            for index, ids in enumerate(firsts):
+                if seconds is None:
+                    ids = [self.first, *cut(ids, self.max_length - 2, self.head), self.last]
+                    at = len(ids)
+                else:
+                    ids, at = self._pair(ids, seconds[index])
+                pieces.append(np.array(ids, dtype=np.int32))
+                lengths.append(len(ids))
+                second.append(at)
+            bar.update(len(firsts))
+        bar.close()
+        return Encoded(
+            np.concatenate(pieces) if pieces else np.zeros(0, np.int32),
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            np.array(second, dtype=np.int32),
+            self.tokenizer.pad_token_id,
+        )
+
+    def encode_split(self, task_name: str, split: Split) -> Encoded:
+        """A split's word pieces, read memory-mapped from disk if they were made before."""
+        name = f"{split.name}-{split.sha256[:12]}"
+        folder = paths.encoded(task_name, self.key()) / name
+        arrays = ("pieces", "offsets", "second")
+        if not _is_whole(folder, arrays):
+            encoded = self.encode(split.texts, split.text_pairs, split.name)
+            with files.replacing_folder(folder) as temporary:
+                for array in arrays:
+                    np.save(temporary / f"{array}.npy", getattr(encoded, array))
+                sums = {array: files.sha256(temporary / f"{array}.npy") for array in arrays}
+                files.write_json(temporary / "manifest.json", sums)
+        mapped = [np.load(folder / f"{array}.npy", mmap_mode="r") for array in arrays]
+        return Encoded(*mapped, self.tokenizer.pad_token_id)
+
+
+def _is_whole(folder: Path, arrays: tuple[str, ...]) -> bool:
+    """Whether a folder of word pieces is there and its files are those of its manifest."""
+    try:
+        sums = files.read_json(folder / "manifest.json")
+        return all(files.sha256(folder / f"{array}.npy") == sums.get(array) for array in arrays)
+    except (UserError, FileNotFoundError):
+        return False

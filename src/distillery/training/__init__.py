@@ -1,0 +1,1 @@
+"""The only training loop, its checkpoints, inference, and choices measured on this machine."""

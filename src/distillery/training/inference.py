@@ -1,0 +1,69 @@
+"""Logits of many rows: without gradients, in batches of like length, sharded over processes."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object
+from tqdm import tqdm
+
+from distillery.errors import UserError
+from distillery.text import batches
+from distillery.text.encode import Encoded
+from distillery.training import machine
+from distillery.training.processes import accelerator
+
+
+def tokens_per_batch() -> int:
+    """Tokens of one inference batch: what fits a CPU's caches, or what fills a GPU."""
+    return 131072 if machine.device().type == "cuda" else 8192
+
+
+@torch.inference_mode()
+def forward(model: torch.nn.Module, batch: dict[str, torch.Tensor], precision: str) -> torch.Tensor:
+    """The logits (B, labels) of one batch, in fp32 on the CPU."""
+    moved = {name: tensor.to(machine.device()) for name, tensor in batch.items()}
+    with machine.autocast(precision):
+        logits: torch.Tensor = model(**moved).logits
+    return logits.float().cpu()
+
+
+def logits(
+    model: torch.nn.Module,
+    encoded: Encoded,
+    precision: str,
+    what: str,
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """The logits (N, labels) of every row, in order. Raises UserError where one is not finite.
+
+    progress: called with the number of tokens after each batch, in place of a bar.
+    """
+    was_training = model.training
+    model.eval()
+    parts, places = [], []
+    plan = batches.inference(encoded.lengths, tokens_per_batch())
+    mine = plan[accelerator().process_index :: accelerator().num_processes]
+    bar = tqdm(
+        total=int(sum(encoded.lengths[rows].sum() for rows in mine)),
+        desc=what,
+        unit=" tokens",
+        unit_scale=True,
+        leave=False,
+        disable=progress is not None or not accelerator().is_main_process,
+    )
+    for rows in mine:
+        parts.append(forward(model, encoded.batch(rows), precision).numpy())
+        places.append(rows)
+        tokens = int(encoded.lengths[rows].sum())
+        (progress or bar.update)(tokens)
+    bar.close()
+    model.train(was_training)
+    if accelerator().num_processes > 1:
+        parts, places = gather_object(parts), gather_object(places)
+    found = np.empty((len(encoded), parts[0].shape[1]), dtype=np.float32)
+    found[np.concatenate(places)] = np.concatenate(parts)
+    bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
+    if len(bad):
+        raise UserError(f"{what}: the model's output for row {bad[0]} is not finite")
+    return found

@@ -1,0 +1,119 @@
+"""What this machine does fastest, measured once and remembered in `data/machine.json`."""
+
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from distillery import files, paths
+from distillery.errors import UserError
+
+REPEATS = 3
+
+
+def cpu_name() -> str:
+    """The processor's name as the kernel gives it."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def device() -> torch.device:
+    """The GPU where there is one, under several processes this process's own."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
+def environment(precision: str) -> dict[str, Any]:
+    """What a result says about where it was made."""
+    import transformers
+
+    where = device()
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "device": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
+        "cpu": cpu_name(),
+        "threads": torch.get_num_threads(),
+        "precision": precision,
+    }
+
+
+def _seconds(step: Callable[[], object]) -> float:
+    """Median time of a call, after one to warm up."""
+    times = []
+    for _ in range(REPEATS + 1):
+        start = time.perf_counter()
+        step()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return median(times[1:])
+
+
+def fastest(what: str, candidates: Mapping[str, Callable[[], object]], margin: float) -> str:
+    """The name of the candidate to use on this machine; the first one unless another is better.
+
+    Another one is taken where it is faster by the factor `margin`. The measurement is kept, so
+    that later runs on the same machine choose alike: `what` names what was timed.
+    """
+    key = f"{what} | {cpu_name()} | {device()} | {torch.get_num_threads()} | {torch.__version__}"
+    known: dict[str, Any] = {}
+    if paths.machine().is_file():
+        try:
+            known = files.read_json(paths.machine())
+        except UserError:
+            logging.warning("%s is damaged: measuring again", paths.machine())
+    if key not in known:
+        random_state = torch.get_rng_state()
+        seconds = {name: _seconds(step) for name, step in candidates.items()}
+        torch.set_rng_state(random_state)
+        first = next(iter(candidates))
+        best = min(seconds, key=lambda name: seconds[name])
+        choice = best if seconds[first] > margin * seconds[best] else first
+        known[key] = {"choice": choice, "seconds": seconds}
+        files.write_json(paths.machine(), known)
+    choice = known[key]["choice"]
+    timed = ", ".join(f"{n} {1000 * s:.0f} ms" for n, s in known[key]["seconds"].items())
+    logging.info("%s: %s, as measured on this machine (%s)", what, choice, timed)
+    return str(choice)
+
+
+def autocast(precision: str) -> torch.autocast:
+    """The context in which a model computes at a precision; weights stay fp32."""
+    return torch.autocast(device().type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def step_of(
+    model: torch.nn.Module, batch: Mapping[str, torch.Tensor], precision: str
+) -> Callable[[], None]:
+    """A forward and backward pass, for timing. Gradients are cleared."""
+
+    def step() -> None:
+        with autocast(precision):
+            logits = model(**batch).logits
+        logits.float().sum().backward()
+        model.zero_grad(set_to_none=True)
+
+    return step
+
+
+def precision_for(
+    what: str, wanted: str, model: torch.nn.Module, batch: Mapping[str, torch.Tensor]
+) -> str:
+    """fp32 or bf16: `wanted`, or where that is auto the faster one for this model and batch."""
+    if wanted != "auto":
+        return wanted
+    steps = {name: step_of(model, batch, name) for name in ("fp32", "bf16")}
+    return fastest(f"precision of {what}", steps, margin=1.15)

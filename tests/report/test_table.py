@@ -1,0 +1,158 @@
+"""Tables from made-up results."""
+
+from __future__ import annotations
+
+import pytest
+
+from distillery.errors import UserError
+from distillery.report.table import markdown, rows, score
+
+STUDENTS = ("bilstm", "attention")
+
+GOLDEN = """\
+### Teacher `minilm`: accuracy (%) on 25,000 test rows
+
+| model | single | distilled | gain | parameters | size on disk | s/epoch | made by |
+| :--- | ---: | ---: | ---: | ---: | ---: | ---: | :--- |
+| `minilm` (teacher) | 92.90 | – | – | – | 90.9 MB | 12 | `scripts/teacher/minilm_imdb.sh` |
+| majority class | 50.00 | – | – | – | – | 12 | `scripts/run_all.sh imdb` |
+| TF-IDF + logistic regression | 89.70 | – | – | – | – | – | `scripts/run_all.sh imdb` |
+| `bilstm` | not run | not run | not run | not run | not run | not run / not run | \
+`scripts/student/bilstm_imdb.sh`<br>`scripts/distillation/bilstm_minilm_imdb.sh` |
+| `attention` | 89.50 | 90.80 | +1.30 | 4,000,100 | 16.0 MB | 12 / 12 | \
+`make attention`<br>`scripts/distillation/attention_minilm_imdb.sh` |
+
+- Machine: cpu, EPYC, 16 threads, fp32, python 3.11.9, torch 2.4.0, transformers 4.44.0.
+- Seeds: 1.
+- Training rows per epoch: 22,500.
+- Code: commit 0123456.
+- The dev split selected everything; the test split was read once, at the end.
+- single: trained on the labels alone; distilled: the same student taught by the teacher; gain: \
+distilled minus single in percentage points, before rounding.
+- size on disk: the weights file; s/epoch: training seconds per epoch as timed during the run, \
+single / distilled.
+"""
+
+
+def line(text: str, start: str) -> list[str]:
+    """The cells of the one table line whose first cell is `start`."""
+    (found,) = [row for row in text.splitlines() if row.startswith(f"| {start} |")]
+    return found.strip("| ").split(" | ")
+
+
+def test_golden(results):
+    assert markdown(results, "imdb", STUDENTS) == GOLDEN
+
+
+def test_order_of_results_does_not_matter(results):
+    backwards = dict(reversed(results.items()))
+    assert markdown(backwards, "imdb", STUDENTS) == GOLDEN
+
+
+def test_other_tasks_and_the_dev_split_stay_out(results, make):
+    results |= make("bilstm_sst2", "student", [0.8], task="sst2", student="bilstm")
+    results |= make("bilstm_imdb", "student", [0.8], student="bilstm", split="dev")
+    assert markdown(results, "imdb", STUDENTS) == GOLDEN
+
+
+def test_single_not_distilled(results, make):
+    results |= make("bilstm_imdb", "student", [0.908], student="bilstm", bytes=812000)
+    cells = line(markdown(results, "imdb", STUDENTS), "`bilstm`")
+    assert cells[1:7] == ["90.80", "not run", "not run", "–", "812.0 kB", "12 / not run"]
+
+
+def test_baselines_and_teacher_not_run(make):
+    fields = {"student": "bilstm", "teacher": "bert"}
+    results = make("distil_bilstm_bert_imdb", "distillation", [0.9], **fields)
+    text = markdown(results, "imdb", STUDENTS)
+    assert line(text, "`bert` (teacher)")[1] == "not run"
+    assert line(text, "majority class")[1] == "not run"
+    assert line(text, "TF-IDF + logistic regression")[1] == "not run"
+
+
+def test_no_teacher_yet(make):
+    results = make("bilstm_imdb", "student", [0.9], student="bilstm")
+    text = markdown(results, "imdb", STUDENTS)
+    assert text.startswith("### No teacher yet: accuracy (%) on 25,000 test rows")
+    assert line(text, "`bilstm`")[-1] == "`scripts/student/bilstm_imdb.sh`"
+
+
+def test_a_table_per_teacher(results, make):
+    results |= make("bert_imdb", "teacher", [0.94], teacher="bert")
+    found = rows(results, "imdb", STUDENTS)
+    assert [row.teacher for row in found] == ["bert"] * 5 + ["minilm"] * 5
+    attention = [row for row in found if row.name == "attention"]
+    assert [row.single is None for row in attention] == [False, False]
+    assert [row.distilled is None for row in attention] == [True, False]
+
+
+def test_a_student_that_is_not_listed_is_shown(results, make):
+    results |= make("cnn_imdb", "student", [0.88], student="cnn")
+    assert [r.name for r in rows(results, "imdb", STUDENTS)][-3:] == ["bilstm", "attention", "cnn"]
+
+
+def test_several_seeds(make):
+    results = make("bilstm_imdb", "student", [0.90, 0.91, 0.92], student="bilstm")
+    text = markdown(results, "imdb", STUDENTS)
+    assert line(text, "`bilstm`")[1] == "91.00 ± 1.00"
+    assert "- Seeds: 1, 2, 3 (3 runs, mean ± sample standard deviation).\n" in text
+    assert score(results["bilstm_imdb"], "accuracy") == "91.00 ± 1.00"
+
+
+@pytest.mark.parametrize(
+    ("distilled", "gain"), [(0.885, "-1.00"), (0.89499999, "0.00"), (0.9, "+0.50")]
+)
+def test_gain(results, make, distilled, gain):
+    fields = {"student": "attention", "teacher": "minilm"}
+    results |= make("distil_attention_minilm_imdb", "distillation", [distilled], **fields)
+    assert line(markdown(results, "imdb", STUDENTS), "`attention`")[3] == gain
+
+
+def test_variants_have_their_own_table(results, make):
+    name = "distil_attention_minilm_imdb.soft"
+    fields = {"student": "attention", "teacher": "minilm", "variant": "soft", "command": "a | b"}
+    results |= make(name, "distillation", [0.912], **fields)
+    text = markdown(results, "imdb", STUDENTS)
+    first, second = text.split("### Variants")
+    assert first == GOLDEN.split("- Machine")[0]
+    cells = line(second, f"`{name}`")
+    assert cells[1:4] == ["soft", "91.20", "+0.40"]
+    assert text.count("soft") == 2
+    assert r"`a \| b`" in second
+
+
+def test_a_variant_without_the_plain_result(make):
+    results = make("bilstm_imdb.x", "student", [0.9], student="bilstm", variant="x")
+    cells = line(markdown(results, "imdb", STUDENTS), "`bilstm_imdb.x`")
+    assert cells[1:4] == ["x", "90.00", "not run"]
+
+
+def test_each_machine_is_listed(results):
+    result = results["attention_imdb"]
+    result["environment"] = {**result["environment"], "device": "H200", "precision": "bf16"}
+    result["commit"] = {"head": None, "dirty": False}
+    results["tfidf_imdb"]["commit"] = {"head": "fedcba9876", "dirty": True}
+    text = markdown(results, "imdb", STUDENTS)
+    versions = "python 3.11.9, torch 2.4.0, transformers 4.44.0"
+    assert f"- Machine: cpu, EPYC, 16 threads, fp32, {versions}: all other results.\n" in text
+    assert f"- Machine: H200, EPYC, 16 threads, bf16, {versions}: `attention_imdb`.\n" in text
+    assert "- Code: commit fedcba9 with uncommitted changes: `tfidf_imdb`.\n" in text
+    assert "- Code: no commit recorded: `attention_imdb`.\n" in text
+
+
+def test_another_number_of_test_rows_is_named(results):
+    results["tfidf_imdb"]["n"] = 24000
+    text = markdown(results, "imdb", STUDENTS)
+    note = "Not comparable, measured on other than 25,000 test rows: `tfidf_imdb` (24,000)."
+    assert note in text
+
+
+def test_a_missing_metric_is_named(results):
+    results["tfidf_imdb"]["metrics"] = {"f1": 0.9}
+    with pytest.raises(UserError, match="tfidf_imdb: has no accuracy to compare, only f1"):
+        markdown(results, "imdb", STUDENTS)
+
+
+def test_no_results():
+    with pytest.raises(UserError, match="task imdb: no results"):
+        markdown({}, "imdb", STUDENTS)
