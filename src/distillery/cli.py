@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from distillery import recipes, tasks
+from safetensors import SafetensorError
+from tqdm import tqdm
+
+from distillery import paths, recipes, tasks
 from distillery.errors import UserError, choose
 from distillery.recipes import options
 from distillery.recipes.names import BASELINES, STUDENTS
@@ -71,10 +74,23 @@ def _experiment(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "seeds": _seeds(arguments.seeds),
         "variant": arguments.variant,
-        "command": os.environ.get("DISTILLERY_COMMAND") or arguments.command_line,
+        "command": arguments.command_line,
         "checkpoint_seconds": arguments.checkpoint_seconds,
         "force": arguments.force,
     }
+
+
+def _add_teacher_variant(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--teacher-variant", metavar="NAME", help="the teacher was made with --variant NAME"
+    )
+
+
+def _short(teacher: str | None) -> str:
+    """The name of a teacher in results; empty where none is given yet."""
+    from distillery import encoders
+
+    return encoders.short_name(teacher) if teacher else ""
 
 
 class _Command:
@@ -123,9 +139,7 @@ class _Data(_Command):
         roles = {"train": "data", "test": "test_data", "unlabeled": "unlabeled_data"}
         given = {role: getattr(arguments, name) for role, name in roles.items()}
         given = {role: path for role, path in given.items() if path}
-        columns = Columns(
-            arguments.text_column, arguments.text_pair_column, arguments.label_column
-        )
+        columns = Columns(arguments.text_column, arguments.text_pair_column, arguments.label_column)
         if not given:
             if any(vars(columns).values()) or arguments.labels:
                 raise UserError("columns and labels are options of your own data: name --data FILE")
@@ -144,17 +158,14 @@ class _Teacher(_Command):
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         _experiment_options(parser)
-        options.add(parser, recipes.teacher(known.task or "", known.teacher or ""))
+        options.add(parser, recipes.teacher(known.task or "", _short(known.teacher)))
 
     def run(self, arguments: argparse.Namespace) -> None:
-        from distillery import encoders
         from distillery.stages import teacher
 
-        name = encoders.short_name(arguments.teacher)
-        recipe = _changed(recipes.teacher(arguments.task, name), arguments)
-        teacher.run(
-            tasks.get(arguments.task), arguments.teacher, recipe, **_experiment(arguments)
-        )
+        recipe = recipes.teacher(arguments.task, _short(arguments.teacher))
+        recipe = _changed(recipe, arguments)
+        teacher.run(tasks.get(arguments.task), arguments.teacher, recipe, **_experiment(arguments))
 
 
 class _Record(_Command):
@@ -163,13 +174,15 @@ class _Record(_Command):
     names = ("task", "teacher")
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
-        del parser, known
+        _add_teacher_variant(parser)
 
     def run(self, arguments: argparse.Namespace) -> None:
         from distillery.stages import teacher
 
-        floor = recipes.teacher(arguments.task, arguments.teacher).floor
-        outputs = teacher.record(tasks.get(arguments.task), arguments.teacher, floor)
+        name = _short(arguments.teacher)
+        floor = recipes.teacher(arguments.task, name).floor
+        variant = arguments.teacher_variant
+        outputs = teacher.record(tasks.get(arguments.task), name, floor, variant)
         logging.info("%d rows are recorded in %s", len(outputs), outputs.folder)
 
 
@@ -188,7 +201,7 @@ class _Student(_Command):
         name = choose("student", arguments.student, STUDENTS)
         recipe = _changed(recipes.student(arguments.task, name), arguments)
         task = tasks.get(arguments.task)
-        student.run(task, name, None, recipe, floor=0.0, **_experiment(arguments))
+        student.run(task, name, None, recipe, **_experiment(arguments))
 
 
 class _Distil(_Command):
@@ -198,21 +211,23 @@ class _Distil(_Command):
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         _experiment_options(parser)
-        names = (known.student or "", known.teacher or "")
+        _add_teacher_variant(parser)
+        names = (known.student or "", _short(known.teacher))
         options.add(parser, recipes.distillation(known.task or "", *names))
 
     def run(self, arguments: argparse.Namespace) -> None:
         from distillery.stages import student
 
         name = choose("student", arguments.student, STUDENTS)
-        recipe = recipes.distillation(arguments.task, name, arguments.teacher)
-        floor = recipes.teacher(arguments.task, arguments.teacher).floor
+        teacher = _short(arguments.teacher)
+        recipe = recipes.distillation(arguments.task, name, teacher)
         student.run(
             tasks.get(arguments.task),
             name,
-            arguments.teacher,
+            teacher,
             _changed(recipe, arguments),
-            floor=floor,
+            teacher_variant=arguments.teacher_variant,
+            floor=recipes.teacher(arguments.task, teacher).floor,
             **_experiment(arguments),
         )
 
@@ -232,7 +247,7 @@ class _Baseline(_Command):
             tasks.get(arguments.task),
             choose("baseline", arguments.baseline, BASELINES),
             recipes.baseline(arguments.task),
-            command=os.environ.get("DISTILLERY_COMMAND") or arguments.command_line,
+            command=arguments.command_line,
             force=arguments.force,
         )
 
@@ -337,7 +352,7 @@ def parse(argv: Sequence[str]) -> tuple[_Command, argparse.Namespace]:
     first = _Parser(prog=f"distillery {name}", add_help=False)
     for option in command.names:
         first.add_argument(f"--{option}")
-    known, _ = first.parse_known_args(argv[1:])
+    known, rest = first.parse_known_args(argv[1:])
     parser = _Parser(prog=f"distillery {name}", description=_summary(_COMMANDS[name]))
     for option in command.names:
         parser.add_argument(
@@ -345,14 +360,32 @@ def parse(argv: Sequence[str]) -> tuple[_Command, argparse.Namespace]:
         )
     command.add(parser, known)
     arguments = parser.parse_args(argv[1:])
-    arguments.command_line = f"distillery {shlex.join(argv)}"
+    names = {option: getattr(arguments, option) for option in command.names}
+    options_given = [word for word in rest if word != "--force"]
+    arguments.command_line = " ".join(
+        [paths.command(name, names), *map(shlex.quote, options_given)]
+    )
     return command, arguments
+
+
+class _AboveBars(logging.Handler):
+    """Writes lines to stderr without tearing the progress bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
 
 
 def _quiet() -> None:
     """Our own lines and bars only."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "datasets", "huggingface_hub", "transformers", "accelerate"):
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_AboveBars()])
+    for noisy in (
+        "httpx",
+        "datasets",
+        "huggingface_hub",
+        "transformers",
+        "accelerate",
+        "matplotlib",
+    ):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -377,6 +410,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         print(f"distillery: {error.strerror or error}{where}", file=sys.stderr)
+        return 2
+    except SafetensorError as error:  # how a full disk looks to the writer of weights
+        print(f"distillery: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("distillery: stopped; the same command goes on where it was", file=sys.stderr)

@@ -129,7 +129,10 @@ def _fetch_hub(encoder: Encoder, folder: Path) -> None:
     with files.replacing_folder(folder) as temporary:
         try:
             huggingface_hub.snapshot_download(
-                encoder.hub, revision=encoder.revision, local_dir=temporary, allow_patterns=_FILES
+                encoder.hub,
+                revision=encoder.revision,
+                local_dir=temporary,
+                allow_patterns=[*_FILES],
             )
         except Exception as error:  # network, proxy, hub: the user needs the one line
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]

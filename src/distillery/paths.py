@@ -5,11 +5,14 @@
 
 import os
 import re
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from distillery.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
+RESERVED = ("encoders", "locks")  # folders beside those of the tasks
 SPLITS = ("train", "dev", "test", "unlabeled")
 
 
@@ -89,3 +92,18 @@ def distillation_result(
     task_name: str, student: str, teacher: str, variant: str | None = None
 ) -> str:
     return _variant(f"distil_{student}_{teacher}_{task_name}", variant)
+
+
+def command(name: str, names: Mapping[str, str]) -> str:
+    """What a user types for an experiment: its script, or the command line where it has none.
+
+    names: role (student, baseline, teacher, task) -> name.
+    """
+    folder = {"distil": "distillation", "baseline": "student"}.get(name, name)
+    roles = ("student", "baseline", "teacher", "task")
+    stem = "_".join(names[role] for role in roles if role in names)
+    script = f"scripts/{folder}/{stem}.sh"
+    if (ROOT / script).is_file():
+        return script
+    options = [word for role, value in names.items() for word in (f"--{role}", value)]
+    return shlex.join(["scripts/distillery", name, *options])

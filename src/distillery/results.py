@@ -14,9 +14,10 @@ from distillery import files, paths
 from distillery.errors import UserError
 
 FIELDS = (
-    "name stage task student layers teacher baseline variant split n metrics runs recipe"
-    " stage_version inputs outputs commit environment parameters bytes command"
-).split()
+    *("name", "stage", "task", "student", "layers", "teacher", "baseline", "variant"),
+    *("split", "n", "metrics", "runs", "recipe", "stage_version", "inputs", "outputs"),
+    *("commit", "environment", "parameters", "bytes", "command"),
+)
 MISSING_ALLOWED = ("baseline", "variant")
 
 
@@ -76,9 +77,7 @@ def write(folder: Path, result: dict[str, Any], predictions: np.ndarray, labels:
     lines = [
         f"{score} {value:.4f}",
         f"split {result['split']}, {result['n']} rows, {len(spread)} run(s): "
-        + ", ".join(
-            f"seed {run['seed']} {run['metrics'][score]:.4f}" for run in result["runs"]
-        ),
+        + ", ".join(f"seed {run['seed']} {run['metrics'][score]:.4f}" for run in result["runs"]),
         f"parameters {result['parameters']}, bytes {result['bytes']}",
         f"made by {result['command']}",
     ]

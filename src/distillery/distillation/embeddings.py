@@ -7,6 +7,7 @@ from safetensors import safe_open
 
 from distillery import encoders
 from distillery.errors import UserError
+from distillery.models.base import WORD_STD
 
 
 def teacher_embeddings(folder: Path) -> torch.Tensor:
@@ -20,12 +21,12 @@ def teacher_embeddings(folder: Path) -> torch.Tensor:
 
 
 def principal(matrix: torch.Tensor, width: int) -> torch.Tensor:
-    """(V, H) -> (V, width): the first principal components, rows of unit length on average.
+    """(V, H) -> (V, width): the first principal components, scaled as a random start would be.
 
     Where the matrix is narrower than `width`, the rest of the columns is zero.
     """
     centred = matrix - matrix.mean(dim=0)
     _, vectors = torch.linalg.eigh(centred.T @ centred)  # eigenvalues rise
     components = centred @ vectors.flip(1)[:, :width]
-    components = components / components.norm(dim=1).mean()
+    components = components * (WORD_STD / components.std())
     return torch.nn.functional.pad(components, (0, width - components.shape[1]))

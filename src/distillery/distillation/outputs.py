@@ -53,7 +53,7 @@ class TeacherOutputs:
             if not path.is_file() or files.sha256(path) != shard["sha256"]:
                 raise UserError(f"{path} is missing or damaged: {self.again}")
             try:
-                file = safe_open(path, framework="pt")
+                file: Any = safe_open(path, framework="pt")
                 shard_ids = file.get_tensor("ids").numpy().view(np.uint64)
                 self._mapped.append(file.get_tensor("logits").numpy())
             except SafetensorError as error:

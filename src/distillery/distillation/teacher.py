@@ -37,7 +37,8 @@ def check_outputs(
 ) -> None:
     """UserError where outputs on labelled dev rows are not those of a good teacher.
 
-    logits: (N, C); labels: (N,). Refused: values that are not finite, an accuracy below `floor`.
+    logits: (N, C); labels: (N,). Refused: values that are not finite, an accuracy below `floor`
+    or not above the commonest label's share.
     """
     if not np.isfinite(logits).all():
         raise UserError(f"teacher {name} gives outputs on dev that are not finite")
@@ -46,19 +47,24 @@ def check_outputs(
             f"teacher {name} gives {logits.shape[1]} outputs for {len(label_names)} labels"
         )
     predicted = logits.argmax(axis=1)
-    accuracy = float((predicted == labels).mean())
-    if accuracy >= floor:
+    majority = float(np.bincount(labels).max() / len(labels))
+
+    def is_good(predicted: np.ndarray) -> bool:
+        accuracy = float((predicted == labels).mean())
+        return accuracy >= floor and accuracy > majority
+
+    if is_good(predicted):
         return
     hint = "a raw encoder, or one tuned on something else?"
     if len(label_names) <= 5:
         for order in itertools.permutations(range(len(label_names))):
-            if float((np.array(order)[predicted] == labels).mean()) >= floor:
+            if is_good(np.array(order)[predicted]):
                 meant = ", ".join(label_names[index] for index in order)
                 hint = f"its labels seem to stand in the order {meant}"
                 break
-    raise UserError(
-        f"teacher {name} has a dev accuracy of {accuracy:.4f}, below its floor {floor:g} ({hint})"
-    )
+    limit = f"below its floor {floor:g}" if floor > majority else "not above the majority class"
+    accuracy = float((predicted == labels).mean())
+    raise UserError(f"teacher {name} has a dev accuracy of {accuracy:.4f}, {limit} ({hint})")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
 
+WORD_STD = 0.5  # of the entries of word embeddings at the start
+
 
 class StudentConfig(PreTrainedConfig):
     """Sizes shared by all students.
@@ -181,12 +183,11 @@ class StudentForSequenceClassification(PreTrainedModel):
 
 
 def initialize(module: nn.Module) -> None:
-    """PyTorch's own start for every layer, but embeddings of unit expected length."""
+    """PyTorch's own start for every layer; word embeddings far larger than those added to them."""
     if isinstance(module, nn.Embedding):
-        nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
-        if module.padding_idx is not None and not getattr(
-            module.weight, "_is_hf_initialized", False
-        ):
+        words = module.padding_idx is not None
+        nn.init.normal_(module.weight, std=WORD_STD if words else 0.1 * WORD_STD)
+        if words and not getattr(module.weight, "_is_hf_initialized", False):
             nn.init.zeros_(module.weight[module.padding_idx])
-    elif hasattr(module, "reset_parameters"):
-        module.reset_parameters()
+    elif callable(reset := getattr(module, "reset_parameters", None)):
+        reset()

@@ -23,7 +23,7 @@ class RNNModel(StudentModel):
     The weights keep the names and the layout of `nn.LSTM` and `nn.GRU`. An RNN has no attentions.
     """
 
-    cell_class: ClassVar[type[nn.RNNBase]]
+    cell_class: ClassVar[type[nn.LSTM | nn.GRU]]
 
     def build(self, config: Any) -> None:
         inputs = [config.embedding_size] + [config.hidden_size] * (config.num_hidden_layers - 1)

@@ -22,7 +22,7 @@ def save(folder: Path) -> None:
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
-        max_position_embeddings=64,
+        max_position_embeddings=512,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -6,7 +6,7 @@ Archives are read member by member and never unpacked, so nothing can be written
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -37,9 +37,11 @@ def read(task: Task, source: Path | None) -> tuple[Splits, dict[str, Any]]:
     if source.is_dir() and next(source.rglob("*.parquet"), None):
         return _read_hub(task, source), {"kind": "folder in the hub's layout"}
     if source.is_dir():
-        return _read_official(task, _walk_folder(source)), {"kind": "official folder"}
+        return _read_official(task, _walk_folder(source, task.top_folder)), {
+            "kind": "official folder"
+        }
     facts = {"kind": "official archive", "name": source.name, "sha256": files.sha256(source)}
-    return _read_official(task, _walk_archive(source)), facts
+    return _read_official(task, _walk_archive(source, task.top_folder)), facts
 
 
 def check(task: Task, splits: Splits) -> None:
@@ -49,9 +51,7 @@ def check(task: Task, splits: Splits) -> None:
         if len(expected) == 1:
             found: tuple[int, ...] = (len(rows),)
         else:
-            found = tuple(
-                sum(row.label == label for row in rows) for label in range(len(expected))
-            )
+            found = tuple(sum(row.label == label for row in rows) for label in range(len(expected)))
         if found != expected or len(rows) != sum(expected):
             raise UserError(
                 f"{name} of {task.name} is not the official one: {found} rows per label"
@@ -103,7 +103,7 @@ def _read_official(task: Task, walk: Iterator[tuple[str, bytes]]) -> Splits:
     if task.parse is None:
         raise UserError(f"task {task.name} is only read from the hub: leave --source out")
     splits: Splits = {name: [] for name in task.counts}
-    for path, content in tqdm(walk, desc="reading", unit=" files", leave=False):
+    for path, content in _progress(task, walk):
         try:
             for split, example in task.parse(path, content):
                 splits.setdefault(split, []).append(example)
@@ -114,15 +114,23 @@ def _read_official(task: Task, walk: Iterator[tuple[str, bytes]]) -> Splits:
     return {name: sorted(rows) for name, rows in splits.items()}
 
 
+def _progress(task: Task, walk: Iterator[tuple[str, bytes]]) -> Iterable[tuple[str, bytes]]:
+    """The files with a bar; the official rows are about as many."""
+    expected = sum(sum(counts) for counts in task.counts.values())
+    bar: Iterable[tuple[str, bytes]] = tqdm(
+        walk, f"reading {task.name}", expected or None, unit=" files", leave=False
+    )
+    return bar
+
+
 def _inner(name: str, top: str) -> str:
     """The path inside the download without its top folder, if it has one."""
     parts = PurePosixPath(name).parts
     return "/".join(parts[1:] if parts and parts[0] == top else parts)
 
 
-def _walk_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
-    inner = folder / "aclImdb"
-    root = inner if inner.is_dir() else folder
+def _walk_folder(folder: Path, top: str) -> Iterator[tuple[str, bytes]]:
+    root = folder / top if (folder / top).is_dir() else folder
     for place, _, names in os.walk(root):
         for name in names:
             path = Path(place) / name
@@ -130,7 +138,7 @@ def _walk_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
                 yield path.relative_to(root).as_posix(), path.read_bytes()
 
 
-def _walk_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
+def _walk_archive(archive: Path, top: str) -> Iterator[tuple[str, bytes]]:
     """The regular files of a tar archive; a link or a path that leaves the archive is refused."""
     try:
         with tarfile.open(archive, "r|*") as tar:
@@ -142,6 +150,6 @@ def _walk_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
                     raise UserError(f"{archive} holds the link '{member.name}': refused")
                 file = tar.extractfile(member) if member.isfile() else None
                 if file:
-                    yield _inner(member.name, "aclImdb"), file.read()
+                    yield _inner(member.name, top), file.read()
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise UserError(f"{archive} is truncated or no archive ({error})") from None

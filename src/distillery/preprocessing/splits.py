@@ -5,6 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from tqdm import tqdm
+
 from distillery.errors import UserError
 from distillery.preprocessing import keys
 from distillery.preprocessing.sources import Splits
@@ -23,8 +25,9 @@ class Row(NamedTuple):
 
 
 def cleaned(examples: Iterable[Example]) -> list[Row]:
+    """The rows without markup, each with its id."""
     rows = []
-    for row, text, pair, label in examples:
+    for row, text, pair, label in tqdm(examples, "cleaning", unit=" rows", leave=False):
         name = keys.example_id(keys.key(text, pair))
         pair = None if pair is None else keys.clean(pair)
         rows.append(Row(row, name, keys.clean(text), pair, -1 if label is None else label))

@@ -122,7 +122,9 @@ def is_current(task_name: str, recipe: DataRecipe, wanted: dict[str, Any] | None
         return False
     return (
         manifest["recipe_hash"] == recipe.hash()
-        and (wanted is None or all(manifest.get("source", {}).get(k) == v for k, v in wanted.items()))
+        and (
+            wanted is None or all(manifest.get("source", {}).get(k) == v for k, v in wanted.items())
+        )
         and all(
             paths.split(task_name, name).is_file()
             and files.sha256(paths.split(task_name, name)) == checksum

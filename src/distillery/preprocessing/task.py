@@ -33,6 +33,7 @@ class Task:
 
     counts: official split -> rows per label, or the one number of rows where it has no labels.
     parse: reads one file of the official download: (path inside it, content) -> (split, example).
+    top_folder: the one folder in the official archive, left out of those paths.
     generate: makes the rows, for a task that comes with the project.
     local: results go to `results/local/`, not to the committed table.
     synthetic: the texts are generated, so figures say nothing about real text.
@@ -44,6 +45,7 @@ class Task:
     metric: str = "accuracy"
     hub: Hub | None = None
     parse: Callable[[str, bytes], Iterator[tuple[str, Example]]] | None = None
+    top_folder: str = ""
     generate: Callable[[], Mapping[str, list[Example]]] | None = None
     counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     local: bool = False

@@ -49,7 +49,7 @@ def _read_csv(path: Path) -> list[dict[str, Any]]:
     csv.field_size_limit(1 << 27)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(
-            (line.replace("\0", "") for line in file),
+            file,
             delimiter="\t" if tabs else ",",
             quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
             strict=True,

@@ -55,6 +55,9 @@ class DataRecipe(Recipe):
         within(self, 0.01, 0.9, "test_share")
 
 
+Losses = tuple[tuple[str, float, dict[str, float]], ...]
+
+
 @dataclass(frozen=True)
 class Phase(Recipe):
     """One pass of the training loop: rows, losses and the optimizer (AdamW).
@@ -64,7 +67,7 @@ class Phase(Recipe):
 
     splits: Annotated[tuple[str, ...], "splits whose rows are trained on, of train, unlabeled"]
     losses: Annotated[
-        tuple[tuple[str, float, dict[str, float]], ...],
+        Losses,
         "losses as name:weight[:option=value], such as kl:1:temperature=2",
     ]
     epochs: Annotated[int, "passes over the rows"] = 3
@@ -116,7 +119,9 @@ class TeacherRecipe(TextRecipe):
         str, "a number, or auto: the encoder's own, but none where it slows a step by over 10 %"
     ] = "auto"
     precision: Annotated[str, "auto (the faster one, measured), fp32 or bf16"] = "auto"
-    floor: Annotated[float, "dev accuracy below which the model is refused as a teacher"] = 0.6
+    floor: Annotated[
+        float, "dev accuracy a teacher needs; the majority class it must beat anyway"
+    ] = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from distillery.recipes.base import (
     BaselineRecipe,
     DataRecipe,
+    Losses,
     Phase,
     Plan,
     StudentRecipe,
@@ -15,8 +16,8 @@ DATA = DataRecipe()
 PLAN = Plan(teachers=("minilm",), students=("bilstm", "attention"))
 BASELINE = BaselineRecipe()
 
-LABELS = (("cross_entropy", 1.0, {}),)
-LOGITS = (("mse", 1.0, {}),)
+LABELS: Losses = (("cross_entropy", 1.0, {}),)
+LOGITS: Losses = (("mse", 1.0, {}),)
 
 
 def teacher(name: str) -> TeacherRecipe:

@@ -11,9 +11,7 @@ PLAN = Plan(teachers=("minilm",), students=tuple(STUDENTS))
 
 
 def teacher(name: str) -> TeacherRecipe:
-    return TeacherRecipe(
-        epochs=2, learning_rate=8e-5 if name == "minilm" else 3e-5, floor=0.88
-    )
+    return TeacherRecipe(epochs=2, learning_rate=8e-5 if name == "minilm" else 3e-5, floor=0.88)
 
 
 def student(name: str) -> StudentRecipe:
@@ -23,5 +21,5 @@ def student(name: str) -> StudentRecipe:
 
 def distillation(name: str, teacher: str) -> StudentRecipe:
     recipe = default.distillation(name, teacher)
-    phase = replace(recipe.phases[0], epochs=3, batch_size=64, learning_rate=2e-3)
+    phase = replace(recipe.phases[0], epochs=2, batch_size=64, learning_rate=2e-3)
     return replace(recipe, phases=(phase,))

@@ -9,9 +9,7 @@ from dataclasses import fields, replace
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from distillery.errors import UserError
-from distillery.recipes.base import Recipe, StudentRecipe
-
-Losses = tuple[tuple[str, float, dict[str, float]], ...]
+from distillery.recipes.base import Losses, Recipe, StudentRecipe
 
 
 def parse_losses(text: str) -> Losses:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from distillery import files, recipes
 from distillery.errors import UserError
-from distillery.recipes.names import STUDENTS
 from distillery.report.plot import plot
-from distillery.report.table import markdown, of_task
+from distillery.report.table import markdown, of_task, summary
 from distillery.results import read_all
 
 NOTE = "_Made by `distillery report` from the JSON files in this folder: do not edit by hand._"
@@ -43,22 +41,29 @@ def write(
     for task in wanted:
         warning = [SYNTHETIC] if task in synthetic else []
         picture = f"![{task}: score against size on disk]({task}.png)"
-        text = markdown(results, task, tuple(STUDENTS)).strip()
+        text = markdown(results, task, recipes.plan(task).students).strip()
         sections += [f"## {task}", *warning, picture, text]
     # The page is written last: it never shows a picture that is not there.
     for task in wanted:
-        _replace(folder / f"{task}.png", partial(plot, results, task))
-    page = "\n\n".join(sections) + "\n"
+        with files.replacing(folder / f"{task}.png") as temporary:
+            plot(results, task, temporary)
     readme = folder / "README.md"
-    _replace(readme, lambda path: path.write_text(page, encoding="utf-8"))
+    files.write_text(readme, "\n\n".join(sections) + "\n")
     return readme
 
 
-def _replace(path: Path, write_to: Callable[[Path], object]) -> None:
-    """Have `write_to` fill a temporary file beside `path`, then rename it; leaves none behind."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write_to(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+BEGIN, END = "<!-- table of {task}, made by distillery report -->", "<!-- end of table -->"
+
+
+def update(readme: Path, folder: Path, task: str) -> None:
+    """Puts the task's short table of the results in `folder` between the marks in `readme`.
+
+    Raises UserError where the marks are not there.
+    """
+    begin, text = BEGIN.format(task=task), readme.read_text(encoding="utf-8")
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(END)
+    if not found or not closed:
+        raise UserError(f"{readme} has no place for the table: put in '{begin}' and '{END}'")
+    table = summary(read_all(folder), task, recipes.plan(task).students)
+    files.write_text(readme, f"{before}{begin}\n{table}\n{END}{after}")

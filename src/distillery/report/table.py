@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
+from distillery import paths
 from distillery.errors import UserError
 
 Result = Mapping[str, Any]
@@ -90,11 +91,11 @@ def rows(results: Mapping[str, Result], task: str, students: Sequence[str]) -> l
     for teacher in names or [None]:
         if teacher is not None:
             result = find(found, stage="teacher", teacher=teacher)
-            commands = (_command(result, f"scripts/teacher/{teacher}_{task}.sh"),)
+            commands = (_command(result, "teacher", teacher=teacher, task=task),)
             lines.append(Row("teacher", teacher, teacher, result, None, commands))
         for name in BASELINES:
             result = find(found, stage="baseline", baseline=name)
-            commands = (_command(result, f"scripts/run_all.sh {task}"),)
+            commands = (_command(result, "baseline", baseline=name, task=task),)
             lines.append(Row("baseline", name, teacher, result, None, commands))
         for student in all_students(found, students):
             lines.append(_student_row(found, task, student, teacher))
@@ -103,17 +104,18 @@ def rows(results: Mapping[str, Result], task: str, students: Sequence[str]) -> l
 
 def _student_row(found: Sequence[Result], task: str, student: str, teacher: str | None) -> Row:
     single = find(found, stage="student", student=student)
-    commands = [_command(single, f"scripts/student/{student}_{task}.sh")]
+    commands = [_command(single, "student", student=student, task=task)]
     distilled = None
     if teacher is not None:
         distilled = find(found, stage="distillation", student=student, teacher=teacher)
-        script = f"scripts/distillation/{student}_{teacher}_{task}.sh"
-        commands.append(_command(distilled, script))
+        names = {"student": student, "teacher": teacher, "task": task}
+        commands.append(_command(distilled, "distil", **names))
     return Row("student", student, teacher, single, distilled, tuple(commands))
 
 
-def _command(result: Result | None, script: str) -> str:
-    return (result or {}).get("command") or script
+def _command(result: Result | None, stage: str, **names: str) -> str:
+    """The command that made a result, or the one that would make it."""
+    return (result or {}).get("command") or paths.command(stage, names)
 
 
 def markdown(results: Mapping[str, Result], task: str, students: Sequence[str]) -> str:
@@ -138,6 +140,16 @@ def markdown(results: Mapping[str, Result], task: str, students: Sequence[str]) 
         blocks.append(_table(VARIANT_COLUMNS, cells))
     blocks.append("\n".join([*(f"- {note}" for note in notes(found, n)), LEGEND]))
     return "\n\n".join(blocks) + "\n"
+
+
+def summary(results: Mapping[str, Result], task: str, students: Sequence[str]) -> str:
+    """The rows that were run, for a README: no commands, no times.
+
+    UserError as of `markdown`.
+    """
+    metric, _ = main_metric(of_task(results, task))
+    lines = [row for row in rows(results, task, students) if row.single or row.distilled]
+    return _table(COLUMNS[:6], [_cells(row, metric)[:6] for row in lines])
 
 
 def _cells(row: Row, metric: str) -> list[str]:

@@ -46,7 +46,7 @@ def run(task: Task, name: str, recipe: BaselineRecipe, *, command: str, force: b
         scores = metrics.scores(task.metric, test.labels, predicted)
         run_facts = {"seed": 0, "metrics": scores, "seconds": seconds, "rows": len(train), **facts}
         result = {
-            **{key: None for key in results.FIELDS},
+            **dict.fromkeys(results.FIELDS),
             "name": result_name,
             "stage": "baseline",
             "task": task.name,
@@ -87,17 +87,22 @@ def _tfidf(
         ngram_range=(1, recipe.ngrams),
         min_df=recipe.min_rows,
         sublinear_tf=True,
-        token_pattern=r"\w+|[!?]",
+        token_pattern=r"\w+|[!?]",  # noqa: S106
     )
-    features, dev_features = vectorizer.fit_transform(texts(train)), vectorizer.transform(texts(dev))
+    bar = tqdm(total=1 + len(recipe.inverse_regularization), desc="TF-IDF", unit=" fits")
+    features = vectorizer.fit_transform(texts(train))
+    dev_features = vectorizer.transform(texts(dev))
+    bar.update()
     tried: dict[str, float] = {}
     best: Any = None
-    for c in tqdm(recipe.inverse_regularization, desc="TF-IDF, C on dev", unit=" fits"):
+    for c in recipe.inverse_regularization:
         model = LogisticRegression(C=c, max_iter=1000).fit(features, train.labels)
         score = metrics.METRICS[metric](dev.labels, model.predict(dev_features))
         if not tried or score > max(tried.values()):
             best = model
         tried[f"{c:g}"] = score
+        bar.update()
+    bar.close()
     parameters = int(best.coef_.size + best.intercept_.size)
 
     def predict(split: store.Split) -> np.ndarray:

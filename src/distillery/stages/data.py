@@ -35,7 +35,8 @@ def run_user_files(
     """Makes a task from a user's files: `train`, and where given `test` and `unlabeled`."""
     if tasks.declared(name):
         raise UserError(f"task {name} comes with the project: give your own data another name")
-    paths.checked_name("task", name)
+    if paths.checked_name("task", name) in paths.RESERVED:
+        raise UserError(f"task '{name}' would take a folder of the project: choose another name")
     for path in given.values():
         if not path.is_file():
             raise UserError(f"data file {path} does not exist")
@@ -81,9 +82,7 @@ def _as_splits(
     return raw
 
 
-def _write(
-    task: Task, raw: sources.Splits, facts: dict[str, Any], recipe: DataRecipe
-) -> None:
+def _write(task: Task, raw: sources.Splits, facts: dict[str, Any], recipe: DataRecipe) -> None:
     rows, dropped = splits.make(raw, recipe)
     for name in ("train", "dev", "test"):
         present = {row.label for row in rows[name]}

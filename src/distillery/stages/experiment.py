@@ -4,6 +4,7 @@ The test split is read here, in `_finish`, after training is done and everything
 nothing that trains or selects can reach it.
 """
 
+import contextlib
 import logging
 import shutil
 from collections.abc import Callable
@@ -74,16 +75,16 @@ class Experiment:
             logging.info("%s is up to date (--force runs it anyway)", self.name)
             return False
         commit = results.commit()  # of the code that runs, which may change on disk meanwhile
-        with files.locked(paths.lock(self.name), f"experiment {self.name}"):
+        with _lock_of_main(self.name):
             key = files.short_hash(self._wanted)
-            runs = []
+            runs: dict[Path, dict[str, Any]] = {}
             for seed in self.seeds:
                 place = paths.run(self.task.name, self.name, key, seed)
                 if force:
                     shutil.rmtree(place, ignore_errors=True)
                 first = seed == self.seeds[0]
                 run = self._done(place, first)
-                runs.append(run or self._run_seed(fit, seed, place, commit))
+                runs[place] = run or self._run_seed(fit, seed, place, commit)
             self._write(folder, runs)
         return True
 
@@ -126,7 +127,6 @@ class Experiment:
         scores = metrics.scores(self.task.metric, test.labels, predicted)
         done = {
             "run": {"seed": seed, "metrics": scores, **fitted.facts},
-            "place": str(place),
             "outputs": self._outputs() if first else {},
             "parameters": fitted.parameters,
             "bytes": (model / encoders.WEIGHTS).stat().st_size,
@@ -141,10 +141,11 @@ class Experiment:
                 checkpoint.unlink()
         return done
 
-    def _write(self, folder: Path, runs: list[dict[str, Any]]) -> None:
-        predictions = np.stack([np.load(Path(run["place"]) / "predictions.npy") for run in runs])
-        first = runs[0]
-        entries = [run["run"] for run in runs]
+    def _write(self, folder: Path, runs: dict[Path, dict[str, Any]]) -> None:
+        """The result of all seeds; `runs` is by run folder, the first seed first."""
+        predictions = np.stack([np.load(place / "predictions.npy") for place in runs])
+        first = next(iter(runs.values()))
+        entries = [run["run"] for run in runs.values()]
         result = {
             "name": self.name,
             "stage": self.stage,
@@ -170,6 +171,13 @@ class Experiment:
             results.write(folder, result, predictions, len(self.task.labels))
         score, value = next(iter(result["metrics"].items()))
         logging.info("%s: %s %.4f on test (%d rows)", self.name, score, value, result["n"])
+
+
+def _lock_of_main(name: str) -> contextlib.AbstractContextManager[None]:
+    """The experiment's lock, held by the main process for all."""
+    if accelerator().is_main_process:
+        return files.locked(paths.lock(name), f"experiment {name}")
+    return contextlib.nullcontext()
 
 
 def split_inputs(task: Task) -> dict[str, str]:

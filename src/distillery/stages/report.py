@@ -12,6 +12,9 @@ def run(task: Task) -> None:
     synthetic = [name for name in tasks.names() if tasks.get(name).synthetic]
     written = page.write(paths.results(task.local), synthetic=synthetic)
     logging.info("table: %s", written)
+    readme = paths.ROOT / "README.md"
+    if not task.local and readme.is_file() and written.is_relative_to(paths.ROOT):
+        page.update(readme, written.parent, task.name)
     picture = written.with_name(f"{task.name}.png")
     if picture.is_file():
         logging.info("picture: %s", picture)

@@ -1,5 +1,6 @@
 """Stages 3 and 4: a student, trained on labels alone or on a teacher's recorded outputs."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,26 +31,33 @@ def run(
     teacher: str | None,
     recipe: StudentRecipe,
     *,
-    floor: float,
+    floor: float = 0.0,
+    teacher_variant: str | None = None,
     seeds: list[int],
     variant: str | None,
     command: str,
     checkpoint_seconds: float,
     force: bool,
 ) -> None:
-    """Trains a student and writes its result; with a teacher this is distillation."""
+    """Trains a student and writes its result; with a teacher this is distillation.
+
+    floor: dev accuracy the teacher needs. teacher_variant: joins the variant of the result.
+    """
     needed = set().union(*(losses.needs(phase.losses) for phase in recipe.phases))
     _refuse_what_is_missing(recipe, needed, teacher)
     inputs = split_inputs(task)
     source, outputs = None, None
     if teacher:
-        source = teachers.find(task, teacher)
+        source = teachers.find(task, teacher, teacher_variant)
+        variant = "-".join(filter(None, (teacher_variant, variant))) or None
         inputs[source.weights.relative_to(paths.data()).as_posix()] = source.weights_sha256
         outputs = _checked_outputs(task, source, floor)
         name = paths.distillation_result(task.name, student, teacher, variant)
     else:
         folder = encoders.locate(recipe.tokenizer)
-        inputs[f"encoders/{recipe.tokenizer}/tokenizer.json"] = files.sha256(folder / "tokenizer.json")
+        inputs[f"encoders/{recipe.tokenizer}/tokenizer.json"] = files.sha256(
+            folder / "tokenizer.json"
+        )
         name = paths.student_result(task.name, student, variant)
     experiment = Experiment(
         name=name,
@@ -146,7 +154,6 @@ def _fit(
     phases = []
     for number, phase in enumerate(recipe.phases, start=1):
         text, labels, ids = _rows_of(task, phase, encoder)
-        loss = losses.combined(phase.losses)
         with_teacher = "logits" in losses.needs(phase.losses)
         if outputs and with_teacher and not outputs.has(ids).all():
             outputs.logits(ids)  # refuses, and says how many rows are missing
@@ -154,7 +161,7 @@ def _fit(
             phase=phase,
             lengths=text.lengths,
             batch_of=_batch_of(text, labels, ids, outputs if with_teacher else None),
-            loss_of=lambda output, batch, loss=loss: loss(output.logits, batch),
+            loss_of=_loss_of(phase),
             evaluate=evaluate,
             metric=task.metric,
             precision=precision,
@@ -162,7 +169,9 @@ def _fit(
             title=f"{experiment.name}, seed {seed}"
             + (f", phase {number}" if len(recipe.phases) > 1 else ""),
         )
-        phases.append(loop.train(model, job, place / f"phase{number}", experiment.checkpoint_seconds))
+        phases.append(
+            loop.train(model, job, place / f"phase{number}", experiment.checkpoint_seconds)
+        )
 
     def save(target: Path) -> None:
         model.save_pretrained(target)
@@ -188,6 +197,12 @@ def _fit(
     return Fitted(save, test_logits, facts, model.num_parameters(), precision)
 
 
+def _loss_of(phase: Phase) -> Callable[[Any, loop.Batch], torch.Tensor]:
+    """(model output, batch) -> the phase's loss."""
+    total = losses.combined(phase.losses)
+    return lambda output, batch: total(output.logits, batch)
+
+
 def _rows_of(
     task: Task, phase: Phase, encoder: encode.Encoder
 ) -> tuple[encode.Encoded, np.ndarray, np.ndarray]:
@@ -203,7 +218,7 @@ def _rows_of(
 
 def _batch_of(
     text: encode.Encoded, labels: np.ndarray, ids: np.ndarray, outputs: TeacherOutputs | None
-) -> Any:
+) -> Callable[[np.ndarray], loop.Batch]:
     """Row numbers -> inputs, labels and, from a teacher, its logits (B, labels)."""
 
     def batch_of(rows: np.ndarray) -> loop.Batch:

@@ -24,9 +24,9 @@ from distillery.training.processes import accelerator
 
 VERSION = 1
 _DROPOUTS = (
-    "hidden_dropout_prob attention_probs_dropout_prob dropout attention_dropout hidden_dropout"
-    " classifier_dropout seq_classif_dropout"
-).split()
+    *("hidden_dropout_prob", "attention_probs_dropout_prob", "hidden_dropout", "dropout"),
+    *("attention_dropout", "classifier_dropout", "seq_classif_dropout"),
+)
 
 
 def run(
@@ -40,7 +40,7 @@ def run(
     checkpoint_seconds: float,
     force: bool,
 ) -> None:
-    """Makes the teacher `spec` (short name, hub id or folder) of a task, its outputs, its result."""
+    """Fine-tunes `spec` (short name, hub id or folder) on a task, records, writes the result."""
     name = encoders.short_name(spec)
     folder = encoders.locate(spec)
     weights = folder / encoders.WEIGHTS
@@ -170,7 +170,9 @@ def _set_dropout(
     fixed None: the encoder's own, unless that slows a step by over 10 percent on this machine.
     Dropout draws its random numbers on one CPU thread and turns fused attention off.
     """
-    own = {name: p for name in _DROPOUTS if isinstance(p := getattr(model.config, name, None), float)}
+    own = {
+        name: p for name in _DROPOUTS if isinstance(p := getattr(model.config, name, None), float)
+    }
     modules = [module for module in model.modules() if isinstance(module, torch.nn.Dropout)]
 
     def put(p: float) -> None:
@@ -198,9 +200,7 @@ def _set_dropout(
     return fixed or 0.0
 
 
-def record(
-    task: Task, name: str, floor: float, variant: str | None = None
-) -> TeacherOutputs:
+def record(task: Task, name: str, floor: float, variant: str | None = None) -> TeacherOutputs:
     """Records the teacher's outputs for the rows of every split that have none yet.
 
     Dev comes first and is checked: labels in their order, accuracy above the floor.
@@ -208,22 +208,30 @@ def record(
     found = teachers.find(task, name, variant)
     outputs = TeacherOutputs(task.name, found.fingerprint, name)
     main = accelerator().is_main_process
-    model, encoder, precision = None, None, found.facts["precision"]
+    splits = {name: store.read_split(task.name, name) for name in paths.SPLITS}
+    missing = {n: s for n, s in splits.items() if len(s) and not outputs.has(s.ids).all()}
+    if missing:
+        logits_of, encoder = _recorder(found)
     for split_name in ("dev", "train", "unlabeled", "test"):
-        split = store.read_split(task.name, split_name)
-        if len(split) and not outputs.has(split.ids).all():
-            if model is None or encoder is None:
-                model = teachers.load_model(found.folder).to(machine.device()).eval()
-                encoder = found.encoder()
-
-            def logits_of(rows: encode.Encoded, progress: Any) -> np.ndarray:
-                return inference.logits(model, rows, precision, "recording", progress)
-
-            count = outputs.record(
-                split.ids, encoder.encode_split(task.name, split), logits_of, main
-            )
+        split = splits[split_name]
+        if split_name in missing:
+            text = encoder.encode_split(task.name, split)
+            count = outputs.record(split.ids, text, logits_of, main)
             logging.info("recorded %d rows of %s from teacher %s", count, split_name, name)
         if split_name == "dev":
             logits = outputs.logits(split.ids)
             teachers.check_outputs(name, logits, split.labels, task.labels, floor)
     return outputs
+
+
+def _recorder(
+    found: teachers.Teacher,
+) -> tuple[Callable[[encode.Encoded, Callable[[int], None]], np.ndarray], encode.Encoder]:
+    """(rows, progress) -> the teacher's logits (n, labels); and how it reads texts."""
+    model = teachers.load_model(found.folder).to(machine.device()).eval()
+    precision = found.facts["precision"]
+
+    def logits_of(rows: encode.Encoded, progress: Callable[[int], None]) -> np.ndarray:
+        return inference.logits(model, rows, precision, f"recording {found.name}", progress)
+
+    return logits_of, found.encoder()

@@ -15,8 +15,9 @@ def parse(path: str, content: bytes) -> Iterator[tuple[str, Example]]:
         split, label, number = match.groups()
         labels = {"neg": 0, "pos": 1, "unsup": None}
         row = int(number) + (12500 if label == "pos" else 0)
-        yield "unlabeled" if label == "unsup" else split, Example(
-            row, content.decode("utf-8"), label=labels[label]
+        yield (
+            "unlabeled" if label == "unsup" else split,
+            Example(row, content.decode("utf-8"), label=labels[label]),
         )
 
 
@@ -29,5 +30,6 @@ TASK = Task(
         splits={"train": "train", "test": "test", "unlabeled": "unsupervised"},
     ),
     parse=parse,
+    top_folder="aclImdb",
     counts={"train": (12500, 12500), "test": (12500, 12500), "unlabeled": (50000,)},
 )

@@ -142,7 +142,8 @@ class Encoder:
     def _pair(self, first: list[int], second: list[int]) -> tuple[list[int], int]:
         rooms = _rooms(len(first), len(second), self.max_length - 3)
         first, second = (
-            cut(pieces, room, self.head) for pieces, room in zip((first, second), rooms, strict=True)
+            cut(pieces, room, self.head)
+            for pieces, room in zip((first, second), rooms, strict=True)
         )
         start = [self.first, *first, self.last]
         return [*start, *second, self.last], len(start)
@@ -187,8 +188,10 @@ class Encoder:
                     np.save(temporary / f"{array}.npy", getattr(encoded, array))
                 sums = {array: files.sha256(temporary / f"{array}.npy") for array in arrays}
                 files.write_json(temporary / "manifest.json", sums)
-        mapped = [np.load(folder / f"{array}.npy", mmap_mode="r") for array in arrays]
-        return Encoded(*mapped, self.tokenizer.pad_token_id)
+        pieces, offsets, second = (
+            np.load(folder / f"{array}.npy", mmap_mode="r") for array in arrays
+        )
+        return Encoded(pieces, offsets, second, self.tokenizer.pad_token_id)
 
 
 def _is_whole(folder: Path, arrays: tuple[str, ...]) -> bool:

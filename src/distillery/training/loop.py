@@ -81,7 +81,8 @@ def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[s
         if isinstance(module, torch.nn.Embedding)
         for weight in module.parameters()
     }
-    decayed, plain = [], []
+    decayed: list[torch.nn.Parameter] = []
+    plain: list[torch.nn.Parameter] = []
     for weight in model.parameters():
         if weight.requires_grad:
             (plain if weight.ndim < 2 or id(weight) in embeddings else decayed).append(weight)

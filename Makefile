@@ -1,0 +1,55 @@
+# The two commands: `make demo` and `make test`. Both make the environment in .venv first.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SCRIPTS := scripts/distillery $(wildcard scripts/*.sh scripts/*/*.sh) download_requirements.sh .ci/run
+
+.PHONY: help install install-dev demo demo-seeds test lint clean
+
+help: ## says what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "venv is missing: apt-get install python3-venv" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: requirements.txt pyproject.toml $(VENV)/.made
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+install: $(VENV)/.installed ## makes the environment
+
+install-dev: $(VENV)/.installed-dev ## makes it with the tools of tests and lint
+
+demo: install ## raw text to distilled student on generated reviews, in under 10 minutes
+	scripts/run_all.sh demo
+
+demo-seeds: install ## the demo over 3 seeds; its table goes to docs/demo.md
+	scripts/run_all.sh demo --seeds 3
+	cp results/local/demo.png docs/demo.png
+	sed -n '/^## demo/,/^## /{ /^## [^d]/!p }' results/local/README.md > docs/demo.md
+
+test: install-dev ## the whole suite, in under 5 minutes
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install-dev ## ruff, mypy, import-linter, shellcheck, shfmt, hadolint
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+	PYTHONPATH=src $(BIN)/lint-imports
+	$(BIN)/shellcheck $(SCRIPTS)
+	$(BIN)/shfmt -i 2 -ci -d $(SCRIPTS)
+	@if [ -f docker/Dockerfile ]; then $(BIN)/hadolint docker/Dockerfile; fi
+
+clean: ## removes the environment, not the data
+	rm -rf $(VENV)

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Runs the numbered stages of a task: 1 data, 2 teacher, 3 student, 4 distillation, 6 report
+# (5, compression, is still to come). What is up to date is skipped, what was killed goes on.
+#
+# Usage   scripts/run_all.sh TASK [--from N] [--to N] [--teachers A,B] [--students A,B]
+#                            [--seeds N] [--force] [options of stage 1]
+#
+#   scripts/run_all.sh demo                                 generated reviews, about 5 minutes
+#   scripts/run_all.sh imdb --source aclImdb_v1.tar.gz      IMDB from the official archive
+#   scripts/run_all.sh imdb --teachers bert                 with BERT base as the teacher
+#   scripts/run_all.sh mine --data reviews.csv              your own data
+set -euo pipefail
+scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+
+usage() { sed -n '2,/^set/ { /^#/ s/^# \{0,1\}//p }' "${BASH_SOURCE[0]}"; }
+fail() {
+  echo "run_all.sh: $1" >&2
+  exit 2
+}
+number() {
+  case $2 in [1-6]) ;; *) fail "$1 $2 is impossible: a stage from 1 to 6" ;; esac
+}
+
+case ${1:-} in
+  -h | --help) usage && exit ;;
+  '' | -*) fail "name the task first, such as demo or imdb (see --help)" ;;
+esac
+task=$1
+shift
+from=1 to=6 teachers='' students=''
+every=() experiment=() data=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    -h | --help) usage && exit ;;
+    --from | --to | --teachers | --students | --seeds) [ $# -gt 1 ] || fail "$1 needs a value" ;;&
+    --from) number "$1" "$2" && from=$2 && shift 2 ;;
+    --to) number "$1" "$2" && to=$2 && shift 2 ;;
+    --teachers) teachers=${2//,/ } && shift 2 ;;
+    --students) students=${2//,/ } && shift 2 ;;
+    --seeds) experiment+=("$1" "$2") && shift 2 ;;
+    --force) every+=("$1") && shift ;;
+    *) data+=("$1") && shift ;;
+  esac
+done
+[ "$from" -le "$to" ] || fail "--from $from is behind --to $to"
+[ "$from" -eq 1 ] || [ ${#data[@]} -eq 0 ] || fail "${data[0]} is an option of stage 1, which --from $from leaves out"
+
+runs() { [ "$from" -le "$1" ] && [ "$1" -le "$to" ]; }
+distillery() {
+  echo "== distillery $*" >&2
+  "$scripts/distillery" "$@"
+}
+
+plan=$("$scripts/distillery" plan --task "$task")
+teachers=${teachers:-$(sed -n 's/^teachers //p' <<<"$plan")}
+students=${students:-$(sed -n 's/^students //p' <<<"$plan")}
+
+if runs 1; then
+  distillery data --task "$task" "${every[@]}" "${data[@]}"
+fi
+if runs 2; then
+  for teacher in $teachers; do
+    distillery teacher --task "$task" --teacher "$teacher" "${every[@]}" "${experiment[@]}"
+  done
+fi
+if runs 3; then
+  for baseline in majority tfidf; do
+    distillery baseline --task "$task" --baseline "$baseline" "${every[@]}"
+  done
+  for student in $students; do
+    distillery student --task "$task" --student "$student" "${every[@]}" "${experiment[@]}"
+  done
+fi
+if runs 4; then
+  for teacher in $teachers; do
+    for student in $students; do
+      distillery distil --task "$task" --teacher "$teacher" --student "$student" \
+        "${every[@]}" "${experiment[@]}"
+    done
+  done
+fi
+if runs 6; then
+  distillery report --task "$task"
+fi

@@ -1,0 +1,98 @@
+"""Shared fixtures: folders of a test's own, and the command line in this process or another."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with `data` and `results` in it, which the project uses in this test."""
+    return _use(tmp_path, monkeypatch)
+
+
+def _use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DISTILLERY_DATA", str(folder / "data"))
+    monkeypatch.setenv("DISTILLERY_RESULTS", str(folder / "results"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smoke_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which stages 1 to 4 and 6 of `smoke` have run once, for tests that only read."""
+    folder = tmp_path_factory.mktemp("smoke")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _use(folder, monkeypatch)
+        subprocess.run(
+            [ROOT / "scripts/run_all.sh", "smoke"], check=True, capture_output=True, timeout=300
+        )
+    return folder
+
+
+@pytest.fixture
+def in_smoke_home(smoke_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`smoke_home` as this test's home. It is shared: read it, change nothing."""
+    return _use(smoke_home, monkeypatch)
+
+
+@pytest.fixture
+def smoke_copy(smoke_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `smoke_home`, to break."""
+    import shutil
+
+    shutil.copytree(smoke_home, tmp_path, dirs_exist_ok=True)
+    return _use(tmp_path, monkeypatch)
+
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs a command that must be refused: exit status 2, one line on stderr, which it gives."""
+    from distillery.cli import main
+
+    def run(*arguments: object) -> str:
+        capsys.readouterr()
+        status = main([str(argument) for argument in arguments])
+        lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
+        said = [line for line in lines if line.startswith("distillery:")]
+        assert status == 2, f"status {status}: {lines}"
+        assert len(said) == 1, lines
+        assert "Traceback" not in "\n".join(lines)
+        return said[0]
+
+    return run
+
+
+@pytest.fixture
+def spawn() -> Callable[..., subprocess.Popen[bytes]]:
+    """Starts the command line in a process group of its own."""
+
+    def start(*arguments: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "distillery", *arguments],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny encoder and its tokenizer, made once, for tests that only read."""
+    from distillery.models import tiny
+
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny.save(folder)
+    return folder

@@ -1,0 +1,225 @@
+"""Bad input: one line that names it, status 2, nothing half-written."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from distillery import encoders, files, paths, results
+from distillery.cli import main
+
+Refused = Callable[..., str]
+TEACHER = ["teacher", "--task", "smoke", "--teacher"]
+STUDENT = ["student", "--task", "smoke", "--student", "bilstm"]
+DISTIL = ["distil", "--task", "smoke", "--teacher", "tiny", "--student", "bilstm"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["distill"], "unknown command 'distill'"),
+        (["data", "--task", "imbd"], "unknown task 'imbd': choose from demo, imdb, smoke"),
+        (["data", "--task", "../x"], "cannot be a file's name"),
+        (["student", "--task", "smoke", "--student", "lstm"], "unknown student 'lstm'"),
+        ([*TEACHER, "brt"], "unknown teacher 'brt'"),
+        ([*TEACHER, "tiny", "--epoch", "3"], "unrecognized arguments: --epoch"),
+        ([*TEACHER, "tiny", "--epochs", "three"], "invalid int value: 'three'"),
+        ([*TEACHER, "tiny", "--epochs", "-1"], "epochs -1 is impossible: 0 or more"),
+        ([*TEACHER, "tiny", "--dropout", "2"], "dropout 2 is impossible: auto, or 0 to 0.9"),
+        ([*TEACHER, "tiny", "--precision", "fp8"], "unknown precision 'fp8'"),
+        ([*TEACHER, "tiny", "--learning-rate", "nan"], "learning_rate nan is impossible"),
+        ([*TEACHER, "tiny", "--max-length", "4096", "--variant", "x"], "max_length 4096"),
+        ([*STUDENT, "--epochs", "9"], "give it a name with --variant"),
+        ([*STUDENT, "--variant", "x"], "variant 'x' changes nothing"),
+        ([*STUDENT, "--seeds", "0"], "--seeds 0 is impossible"),
+        ([*STUDENT, "--losses", "mse", "--variant", "x"], "need a teacher"),
+        ([*DISTIL, "--losses", "mae", "--variant", "x"], "unknown loss 'mae'"),
+        ([*DISTIL, "--losses", "kl:1:temp=2", "--variant", "x"], "unknown option of loss kl"),
+        ([*DISTIL, "--losses", "kl:1:temperature=0", "--variant", "x"], "temperature 0"),
+        ([*DISTIL, "--losses", "mse:x", "--variant", "x"], "'mse:x' is not of the form"),
+        ([*DISTIL, "--losses", "cross_entropy", "--variant", "x"], "no loss uses the teacher"),
+        ([*DISTIL, "--splits", "test", "--variant", "x"], "unknown split to train on 'test'"),
+        (["baseline", "--task", "smoke", "--baseline", "svm"], "unknown baseline 'svm'"),
+        (["data", "--task", "imdb", "--source", "/nowhere"], "/nowhere does not exist"),
+        (["data", "--task", "smoke", "--source", "/"], "leave --source out"),
+        (["predict", "/nowhere", "text"], "model folder /nowhere does not exist"),
+    ],
+)
+def test_bad_option(
+    in_smoke_home: Path, refused: Refused, arguments: list[str], expected: str
+) -> None:
+    before = sorted(paths.results(local=True).rglob("*"))
+    assert expected in refused(*arguments)
+    assert sorted(paths.results(local=True).rglob("*")) == before
+
+
+def test_stages_out_of_order_say_what_to_run(home: Path, refused: Refused) -> None:
+    assert "run scripts/run_all.sh smoke --to 1" in refused(*STUDENT)
+    assert main(["data", "--task", "smoke"]) == 0
+    assert "distillery teacher --task smoke --teacher tiny" in refused(*DISTIL)
+
+
+def _own_encoder(folder: Path, labels: list[str]) -> Path:
+    """The tiny teacher of smoke, with other names for its labels."""
+    shutil.copytree(paths.model("smoke", "tiny_smoke"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {str(index): label for index, label in enumerate(labels)}
+    config["label2id"] = {label: index for index, label in enumerate(labels)}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("labels", [["positive", "negative"], ["good", "bad"]])
+def test_a_teacher_with_other_labels_or_another_order_is_refused(
+    in_smoke_home: Path, tmp_path: Path, refused: Refused, labels: list[str]
+) -> None:
+    folder = _own_encoder(tmp_path / "mine", labels)
+    said = refused(*TEACHER, folder, "--epochs", "0", "--variant", "as-is")
+    assert f"has the labels {', '.join(labels)}" in said
+
+
+def test_swapped_labels_without_names_are_found_on_dev(
+    smoke_copy: Path, tmp_path: Path, refused: Refused
+) -> None:
+    folder = _own_encoder(tmp_path / "swapped", ["LABEL_0", "LABEL_1"])
+    weights = load_file(folder / "model.safetensors")
+    for name in ("classifier.weight", "classifier.bias"):
+        weights[name] = weights[name].flip(0).contiguous()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    said = refused(*TEACHER, folder, "--epochs", "0", "--variant", "as-is")
+    assert "not above the majority class" in said
+    assert "in the order positive, negative" in said
+
+
+def test_a_fine_tuned_teacher_is_taken_as_it_is(smoke_copy: Path, tmp_path: Path) -> None:
+    folder = _own_encoder(tmp_path / "mine", ["negative", "positive"])
+    assert main([*TEACHER, str(folder), "--epochs", "0", "--variant", "as-is"]) == 0
+    result = results.read(paths.results(local=True) / "mine_smoke.as-is.json")
+    own = results.read(paths.results(local=True) / "tiny_smoke.json")
+    assert result["metrics"] == own["metrics"]
+
+
+def test_a_raw_encoder_is_no_teacher(smoke_copy: Path, refused: Refused) -> None:
+    said = refused(*TEACHER, encoders.locate("tiny"), "--epochs", "0", "--variant", "raw")
+    assert "no fine-tuned classifier" in said
+
+
+def test_a_teacher_below_its_floor_is_refused(smoke_copy: Path, refused: Refused) -> None:
+    said = refused(*TEACHER, "tiny", "--learning-rate", "1e-9", "--variant", "bad")
+    assert "not above the majority class" in said
+    assert not (paths.results(local=True) / "tiny_smoke.bad.json").exists()
+
+
+def _change(path: Path, how: str) -> None:
+    content = bytearray(path.read_bytes())
+    if how == "truncated":
+        content = content[: len(content) // 2]
+    elif how == "empty":
+        content = bytearray()
+    else:
+        content[len(content) * 3 // 4] ^= 0x40
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "a flipped bit"])
+def test_damaged_splits_are_found(smoke_copy: Path, refused: Refused, how: str) -> None:
+    _change(paths.split("smoke", "train"), how)
+    assert "train.parquet is not the file of its manifest" in refused(*STUDENT, "--force")
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "a flipped bit"])
+def test_damaged_recorded_outputs_are_found(smoke_copy: Path, refused: Refused, how: str) -> None:
+    _change(next(paths.data().glob("smoke/outputs/*/000000.safetensors")), how)
+    assert "000000.safetensors is missing or damaged" in refused(*DISTIL, "--force")
+
+
+def test_outputs_of_another_teacher_are_refused(smoke_copy: Path, refused: Refused) -> None:
+    index = next(paths.data().glob("smoke/outputs/*/index.json"))
+    facts = json.loads(index.read_text())
+    index.write_text(json.dumps({**facts, "fingerprint": "0123456789ab"}))
+    assert "holds outputs of another teacher" in refused(*DISTIL, "--force")
+
+
+def test_outputs_of_a_teacher_trained_anew_are_not_those_of_the_old_one(
+    smoke_copy: Path, refused: Refused
+) -> None:
+    weights = paths.model("smoke", "tiny_smoke") / "model.safetensors"
+    tensors = load_file(weights)
+    tensors["classifier.bias"] += 1
+    save_file(tensors, weights, metadata={"format": "pt"})
+    assert "no recorded outputs for 32 of 32 rows" in refused(*DISTIL, "--force")
+
+
+def test_a_nan_among_recorded_outputs_is_found(smoke_copy: Path, refused: Refused) -> None:
+    index = next(paths.data().glob("smoke/outputs/*/index.json"))
+    facts = json.loads(index.read_text())
+    shard = index.parent / facts["shards"][0]["file"]
+    tensors = load_file(shard)
+    tensors["logits"][0, 0] = float("nan")
+    save_file(tensors, shard)
+    facts["shards"][0]["sha256"] = files.sha256(shard)
+    index.write_text(json.dumps(facts))
+    assert "not finite" in refused(*DISTIL, "--force")
+
+
+def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_checkpoint(
+    smoke_copy: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distillery.distillation import losses
+
+    steps: list[int] = []
+
+    def broken(logits: torch.Tensor, batch: Any) -> torch.Tensor:
+        steps.append(1)
+        return logits.sum() * (float("nan") if len(steps) == 7 else 0.0)
+
+    monkeypatch.setitem(losses.LOSSES, "cross_entropy", losses.Loss(broken, "labels", {}))
+    said = refused(*STUDENT, "--force", "--checkpoint-seconds", "0")
+    assert "the loss is nan at step 7" in said
+    kept = next((paths.data() / "smoke/runs/bilstm_smoke").rglob("checkpoint.safetensors"))
+    tensors, facts = files.load_tensors(kept)
+    assert facts["step"] == 6
+    assert all(bool(torch.isfinite(t).all()) for t in tensors.values() if t.is_floating_point())
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "a flipped bit"])
+def test_a_damaged_checkpoint_is_found(
+    smoke_copy: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_checkpoint(
+        smoke_copy, refused, monkeypatch
+    )
+    kept = next((paths.data() / "smoke/runs/bilstm_smoke").rglob("checkpoint.safetensors"))
+    _change(kept, how)
+    results.json_path(paths.results(local=True), "bilstm_smoke").unlink()
+    assert "checkpoint.safetensors is damaged" in refused(*STUDENT)
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty"])
+def test_a_damaged_result_is_named_by_the_report(
+    smoke_copy: Path, refused: Refused, how: str
+) -> None:
+    _change(results.json_path(paths.results(local=True), "bilstm_smoke"), how)
+    assert "bilstm_smoke.json is damaged" in refused("report", "--task", "smoke")
+
+
+def test_a_full_disk_is_one_line(
+    smoke_copy: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "checkpoint")
+
+    monkeypatch.setattr(np, "save", full)
+    result = results.json_path(paths.results(local=True), "bilstm_smoke")
+    before = result.read_bytes()
+    assert "No space left on device (checkpoint)" in refused(*STUDENT, "--force")
+    assert result.read_bytes() == before
+    assert not list(paths.data().rglob("*.partial"))

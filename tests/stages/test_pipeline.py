@@ -1,0 +1,150 @@
+"""Stages 1 to 4 and 6 on `smoke`, and what they leave behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distillery import files, paths, results
+from distillery.cli import main
+from distillery.preprocessing import store
+
+NAMES = {
+    "tiny_smoke",
+    "majority_smoke",
+    "tfidf_smoke",
+    "bilstm_smoke",
+    "attention_smoke",
+    "distil_bilstm_tiny_smoke",
+    "distil_attention_tiny_smoke",
+}
+
+
+def test_every_result_is_there_with_all_fields(in_smoke_home: Path) -> None:
+    found = results.read_all(paths.results(local=True))
+    assert set(found) == NAMES
+    for name, result in found.items():
+        assert set(result) == set(results.FIELDS)
+        first = (paths.results(local=True) / f"{name}.txt").read_text().splitlines()[0]
+        assert first == f"accuracy {result['metrics']['accuracy']:.4f}"
+
+
+def test_scores_are_those_of_the_saved_predictions(in_smoke_home: Path) -> None:
+    test = store.read_split("smoke", "test")
+    for name, result in results.read_all(paths.results(local=True)).items():
+        packed = results.predictions_path(paths.results(local=True), name).read_bytes()
+        predicted = results.unpack(packed, runs=1, n=result["n"], labels=2)[0]
+        assert float(np.mean(predicted == test.labels)) == result["metrics"]["accuracy"]
+
+
+def test_a_saved_student_predicts_what_its_result_says(in_smoke_home: Path) -> None:
+    """In a process that only imports distillery and transformers."""
+    test = store.read_split("smoke", "test")
+    code = """
+import json, sys
+import distillery
+from transformers import pipeline
+folder, texts = json.load(sys.stdin)
+answers = pipeline("text-classification", model=folder)(texts)
+print(json.dumps([answer["label"] for answer in answers]))
+"""
+    folder = paths.model("smoke", "distil_bilstm_tiny_smoke")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps([str(folder), test.texts]),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(paths.ROOT / "src"), "HF_HUB_OFFLINE": "1"},
+    )
+    answers = [label == "positive" for label in json.loads(done.stdout.splitlines()[-1])]
+    accuracy = float(np.mean(np.array(answers) == test.labels))
+    result = results.read(paths.results(local=True) / "distil_bilstm_tiny_smoke.json")
+    assert accuracy == result["metrics"]["accuracy"]
+
+
+def test_no_pickle_is_left_anywhere(in_smoke_home: Path) -> None:
+    suffixes = {path.suffix for path in paths.data().rglob("*") if path.is_file()}
+    assert not suffixes & {".bin", ".pt", ".pth", ".pkl", ".pickle"}
+
+
+def test_an_up_to_date_stage_is_skipped_and_force_runs_it(
+    smoke_copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    command = ["student", "--task", "smoke", "--student", "bilstm"]
+    path = results.json_path(paths.results(local=True), "bilstm_smoke")
+    before = path.read_bytes()
+    caplog.set_level("INFO")
+    assert main(command) == 0
+    assert "up to date" in caplog.text
+    assert path.read_bytes() == before
+    assert main([*command, "--force"]) == 0
+    again, first = json.loads(path.read_text()), json.loads(before)
+    assert again["outputs"] == first["outputs"], "the same seed gives the same weights"
+    assert again["metrics"] == first["metrics"]
+
+
+@pytest.mark.parametrize("lost", ["model", "changed model"])
+def test_a_result_without_its_model_is_not_up_to_date(smoke_copy: Path, lost: str) -> None:
+    weights = paths.model("smoke", "bilstm_smoke") / "model.safetensors"
+    checksum = files.sha256(weights)
+    if lost == "model":
+        weights.unlink()
+    else:
+        weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+    assert main(["student", "--task", "smoke", "--student", "bilstm"]) == 0
+    assert files.sha256(weights) == checksum
+
+
+def test_new_unlabeled_rows_are_recorded_alone(smoke_copy: Path) -> None:
+    index = next(paths.data().glob("smoke/outputs/*/index.json"))
+    before = json.loads(index.read_text())["shards"]
+    rows = smoke_copy / "rows.jsonl"
+    rows.write_text(
+        "".join(
+            json.dumps({"text": f"the plot was {word} {number}", "label": label}) + "\n"
+            for number in range(40)
+            for word, label in (("great", "positive"), ("awful", "negative"))
+        )
+    )
+    assert main(["record", "--task", "smoke", "--teacher", "tiny"]) == 0
+    assert json.loads(index.read_text())["shards"] == before, "nothing new, nothing recorded"
+    first_shard = index.parent / before[-1]["file"]
+    first_shard.unlink()
+    index.write_text(
+        json.dumps({**json.loads(index.read_text()), "shards": before[:-1]})
+    )  # as after a kill in the last shard
+    assert main(["record", "--task", "smoke", "--teacher", "tiny"]) == 0
+    assert json.loads(index.read_text())["shards"] == before
+
+
+def test_several_seeds_are_averaged_and_only_missing_ones_run(smoke_copy: Path) -> None:
+    command = ["student", "--task", "smoke", "--student", "attention"]
+    path = results.json_path(paths.results(local=True), "attention_smoke")
+    first = json.loads(path.read_text())["runs"][0]
+    assert main([*command, "--seeds", "2"]) == 0
+    result = json.loads(path.read_text())
+    assert [run["seed"] for run in result["runs"]] == [0, 1]
+    assert result["runs"][0] == first
+    accuracies = [run["metrics"]["accuracy"] for run in result["runs"]]
+    assert result["metrics"]["accuracy"] == pytest.approx(sum(accuracies) / 2)
+
+
+def test_a_variant_has_a_result_of_its_own(smoke_copy: Path) -> None:
+    command = ["distil", "--task", "smoke", "--teacher", "tiny", "--student", "bilstm"]
+    changed = ["--losses", "kl:0.5:temperature=4,cross_entropy:0.5", "--epochs", "1"]
+    assert main([*command, *changed, "--variant", "kl"]) == 0
+    result = results.read(paths.results(local=True) / "distil_bilstm_tiny_smoke.kl.json")
+    assert result["recipe"]["phases"][0]["losses"] == [
+        ["kl", 0.5, {"temperature": 4.0}],
+        ["cross_entropy", 0.5, {}],
+    ]
+    assert main(["report", "--task", "smoke"]) == 0
+    assert "distil_bilstm_tiny_smoke.kl" in (paths.results(local=True) / "README.md").read_text()
+
+
+def test_training_leaves_tensorboard_events(in_smoke_home: Path) -> None:
+    assert list(paths.data().glob("smoke/runs/bilstm_smoke/*/phase1/events/events.out.tfevents.*"))

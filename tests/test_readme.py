@@ -1,0 +1,101 @@
+"""The README's commands run, and its table is the one of the committed results."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from distillery import recipes, results
+from distillery.report import page
+from distillery.report.table import summary
+from distillery.tasks import smoke
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.split("   #")[0].strip()
+    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+]
+# What stands for the real data and the real teacher in a test, where no minutes are to be had.
+SMALL = {
+    " --source aclImdb_v1.tar.gz": "",
+    "imdb": "smoke",
+    "demo": "smoke",
+    "minilm": "tiny",
+    "--data reviews.csv": "--to 2 --teachers tiny --data reviews.csv",
+    "--students bilstm": "--students bilstm --to 3",
+}
+
+
+def _small(command: str) -> str:
+    for real, small in SMALL.items():
+        command = command.replace(real, small)
+    return command
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make ")])
+def test_make_knows_the_target(command: str) -> None:
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("make is not installed")
+    done = subprocess.run([make, "-n", command.split()[1]], cwd=ROOT, capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith("make ")])
+def test_a_command_runs_as_it_stands(command: str, smoke_copy: Path) -> None:
+    rows = smoke.generate()
+    for name, split in (("reviews.csv", "train"), ("more.csv", "unlabeled")):
+        lines = [f'"{row.text}",{row.label}' for row in rows[split]]
+        (smoke_copy / name).write_text("text,label\n" + "\n".join(lines) + "\n")
+    for name in ("scripts", "data"):
+        if not (smoke_copy / name).exists():
+            (smoke_copy / name).symlink_to(ROOT / name)
+    done = subprocess.run(
+        ["bash", "-c", _small(command)],
+        cwd=smoke_copy,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_there_are_commands_to_test() -> None:
+    assert {"make demo", "make test"} <= set(COMMANDS)
+    assert len(COMMANDS) >= 6
+
+
+def test_links_lead_to_files() -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / link).exists(), link
+
+
+def test_the_table_is_that_of_the_committed_results() -> None:
+    begin = page.BEGIN.format(task="imdb")
+    shown = README.split(begin)[1].split(page.END)[0].strip()
+    found = results.read_all(ROOT / "results")
+    assert shown == summary(found, "imdb", recipes.plan("imdb").students)
+
+
+def test_the_page_is_that_of_the_committed_results(tmp_path: Path) -> None:
+    for path in (ROOT / "results").glob("*.json"):
+        shutil.copy(path, tmp_path)
+    written = page.write(tmp_path)
+    assert written.read_text() == (ROOT / "results/README.md").read_text()
+
+
+def test_committed_results_carry_the_whole_contract() -> None:
+    found = results.read_all(ROOT / "results")
+    assert found
+    for name, result in found.items():
+        assert set(result) == set(results.FIELDS), name
+        first = (ROOT / f"results/{name}.txt").read_text().splitlines()[0]
+        assert first == f"accuracy {result['metrics']['accuracy']:.4f}"
+        assert result["commit"]["head"], name
+        assert json.dumps(result)
