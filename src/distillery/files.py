@@ -96,8 +96,8 @@ def locked(path: Path, what: str) -> Iterator[None]:
         yield
 
 
-def _digest(tensors: Mapping[str, "torch.Tensor"]) -> str:
-    digest = hashlib.sha256()
+def _digest(tensors: Mapping[str, "torch.Tensor"], facts: str) -> str:
+    digest = hashlib.sha256(facts.encode())
     for name in sorted(tensors):
         digest.update(name.encode())
         digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
@@ -109,12 +109,13 @@ def save_tensors(
 ) -> None:
     """Writes named tensors and a JSON-like dictionary of facts as one safetensors file, atomically.
 
-    A checksum of the tensors goes with them: `load_tensors` finds a truncated or changed file.
+    A checksum of all goes with them: `load_tensors` finds a truncated or changed file.
     """
     from safetensors.torch import save_file
 
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    metadata = {"facts": json.dumps(facts), "digest": _digest(tensors)}
+    text = json.dumps(facts)
+    metadata = {"facts": text, "digest": _digest(tensors, text)}
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
 
@@ -129,9 +130,9 @@ def load_tensors(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        facts = json.loads(metadata.get("facts", ""))
-    except (SafetensorError, ValueError) as error:
+        facts = json.loads(metadata["facts"])
+    except (SafetensorError, ValueError, KeyError) as error:
         raise UserError(f"{path} is damaged ({error}): delete it and start again") from None
-    if metadata.get("digest") != _digest(tensors):
+    if metadata.get("digest") != _digest(tensors, metadata["facts"]):
         raise UserError(f"{path} is damaged (its checksum differs): delete it and start again")
     return tensors, facts

@@ -47,9 +47,9 @@ def test_id_is_blake2b_of_the_key() -> None:
     assert keys.example_id("abc") == "d8bb14d833d59559"
 
 
-@given(st.text())
-def test_key_is_that_of_the_upper_case_free_text(text: str) -> None:
-    assert keys.key(text) == keys.key(f" {text}\n")
+@given(st.text(), st.sampled_from([" ", "\n", "<br />", "...", "\u200b"]))
+def test_what_stands_around_letters_changes_no_key(text: str, around: str) -> None:
+    assert keys.key(f"a{text}") == keys.key(f"{around}a{text}{around}")
 
 
 @given(st.text(alphabet=st.characters(categories=["Ll", "Nd", "Zs"])))

@@ -55,9 +55,11 @@ def test_tsv_takes_quotes_as_they_are(tmp_path: Path) -> None:
     assert [row["text"] for row in user_files.read_rows(path)] == ['"open', '5" disk']
 
 
-def test_csv_drops_nul_bytes(tmp_path: Path) -> None:
-    path = write(tmp_path, "a.csv", b"te\0xt,label\na\0b,x\n")
-    assert user_files.read_rows(path) == [{"text": "ab", "label": "x"}]
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_nul_bytes_end_no_field(tmp_path: Path, name: str) -> None:
+    content = b"text,label\na\0b,x\n" if name == "a.csv" else b"text\tlabel\na\0b\tx\n"
+    path = write(tmp_path, name, content)
+    assert user_files.read_rows(path) == [{"text": "a\0b", "label": "x"}]
 
 
 def test_csv_reads_a_huge_field(tmp_path: Path) -> None:
@@ -108,7 +110,7 @@ def test_truncated_parquet_is_refused(tmp_path: Path, share: float) -> None:
     path = parquet(tmp_path / "a.parquet", text=["a", "b"])
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(UserError, match="no whole Parquet file"):
+    with pytest.raises(UserError, match="cannot be read as Parquet"):
         user_files.read_rows(path)
 
 

@@ -15,8 +15,8 @@ GOLDEN = """\
 | model | single | distilled | gain | parameters | size on disk | s/epoch | made by |
 | :--- | ---: | ---: | ---: | ---: | ---: | ---: | :--- |
 | `minilm` (teacher) | 92.90 | – | – | – | 90.9 MB | 12 | `scripts/teacher/minilm_imdb.sh` |
-| majority class | 50.00 | – | – | – | – | 12 | `scripts/run_all.sh imdb` |
-| TF-IDF + logistic regression | 89.70 | – | – | – | – | – | `scripts/run_all.sh imdb` |
+| majority class | 50.00 | – | – | – | – | 12 | `scripts/student/majority_imdb.sh` |
+| TF-IDF + logistic regression | 89.70 | – | – | – | – | – | `scripts/student/tfidf_imdb.sh` |
 | `bilstm` | not run | not run | not run | not run | not run | not run / not run | \
 `scripts/student/bilstm_imdb.sh`<br>`scripts/distillation/bilstm_minilm_imdb.sh` |
 | `attention` | 89.50 | 90.80 | +1.30 | 4,000,100 | 16.0 MB | 12 / 12 | \

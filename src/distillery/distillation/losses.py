@@ -3,6 +3,7 @@
 All take logits (B, C) in fp32 and give a scalar, the mean over the batch.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -69,7 +70,7 @@ def needs(terms: Terms) -> set[str]:
         loss = LOSSES[choose("loss", name, LOSSES)]
         for option, value in options.items():
             choose(f"option of loss {name}", option, loss.options)
-            if not value >= loss.options[option]:
+            if not loss.options[option] <= value < math.inf:
                 raise UserError(
                     f"{option} {value:g} of loss {name} is impossible: {loss.options[option]:g}"
                     " or more"

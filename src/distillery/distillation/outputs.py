@@ -35,7 +35,7 @@ class TeacherOutputs:
         self.shards: list[dict[str, Any]] = []
         if self._index.is_file():
             index = files.read_json(self._index)
-            if index.get("fingerprint") != fingerprint:
+            if index.get("fingerprint") != fingerprint or "shards" not in index:
                 raise UserError(f"{self.folder} holds outputs of another teacher: {self.again}")
             self.shards = index["shards"]
         self._open()

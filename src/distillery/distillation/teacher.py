@@ -81,10 +81,10 @@ class Teacher:
     def weights(self) -> Path:
         return self.folder / encoders.WEIGHTS
 
-    def encoder(self) -> encode.Encoder:
+    def reader(self) -> encode.Reader:
         """How the teacher reads texts."""
         tokenizer = encode.load_tokenizer(self.folder)
-        return encode.Encoder(tokenizer, self.facts["max_length"], self.facts["head"])
+        return encode.Reader(tokenizer, self.facts["max_length"], self.facts["head"])
 
 
 def load_model(folder: Path) -> Any:

@@ -3,6 +3,7 @@
 Archives are read member by member and never unpacked, so nothing can be written anywhere.
 """
 
+import lzma
 import os
 import tarfile
 import zlib
@@ -92,10 +93,14 @@ def _hub_rows(hub: Hub, rows: Any) -> list[Example]:
             )
     pairs = rows[hub.text_pair] if hub.text_pair else [None] * len(rows)
     columns = zip(rows[hub.text], pairs, rows[hub.label], strict=True)
-    return [
-        Example(row, text, pair, None if label is None or label < 0 else label)
-        for row, (text, pair, label) in enumerate(columns)
-    ]
+    examples = []
+    for row, (text, pair, label) in enumerate(columns):
+        if not isinstance(text, str) or (hub.text_pair and not isinstance(pair, str)):
+            raise UserError(f"{hub.id}, row {row} has no text in column '{hub.text}' or its pair")
+        if not isinstance(label, int | None):
+            raise UserError(f"{hub.id}, row {row}: label '{label}' in '{hub.label}' is no number")
+        examples.append(Example(row, text, pair, None if label is None or label < 0 else label))
+    return examples
 
 
 def _read_official(task: Task, walk: Iterator[tuple[str, bytes]]) -> Splits:
@@ -141,7 +146,7 @@ def _walk_folder(folder: Path, top: str) -> Iterator[tuple[str, bytes]]:
 def _walk_archive(archive: Path, top: str) -> Iterator[tuple[str, bytes]]:
     """The regular files of a tar archive; a link or a path that leaves the archive is refused."""
     try:
-        with tarfile.open(archive, "r|*") as tar:
+        with tarfile.open(archive) as tar:
             for member in tar:
                 path = PurePosixPath(member.name)
                 if path.is_absolute() or ".." in path.parts:
@@ -151,5 +156,7 @@ def _walk_archive(archive: Path, top: str) -> Iterator[tuple[str, bytes]]:
                 file = tar.extractfile(member) if member.isfile() else None
                 if file:
                     yield _inner(member.name, top), file.read()
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+            while tar.fileobj and tar.fileobj.read(1 << 20):  # to the end, where a checksum stands
+                pass
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
         raise UserError(f"{archive} is truncated or no archive ({error})") from None

@@ -82,7 +82,9 @@ def read_manifest(task_name: str) -> dict[str, Any]:
             f" run scripts/run_all.sh {task_name} --to 1"
         )
     manifest = files.read_json(path)
-    missing = [key for key in ("version", "labels", "sha256", "rows") if key not in manifest]
+    missing = [
+        key for key in ("version", "labels", "sha256", "rows", "recipe_hash") if key not in manifest
+    ]
     if missing or manifest["version"] != VERSION:
         raise UserError(f"{path} is damaged or of another version: run stage 1 again with --force")
     return manifest

@@ -87,9 +87,9 @@ def _read_parquet(path: Path) -> list[dict[str, Any]]:
 
     try:
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"data file {path} is no whole Parquet file ({reason})") from None
+        raise UserError(f"data file {path} cannot be read as Parquet ({reason})") from None
     return rows
 
 
@@ -110,6 +110,17 @@ def find_columns(path: Path, names: Sequence[str], columns: Columns) -> Columns:
             " name it with --text-column"
         )
     return Columns(**found)
+
+
+def _text(value: Any, where: str) -> str:
+    """A cell that holds a text which can be written as UTF-8, else UserError."""
+    if not isinstance(value, str) or not value.strip():
+        raise UserError(f"{where} has no text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{where} is no valid text (character {error.start})") from None
+    return value
 
 
 def _label_text(value: Any) -> str | None:
@@ -134,14 +145,15 @@ def read_examples(path: Path, columns: Columns) -> Labelled:
     examples: Labelled = []
     for number, row in enumerate(rows):
         text, pair = (row.get(name) if name else None for name in (columns.text, columns.text_pair))
-        if not isinstance(text, str) or not text.strip():
-            raise UserError(f"{path.name}, row {number + 1}: column '{columns.text}' has no text")
-        if columns.text_pair and (not isinstance(pair, str) or not pair.strip()):
-            raise UserError(
-                f"{path.name}, row {number + 1}: column '{columns.text_pair}' has no text"
-            )
+        where = f"{path.name}, row {number + 1}"
+        first = _text(text, f"{where}: column '{columns.text}'")
+        second = (
+            _text(pair, f"{where}: column '{columns.text_pair}'") if columns.text_pair else None
+        )
         label = _label_text(row.get(columns.label)) if columns.label else None
-        examples.append((Example(number, text, pair), label))
+        if label is not None:
+            _text(label, f"{where}: column '{columns.label}'")
+        examples.append((Example(number, first, second), label))
     return examples
 
 

@@ -4,6 +4,7 @@ A field's annotation carries its one-line description with the unit; the command
 options from the fields (`recipes.options`), so there is no second list of them.
 """
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any
 
@@ -23,6 +24,11 @@ def at_least(recipe: Any, lowest: float, *names: str) -> None:
     for name in names:
         if not getattr(recipe, name) >= lowest:
             refuse(name, getattr(recipe, name), f"{lowest:g} or more")
+
+
+def positive(value: float, name: str) -> None:
+    if not 0 < value < math.inf:
+        refuse(name, value, "more than 0, and finite")
 
 
 def within(recipe: Any, low: float, high: float, *names: str) -> None:
@@ -80,17 +86,16 @@ class Phase(Recipe):
     def __post_init__(self) -> None:
         at_least(self, 1, "epochs", "batch_size")
         within(self, 0, 0.9, "warmup")
-        at_least(self, 0, "weight_decay")
-        for name in ("learning_rate", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                refuse(name, getattr(self, name), "more than 0")
+        within(self, 0, 100, "weight_decay")
+        positive(self.learning_rate, "learning_rate")
+        if not self.max_grad_norm > 0:
+            refuse("max_grad_norm", self.max_grad_norm, "more than 0")
         if not self.splits or not self.losses:
             raise UserError("a phase needs at least one split and one loss")
         for split in self.splits:
             choose("split to train on", split, TRANSFER_SPLITS)
         for name, weight, _ in self.losses:
-            if not weight > 0:
-                refuse(f"weight of loss {name}", weight, "more than 0")
+            positive(weight, f"weight of loss {name}")
 
 
 @dataclass(frozen=True)
@@ -175,6 +180,8 @@ class StudentRecipe(TextRecipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, 4, "embedding_size", "hidden_size")
+        if self.hidden_size % 4:
+            refuse("hidden_size", self.hidden_size, "a multiple of 4 (directions, heads)")
         within(self, 0, 0.9, "dropout")
         choose("start of the embeddings", self.embeddings, EMBEDDINGS)
         choose("precision", self.precision, PRECISIONS)
@@ -196,6 +203,10 @@ class BaselineRecipe(Recipe):
 
     def __post_init__(self) -> None:
         at_least(self, 1, "ngrams", "min_rows")
+        if not self.inverse_regularization:
+            raise UserError("inverse_regularization needs at least one value")
+        for value in self.inverse_regularization:
+            positive(value, "inverse_regularization")
 
 
 @dataclass(frozen=True)

@@ -137,8 +137,9 @@ class Experiment:
             with files.replacing(place / "predictions.npy") as temporary, temporary.open("wb") as f:
                 np.save(f, predicted)
             files.write_json(place / "done.json", done)
-            for checkpoint in place.rglob("checkpoint.safetensors"):
-                checkpoint.unlink()
+            for phase in place.glob("**/*.safetensors"):  # checkpoints and best weights
+                if phase.parent != model:
+                    phase.unlink()
         return done
 
     def _write(self, folder: Path, runs: dict[Path, dict[str, Any]]) -> None:

@@ -25,10 +25,10 @@ def run(folder: Path, texts: list[str], file: Path | None) -> None:
     facts = files.read_json(folder / teachers.FACTS)
     model = teachers.load_model(folder).to(machine.device()).eval()
     tokenizer = encode.load_tokenizer(folder)
-    encoder = encode.Encoder(tokenizer, facts["max_length"], facts["head"])
+    reader = encode.Reader(tokenizer, facts["max_length"], facts["head"])
     lines = iter(texts) if texts else _lines(file)
     while chunk := list(islice(lines, CHUNK)):
-        encoded = encoder.encode(chunk, None)
+        encoded = reader.encode(chunk, None)
         logits = inference.logits(model, encoded, facts["precision"], "predicting")
         for text, row in zip(chunk, logits.astype(np.float64), strict=True):
             odds = np.exp(row - row.max())

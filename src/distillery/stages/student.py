@@ -118,7 +118,7 @@ def _fit(
     task = experiment.task
     folder = source.folder if source else encoders.locate(recipe.tokenizer)
     tokenizer = encode.load_tokenizer(folder)
-    encoder = encode.Encoder(tokenizer, recipe.max_length, recipe.head)
+    reader = encode.Reader(tokenizer, recipe.max_length, recipe.head)
     model = registry.create(
         str(experiment.student),
         vocab_size=len(tokenizer),
@@ -140,7 +140,7 @@ def _fit(
             weight.copy_(start[: len(weight)])
             weight[tokenizer.pad_token_id] = 0
     dev = store.read_split(task.name, "dev")
-    dev_text = encoder.encode_split(task.name, dev)
+    dev_text = reader.encode_split(task.name, dev)
     rows = np.argsort(-dev_text.lengths, kind="stable")[: min(32, len(dev))]
     probe = {name: t.to(machine.device()) for name, t in dev_text.batch(rows).items()}
     model.to(machine.device())
@@ -153,7 +153,7 @@ def _fit(
 
     phases = []
     for number, phase in enumerate(recipe.phases, start=1):
-        text, labels, ids = _rows_of(task, phase, encoder)
+        text, labels, ids = _rows_of(task, phase, reader)
         with_teacher = "logits" in losses.needs(phase.losses)
         if outputs and with_teacher and not outputs.has(ids).all():
             outputs.logits(ids)  # refuses, and says how many rows are missing
@@ -187,7 +187,7 @@ def _fit(
 
     def test_logits(saved: Path) -> np.ndarray:
         test = store.read_split(task.name, "test")
-        return inference.logits(model, encoder.encode_split(task.name, test), precision, "test")
+        return inference.logits(model, reader.encode_split(task.name, test), precision, "test")
 
     facts: dict[str, Any] = {
         **phases[-1],
@@ -204,11 +204,11 @@ def _loss_of(phase: Phase) -> Callable[[Any, loop.Batch], torch.Tensor]:
 
 
 def _rows_of(
-    task: Task, phase: Phase, encoder: encode.Encoder
+    task: Task, phase: Phase, reader: encode.Reader
 ) -> tuple[encode.Encoded, np.ndarray, np.ndarray]:
     """Word pieces, labels (N,) and ids (N,) of the rows a phase trains on."""
     splits = [store.read_split(task.name, name) for name in phase.splits]
-    texts = [encoder.encode_split(task.name, split) for split in splits if len(split)]
+    texts = [reader.encode_split(task.name, split) for split in splits if len(split)]
     return (
         encode.joined(texts),
         np.concatenate([split.labels for split in splits]),

@@ -17,6 +17,7 @@ from distillery.evaluation import metrics
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import TeacherRecipe
+from distillery.recipes.names import BASELINES, STUDENTS
 from distillery.stages.experiment import Experiment, Fitted, split_inputs
 from distillery.text import encode
 from distillery.training import inference, loop, machine
@@ -42,6 +43,8 @@ def run(
 ) -> None:
     """Fine-tunes `spec` (short name, hub id or folder) on a task, records, writes the result."""
     name = encoders.short_name(spec)
+    if name in (*STUDENTS, *BASELINES):
+        raise UserError(f"teacher '{name}' has a student's name: rename its folder")
     folder = encoders.locate(spec)
     weights = folder / encoders.WEIGHTS
     if not weights.is_file():
@@ -72,9 +75,9 @@ def _fit(
 ) -> Fitted:
     """Fine-tunes with one seed; dev selects the epoch."""
     task = experiment.task
-    encoder = encode.Encoder(encode.load_tokenizer(folder), recipe.max_length, recipe.head)
+    reader = encode.Reader(encode.load_tokenizer(folder), recipe.max_length, recipe.head)
     train, dev = (store.read_split(task.name, name) for name in ("train", "dev"))
-    train_text, dev_text = (encoder.encode_split(task.name, split) for split in (train, dev))
+    train_text, dev_text = (reader.encode_split(task.name, split) for split in (train, dev))
     model = _load(folder, task, recipe)
     rows = np.argsort(-train_text.lengths, kind="stable")[: min(8, len(train))]
     probe = {n: t.to(machine.device()) for n, t in train_text.batch(rows).items()}
@@ -109,7 +112,7 @@ def _fit(
 
     def save(target: Path) -> None:
         model.save_pretrained(target)
-        encoder.tokenizer.save_pretrained(target)
+        reader.tokenizer.save_pretrained(target)
         about = {
             "task": task.name,
             "labels": list(task.labels),
@@ -123,7 +126,7 @@ def _fit(
         """The recorded outputs on test of the saved teacher; of further seeds, fresh ones."""
         test = store.read_split(task.name, "test")
         if saved != paths.model(task.name, experiment.name):
-            text = encoder.encode_split(task.name, test)
+            text = reader.encode_split(task.name, test)
             return inference.logits(model, text, precision, "test")
         outputs = record(task, str(experiment.teacher), recipe.floor, experiment.variant)
         return outputs.logits(test.ids)
@@ -211,11 +214,11 @@ def record(task: Task, name: str, floor: float, variant: str | None = None) -> T
     splits = {name: store.read_split(task.name, name) for name in paths.SPLITS}
     missing = {n: s for n, s in splits.items() if len(s) and not outputs.has(s.ids).all()}
     if missing:
-        logits_of, encoder = _recorder(found)
+        logits_of, reader = _recorder(found)
     for split_name in ("dev", "train", "unlabeled", "test"):
         split = splits[split_name]
         if split_name in missing:
-            text = encoder.encode_split(task.name, split)
+            text = reader.encode_split(task.name, split)
             count = outputs.record(split.ids, text, logits_of, main)
             logging.info("recorded %d rows of %s from teacher %s", count, split_name, name)
         if split_name == "dev":
@@ -226,7 +229,7 @@ def record(task: Task, name: str, floor: float, variant: str | None = None) -> T
 
 def _recorder(
     found: teachers.Teacher,
-) -> tuple[Callable[[encode.Encoded, Callable[[int], None]], np.ndarray], encode.Encoder]:
+) -> tuple[Callable[[encode.Encoded, Callable[[int], None]], np.ndarray], encode.Reader]:
     """(rows, progress) -> the teacher's logits (n, labels); and how it reads texts."""
     model = teachers.load_model(found.folder).to(machine.device()).eval()
     precision = found.facts["precision"]
@@ -234,4 +237,4 @@ def _recorder(
     def logits_of(rows: encode.Encoded, progress: Callable[[int], None]) -> np.ndarray:
         return inference.logits(model, rows, precision, f"recording {found.name}", progress)
 
-    return logits_of, found.encoder()
+    return logits_of, found.reader()

@@ -115,8 +115,8 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-class Encoder:
-    """Turns texts into word pieces; long texts keep head and tail."""
+class Reader:
+    """How a model reads texts: as word pieces; long texts keep head and tail."""
 
     def __init__(self, tokenizer: Any, max_length: int, head: float) -> None:
         self.tokenizer, self.max_length, self.head = tokenizer, max_length, head

@@ -182,7 +182,7 @@ def train(
     if progress.step:
         logging.info("%s: going on after step %d", job.title, progress.step)
     wrapped = accelerator().prepare_model(model)
-    writer = SummaryWriter(str(folder / "events")) if main else None
+    writer = SummaryWriter(str(folder / "events"), purge_step=progress.step) if main else None
     losses = _Losses(folder, CHECK_EVERY[machine.device().type])
     per_epoch = -(-len(job.lengths) // phase.batch_size)
     steps = per_epoch * phase.epochs
@@ -229,6 +229,9 @@ def train(
         writer.close()
     accelerator().wait_for_everyone()
     checkpoint.load_best()
+    del optimizer, wrapped
+    model.zero_grad(set_to_none=True)
+    machine.release_memory()
     best = progress.best(job.metric)
     return {
         "epochs": phase.epochs,

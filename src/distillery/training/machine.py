@@ -1,5 +1,8 @@
 """What this machine does fastest, measured once and remembered in `data/machine.json`."""
 
+import contextlib
+import ctypes
+import gc
 import logging
 import os
 import platform
@@ -9,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import broadcast_object_list
 
 from distillery import files, paths
 from distillery.errors import UserError
+from distillery.training.processes import accelerator
 
 REPEATS = 4
 
@@ -67,8 +72,16 @@ def fastest(what: str, candidates: Mapping[str, Callable[[], object]], margin: f
     """The name of the candidate to use on this machine; the first one unless another is better.
 
     Another one is taken where it is faster by the factor `margin`. The measurement is kept, so
-    that later runs on the same machine choose alike: `what` names what was timed.
+    that later runs on the same machine choose alike: `what` names what was timed. Of several
+    processes the main one measures for all.
     """
+    chosen = [_measured(what, candidates, margin) if accelerator().is_main_process else ""]
+    if accelerator().num_processes > 1:
+        broadcast_object_list(chosen)
+    return chosen[0]
+
+
+def _measured(what: str, candidates: Mapping[str, Callable[[], object]], margin: float) -> str:
     key = f"{what} | {cpu_name()} | {device()} | {torch.get_num_threads()} | {torch.__version__}"
     known: dict[str, Any] = {}
     if paths.machine().is_file():
@@ -89,6 +102,15 @@ def fastest(what: str, candidates: Mapping[str, Callable[[], object]], margin: f
     timed = ", ".join(f"{n} {1000 * s:.0f} ms" for n, s in known[key]["seconds"].items())
     logging.info("%s: %s, as measured on this machine (%s)", what, choice, timed)
     return str(choice)
+
+
+def release_memory() -> None:
+    """Gives freed memory back to the system; batches of many shapes leave the heap in pieces."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def autocast(precision: str) -> torch.autocast:

@@ -1,0 +1,168 @@
+"""Recipes: values with a hash that refuse what cannot be."""
+
+import inspect
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import pytest
+
+from distillery import recipes, tasks
+from distillery.errors import UserError
+from distillery.recipes import base, default
+from distillery.recipes.base import (
+    BaselineRecipe,
+    DataRecipe,
+    Phase,
+    Plan,
+    Recipe,
+    StudentRecipe,
+    TeacherRecipe,
+)
+from distillery.recipes.names import STUDENTS
+
+PHASE = Phase(splits=("train",), losses=default.LABELS)
+STUDENT = StudentRecipe(phases=(PHASE,))
+EXAMPLES: tuple[Recipe, ...] = (DataRecipe(), PHASE, TeacherRecipe(), STUDENT, BaselineRecipe())
+OWN = "a-users-own"
+
+IMPOSSIBLE: list[tuple[Recipe, dict[str, Any]]] = [
+    (DataRecipe(), {"dev_rows": -1}),
+    (DataRecipe(), {"test_share": 0.0}),
+    (DataRecipe(), {"test_share": float("nan")}),
+    (DataRecipe(), {"split_seed": -1}),
+    (PHASE, {"epochs": 0}),
+    (PHASE, {"batch_size": 0}),
+    (PHASE, {"learning_rate": 0.0}),
+    (PHASE, {"learning_rate": float("nan")}),
+    (PHASE, {"learning_rate": float("inf")}),
+    (PHASE, {"warmup": 1.0}),
+    (PHASE, {"warmup": -0.1}),
+    (PHASE, {"weight_decay": -0.1}),
+    (PHASE, {"weight_decay": float("inf")}),
+    (PHASE, {"max_grad_norm": 0.0}),
+    (PHASE, {"splits": ()}),
+    (PHASE, {"splits": ("test",)}),
+    (PHASE, {"splits": ("dev",)}),
+    (PHASE, {"losses": ()}),
+    (PHASE, {"losses": (("mse", 0.0, {}),)}),
+    (PHASE, {"losses": (("mse", float("nan"), {}),)}),
+    (PHASE, {"losses": (("mse", float("inf"), {}),)}),
+    (TeacherRecipe(), {"max_length": 7}),
+    (TeacherRecipe(), {"head": 1.1}),
+    (TeacherRecipe(), {"epochs": -1}),
+    (TeacherRecipe(), {"batch_size": 0}),
+    (TeacherRecipe(), {"learning_rate": -1.0}),
+    (TeacherRecipe(), {"dropout": "some"}),
+    (TeacherRecipe(), {"dropout": "nan"}),
+    (TeacherRecipe(), {"dropout": "0.95"}),
+    (TeacherRecipe(), {"precision": "fp8"}),
+    (TeacherRecipe(), {"floor": 1.5}),
+    (STUDENT, {"embedding_size": 0}),
+    (STUDENT, {"hidden_size": 3}),
+    (STUDENT, {"hidden_size": 33}),  # no two directions of one width
+    (STUDENT, {"hidden_size": 34}),  # no four attention heads of one width
+    (STUDENT, {"dropout": 1.0}),
+    (STUDENT, {"embeddings": "word2vec"}),
+    (STUDENT, {"precision": "double"}),
+    (STUDENT, {"phases": ()}),
+    (BaselineRecipe(), {"ngrams": 0}),
+    (BaselineRecipe(), {"min_rows": 0}),
+    (BaselineRecipe(), {"inverse_regularization": ()}),
+    (BaselineRecipe(), {"inverse_regularization": (1.0, 0.0)}),
+    (BaselineRecipe(), {"inverse_regularization": (float("nan"),)}),
+]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "change"), IMPOSSIBLE, ids=[f"{type(r).__name__}-{c}" for r, c in IMPOSSIBLE]
+)
+def test_impossible_value_is_refused(recipe: Recipe, change: dict[str, Any]) -> None:
+    with pytest.raises(UserError) as caught:
+        replace(recipe, **change)
+    assert "\n" not in str(caught.value)
+
+
+def test_refusal_names_field_value_and_what_is_allowed() -> None:
+    with pytest.raises(UserError, match="warmup 2 is impossible: 0 to 0.9"):
+        replace(PHASE, warmup=2)
+    with pytest.raises(UserError, match="unknown precision 'fp8': choose from auto, fp32, bf16"):
+        replace(STUDENT, precision="fp8")
+
+
+@pytest.mark.parametrize("recipe", EXAMPLES, ids=lambda recipe: type(recipe).__name__)
+def test_every_field_has_a_description_and_cannot_be_set(recipe: Recipe) -> None:
+    for name, hint in get_type_hints(type(recipe), include_extras=True).items():
+        assert name == "phases" or get_origin(hint) is Annotated, name
+        assert name == "phases" or get_args(hint)[1].strip(), name
+    with pytest.raises(FrozenInstanceError):
+        setattr(recipe, fields(recipe)[0].name, 1)
+
+
+def test_every_recipe_class_is_tried_above() -> None:
+    found = {
+        kind
+        for _, kind in inspect.getmembers(base, is_dataclass)
+        if issubclass(kind, Recipe) and kind not in (Recipe, Plan, base.TextRecipe)
+    }
+    assert found == {type(recipe) for recipe in EXAMPLES}
+
+
+@pytest.mark.parametrize("recipe", EXAMPLES, ids=lambda recipe: type(recipe).__name__)
+def test_hash_is_that_of_the_values(recipe: Recipe) -> None:
+    assert replace(recipe).hash() == recipe.hash()
+    assert len(recipe.hash()) == 12
+
+
+def test_hash_sees_a_change_deep_inside() -> None:
+    kl: base.Losses = (("kl", 1.0, {"temperature": 2.0}),)
+    warmer: base.Losses = (("kl", 1.0, {"temperature": 4.0}),)
+    found = {
+        replace(STUDENT, phases=(replace(PHASE, losses=losses),)).hash()
+        for losses in (default.LABELS, kl, warmer)
+    }
+    assert len(found) == 3
+
+
+def test_teacher_recipe_is_one_phase_with_its_own_values() -> None:
+    recipe = TeacherRecipe(epochs=7, batch_size=5, learning_rate=1e-4, warmup=0.2)
+    phase = recipe.phase()
+    assert (phase.epochs, phase.batch_size, phase.learning_rate, phase.warmup) == (7, 5, 1e-4, 0.2)
+    assert phase.losses == default.LABELS
+    assert phase.splits == ("train",)
+
+
+def test_teacher_that_is_tuned_already_needs_no_epochs() -> None:
+    assert TeacherRecipe(epochs=0).epochs == 0
+
+
+def test_dropout_is_a_number_or_the_machines_choice() -> None:
+    assert TeacherRecipe(dropout="auto").fixed_dropout() is None
+    assert TeacherRecipe(dropout="0.2").fixed_dropout() == 0.2
+
+
+@pytest.mark.parametrize("task", [*tasks.names(), OWN])
+def test_every_task_has_recipes_for_all_it_plans(task: str) -> None:
+    plan = recipes.plan(task)
+    assert plan.teachers
+    assert set(plan.students) <= set(STUDENTS)
+    assert recipes.data(task).hash()
+    assert recipes.baseline(task).hash()
+    for teacher in plan.teachers:
+        assert recipes.teacher(task, teacher).epochs >= 1
+    for student in STUDENTS:
+        alone = recipes.student(task, student)
+        distilled = recipes.distillation(task, student, plan.teachers[0])
+        assert {name for phase in alone.phases for name in phase.splits} == {"train"}
+        assert alone.hash() != distilled.hash()
+        # A student's shape does not depend on how it is trained.
+        for name in ("embedding_size", "hidden_size", "max_length", "head"):
+            assert getattr(alone, name) == getattr(distilled, name), name
+
+
+def test_a_users_task_takes_the_defaults() -> None:
+    assert recipes.data(OWN) == default.DATA
+    assert recipes.teacher(OWN, "minilm") == default.teacher("minilm")
+    # No module of the package is mistaken for a task's file of recipes.
+    for name in ("base", "names", "options"):
+        assert recipes.student(name, "bilstm") == default.student("bilstm")
+        assert recipes.data(name) == default.DATA

@@ -1,0 +1,180 @@
+"""Files that are whole or not there."""
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+import torch
+
+from distillery import files
+from distillery.errors import UserError
+
+TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(7), "c": torch.zeros(0)}
+
+
+def test_sha256_is_the_checksum_of_the_content(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    assert files.sha256(path).startswith("ba7816bf8f01cfea")  # FIPS 180-2, appendix B.1
+
+
+def test_short_hash_knows_values_not_their_order() -> None:
+    assert files.short_hash({"a": 1, "b": (2, 3)}) == files.short_hash({"b": [2, 3], "a": 1})
+    assert files.short_hash({"a": 1}) != files.short_hash({"a": 1.5})
+
+
+def test_replacing_makes_folders_and_leaves_no_other_name(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a"
+    with files.replacing(path) as temporary:
+        assert temporary.parent == path.parent
+        temporary.write_text("new")
+    assert [p.name for p in path.parent.iterdir()] == ["a"]
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_interrupted_replacing_keeps_the_old_file(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    with pytest.raises(error), files.replacing(path) as temporary:
+        temporary.write_text("new")
+        raise error
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_replacing_overwrites_what_a_kill_left(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.with_name("a.partial").write_text("a long left-over")
+    files.write_text(path, "new")
+    assert path.read_text() == "new"
+
+
+def test_replacing_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    for content in ("old", "new"):
+        with files.replacing_folder(folder) as temporary:
+            (temporary / content).write_text(content)
+    assert [p.name for p in folder.iterdir()] == ["new"]
+
+
+def test_interrupted_replacing_folder_keeps_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    (folder / "old").mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt), files.replacing_folder(folder) as temporary:
+        (temporary / "new").write_text("new")
+        raise KeyboardInterrupt
+    assert [p.name for p in folder.iterdir()] == ["old"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_json_is_read_back(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a", {"ça": [1, None, 0.5]})
+    assert files.read_json(tmp_path / "a") == {"ça": [1, None, 0.5]}
+    assert "ça" in (tmp_path / "a").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": ', b"[1]", b"\xff", 100_000 * b"["])
+def test_damaged_json_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.json is damaged"):
+        files.read_json(path)
+    with pytest.raises(UserError, match=r"b\.json is missing"):
+        files.read_json(tmp_path / "b.json")
+
+
+def _hold(path: Path) -> str:
+    try:
+        with files.locked(path, "stage 1 of films"):
+            return "held"
+    except UserError as error:
+        return str(error)
+
+
+def test_second_holder_of_a_lock_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "locks" / "a.lock"
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        with files.locked(path, "stage 1 of films"):
+            assert "stage 1 of films is running already" in pool.apply(_hold, (path,))
+        assert pool.apply(_hold, (path,)) == "held"
+
+
+def test_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="x"), files.locked(tmp_path / "a", "it"):
+        raise ValueError("x")
+    assert _hold(tmp_path / "a") == "held"
+
+
+def test_tensors_are_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    files.save_tensors(path, {**TENSORS, "t": TENSORS["a"].T}, {"step": 3, "history": [{"f": 0.5}]})
+    tensors, facts = files.load_tensors(path)
+    assert facts == {"step": 3, "history": [{"f": 0.5}]}
+    assert tensors.keys() == {"a", "b", "c", "t"}
+    for name, tensor in TENSORS.items():
+        assert torch.equal(tensors[name], tensor), name
+        assert tensors[name].dtype == tensor.dtype, name
+    assert torch.equal(tensors["t"], TENSORS["a"].T)
+
+
+def test_missing_tensors_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a\.safetensors is missing"):
+        files.load_tensors(tmp_path / "a.safetensors")
+
+
+def test_truncated_tensors_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    files.save_tensors(path, TENSORS, {})
+    whole = path.read_bytes()
+    for size in range(0, len(whole), 13):
+        path.write_bytes(whole[:size])
+        with pytest.raises(UserError, match=r"a\.safetensors is damaged"):
+            files.load_tensors(path)
+
+
+def _flipped(path: Path, places: range) -> list[int]:
+    """The places whose changed byte was not noticed, though what was read differs."""
+    whole, unnoticed = path.read_bytes(), []
+    before = files.load_tensors(path)
+    for place in places:
+        content = bytearray(whole)
+        content[place] ^= 1
+        path.write_bytes(content)
+        try:
+            tensors, facts = files.load_tensors(path)
+        except UserError:
+            continue
+        same = tensors.keys() == before[0].keys() and all(
+            torch.equal(tensors[name], tensor) for name, tensor in before[0].items()
+        )
+        if not same or facts != before[1]:
+            unnoticed.append(place)
+    path.write_bytes(whole)
+    return unnoticed
+
+
+def test_changed_byte_of_a_tensor_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    files.save_tensors(path, TENSORS, {})
+    size = path.stat().st_size
+    assert _flipped(path, range(size - 32, size)) == []  # 6 fp32 and an int64
+
+
+def test_changed_byte_of_the_facts_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    files.save_tensors(path, TENSORS, {"step": 1234})
+    start = path.read_bytes().index(json.dumps({"step": 1234}).replace('"', '\\"').encode())
+    assert _flipped(path, range(start, start + 20)) == []
+
+
+def test_file_without_a_checksum_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    for metadata in (None, {"facts": "{}"}, {"facts": "{"}):
+        save_file(TENSORS, tmp_path / "a", metadata=metadata)
+        with pytest.raises(UserError, match="is damaged"):
+            files.load_tensors(tmp_path / "a")

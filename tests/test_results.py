@@ -1,0 +1,172 @@
+"""Results: written whole, checked when read, current only when nothing has changed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distillery import files, paths, results
+from distillery.errors import UserError
+
+PREDICTIONS = np.array([[0, 1, 1], [1, 1, 0]])
+
+
+def result(**fields: Any) -> dict[str, Any]:
+    runs = [
+        {"seed": seed, "metrics": {"accuracy": value, "macro_f1": 0.5}, "seconds": 1.0, "rows": 9}
+        for seed, value in ((1, 0.9), (2, 0.8))
+    ]
+    found = {
+        **dict.fromkeys(results.FIELDS),
+        "name": "bilstm_films",
+        "split": "test",
+        "n": 3,
+        "metrics": results.mean_metrics(runs),
+        "runs": runs,
+        "recipe": {"epochs": 1},
+        "recipe_hash": None,
+        "stage_version": 1,
+        "inputs": {"train": "abc"},
+        "outputs": {},
+        "environment": {"python": "3.11"},
+        "parameters": 10,
+        "bytes": 40,
+        "command": "scripts/student/bilstm_films.sh",
+        **fields,
+    }
+    return {name: found[name] for name in results.FIELDS}
+
+
+def write(folder: Path, **fields: Any) -> dict[str, Any]:
+    written = result(**fields)
+    results.write(folder, written, PREDICTIONS, labels=2)
+    return written
+
+
+def test_result_is_read_back(tmp_path: Path) -> None:
+    written = write(tmp_path)
+    assert results.read(tmp_path / "bilstm_films.json") == written
+    assert results.read_all(tmp_path) == {"bilstm_films": written}
+
+
+def test_text_file_begins_with_the_score(tmp_path: Path) -> None:
+    write(tmp_path)
+    first, *others = (tmp_path / "bilstm_films.txt").read_text().splitlines()
+    assert first == "accuracy 0.8500"
+    assert any("seed 1 0.9000, seed 2 0.8000" in line for line in others)
+    assert any("scripts/student/bilstm_films.sh" in line for line in others)
+
+
+def test_text_file_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = []
+    replacing = files.replacing
+
+    def seen(path: Path) -> Any:
+        order.append(path.name)
+        return replacing(path)
+
+    monkeypatch.setattr(files, "replacing", seen)
+    write(tmp_path)
+    assert order == ["bilstm_films.bits", "bilstm_films.json", "bilstm_films.txt"]
+
+
+def test_result_with_a_field_too_few_or_too_many_is_not_written(tmp_path: Path) -> None:
+    for wrong in ({**result(), "extra": 1}, {"name": "bilstm_films"}):
+        with pytest.raises(AssertionError):
+            results.write(tmp_path, wrong, PREDICTIONS, labels=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mean_is_over_the_runs() -> None:
+    assert result()["metrics"] == {"accuracy": pytest.approx(0.85), "macro_f1": 0.5}
+
+
+@given(data=st.data(), labels=st.integers(1, 9), runs=st.integers(1, 3), n=st.integers(1, 20))
+def test_predictions_are_unpacked_as_packed(
+    data: st.DataObject, labels: int, runs: int, n: int
+) -> None:
+    values = st.lists(st.integers(0, labels - 1), min_size=runs * n, max_size=runs * n)
+    predictions = np.array(data.draw(values), dtype=np.int64).reshape(runs, n)
+    packed = results.pack(predictions, labels)
+    width = max(1, (labels - 1).bit_length())
+    assert len(packed) == -(-runs * n * width // 8)
+    assert np.array_equal(results.unpack(packed, runs, n, labels), predictions)
+
+
+def test_two_labels_take_a_bit_each() -> None:
+    # 0 1 1 1 1 0 and two bits of padding
+    assert results.pack(PREDICTIONS, 2) == bytes([0b01111000])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"metrics": {}}, "'metrics' is of the wrong kind"),
+        ({"metrics": [0.9]}, "'metrics' is of the wrong kind"),
+        ({"runs": []}, "'runs' is of the wrong kind"),
+        ({"environment": None}, "'environment' is of the wrong kind"),
+        ({"runs": [{"seed": 1}]}, "a run lacks seed, metrics or seconds"),
+        ({"runs": [3]}, "a run lacks seed, metrics or seconds"),
+        ({"name": "another"}, "another name: 'another'"),
+    ],
+)
+def test_wrong_result_is_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    path = tmp_path / "bilstm_films.json"
+    files.write_json(path, result() | change)
+    with pytest.raises(UserError, match=said):
+        results.read(path)
+
+
+@pytest.mark.parametrize("name", [n for n in results.FIELDS if n not in results.MISSING_ALLOWED])
+def test_missing_field_is_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "bilstm_films.json"
+    files.write_json(path, {key: value for key, value in result().items() if key != name})
+    with pytest.raises(UserError, match=f"has no field '{name}'"):
+        results.read(path)
+
+
+def test_result_is_current_until_anything_changes(home: Path) -> None:
+    output = paths.model("films", "bilstm_films") / "model.safetensors"
+    files.write_text(output, "weights")
+    relative = output.relative_to(paths.data()).as_posix()
+    folder = paths.results(local=True)
+    write(folder, outputs={relative: files.sha256(output)})
+    wanted = {"recipe": {"epochs": 1}, "stage_version": 1, "inputs": {"train": "abc"}}
+
+    def current(seeds: tuple[int, ...] = (1, 2), **change: Any) -> bool:
+        return results.is_current(folder, "bilstm_films", wanted | change, list(seeds))
+
+    assert current()
+    assert not current(recipe={"epochs": 2})
+    assert not current(stage_version=2)
+    assert not current(inputs={"train": "abd"})
+    assert current(seeds=(1,))  # fewer seeds are in it too
+    assert not current(seeds=(2, 1))
+    assert not current(seeds=(1, 2, 3))
+    files.write_text(output, "Weights")
+    assert not current()
+    output.unlink()
+    assert not current()
+
+
+def test_result_without_its_predictions_or_damaged_is_not_current(home: Path) -> None:
+    folder = paths.results(local=True)
+    assert not results.is_current(folder, "bilstm_films", {}, [1, 2])
+    write(folder)
+    assert results.is_current(folder, "bilstm_films", {}, [1, 2])
+    results.predictions_path(folder, "bilstm_films").unlink()
+    assert not results.is_current(folder, "bilstm_films", {}, [1, 2])
+    write(folder)
+    (folder / "bilstm_films.json").write_text("{")
+    assert not results.is_current(folder, "bilstm_films", {}, [1, 2])
+
+
+def test_commit_outside_a_repository_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert results.commit() == {"head": None, "dirty": None}

@@ -1,0 +1,113 @@
+"""The pure parts of the training loop: its schedule, its weight decay, its order."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distillery.errors import UserError
+from distillery.models import registry
+from distillery.recipes import Phase
+from distillery.text import batches
+from distillery.training import loop
+
+PHASE = Phase(
+    splits=("train",), losses=(("mse", 1.0, {}),), learning_rate=1.0, warmup=0.2, batch_size=4
+)
+
+
+def test_learning_rate_rises_then_falls_linearly() -> None:
+    found = [loop.learning_rate(PHASE, step, 10) for step in range(11)]
+    # two steps of warm-up in thirds of the peak, then eighths down to zero after the last step
+    assert found == pytest.approx([1 / 3, 2 / 3, *(eighth / 8 for eighth in range(8, -1, -1))])
+
+
+def test_learning_rate_begins_at_its_peak_without_warm_up() -> None:
+    phase = replace(PHASE, warmup=0.0)
+    assert [loop.learning_rate(phase, s, 4) for s in range(4)] == [1.0, 0.75, 0.5, 0.25]
+
+
+@given(steps=st.integers(1, 300), warmup=st.floats(0, 0.9))
+def test_learning_rate_is_never_zero_and_never_above_its_peak(steps: int, warmup: float) -> None:
+    phase = replace(PHASE, warmup=warmup)
+    found = [loop.learning_rate(phase, step, steps) for step in range(steps)]
+    assert all(0 < value <= 1 for value in found)
+    peak = found.index(max(found))
+    assert found[: peak + 1] == sorted(found[: peak + 1])
+    assert found[peak:] == sorted(found[peak:], reverse=True)
+
+
+@pytest.mark.parametrize("architecture", registry.CLASSES)
+def test_weight_decay_spares_biases_norms_and_embeddings(architecture: str) -> None:
+    model = registry.create(architecture, vocab_size=20, embedding_size=8, hidden_size=8)
+    decayed, plain = loop.parameter_groups(model, 0.1)
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    spared = {names[id(weight)] for weight in plain["params"]}
+    rest = {names[id(weight)] for weight in decayed["params"]}
+    assert spared | rest == set(names.values())
+    assert not spared & rest
+    assert all("embeddings" in name or "bias" in name or "norm" in name or ".0.weight" in name
+               for name in spared)  # fmt: skip
+    assert not any("bias" in name or "norm" in name or "embeddings" in name for name in rest)
+    assert "classifier.weight" in rest
+
+
+def test_frozen_weights_are_left_out() -> None:
+    model = torch.nn.Linear(2, 2)
+    model.weight.requires_grad_(False)
+    decayed, plain = loop.parameter_groups(model, 0.1)
+    assert decayed["params"] == []
+    assert len(plain["params"]) == 1
+
+
+def job(lengths: np.ndarray, seed: int = 1) -> loop.Job:
+    def never(*_: object) -> dict[str, float]:
+        raise AssertionError
+
+    return loop.Job(PHASE, lengths, never, never, never, "accuracy", "fp32", seed, "it")  # type: ignore[arg-type]
+
+
+def test_epoch_goes_on_after_the_batches_that_are_done() -> None:
+    lengths = np.arange(1, 31)
+    whole = list(loop._batches(job(lengths), loop.Progress(epoch=2)))
+    rest = list(loop._batches(job(lengths), loop.Progress(epoch=2, batch=3)))
+    assert len(whole) == 8
+    assert [rows.tolist() for rows in whole[3:]] == [rows.tolist() for rows in rest]
+    assert sorted(np.concatenate(whole).tolist()) == list(range(30))
+
+
+def test_order_depends_on_seed_and_epoch_and_is_that_of_the_batches() -> None:
+    lengths = np.arange(1, 31)
+    orders = {
+        tuple(np.concatenate(list(loop._batches(job(lengths, seed), loop.Progress(epoch=epoch)))))
+        for seed in (1, 2)
+        for epoch in (0, 1)
+    }
+    assert len(orders) == 4
+    assert tuple(np.concatenate(batches.training(lengths, 4, 1, 0))) in orders
+
+
+def test_best_epoch_is_the_first_of_equals() -> None:
+    history = [{"accuracy": 0.5}, {"accuracy": 0.8}, {"accuracy": 0.8}]
+    assert loop.Progress(history=history).best("accuracy") == 1
+
+
+def test_loss_that_is_not_finite_is_named_by_its_step() -> None:
+    losses = loop._Losses(folder=loop.Path("runs/it"), every=3)
+    losses.add(0, torch.tensor(1.0))
+    losses.add(1, torch.tensor(float("nan")))
+    with pytest.raises(UserError, match=r"the loss is nan at step 2: .*runs/it"):
+        losses.add(2, torch.tensor(1.0))
+
+
+def test_losses_are_looked_at_in_groups() -> None:
+    losses = loop._Losses(folder=loop.Path("runs/it"), every=2)
+    losses.add(0, torch.tensor(1.0))
+    assert np.isnan(losses.last)
+    losses.add(1, torch.tensor(2.0))
+    assert losses.last == 2.0
+    assert losses.waiting == []
