@@ -405,16 +405,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         _quiet()
         command.run(arguments)
     except UserError as error:
-        print(f"distillery: {error}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        print(f"distillery: {error.strerror or error}{where}", file=sys.stderr)
-        return 2
+        return _refuse(f"{error.strerror or error}{where}")
     except SafetensorError as error:  # how a full disk looks to the writer of weights
-        print(f"distillery: {error}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
     except KeyboardInterrupt:
-        print("distillery: stopped; the same command goes on where it was", file=sys.stderr)
+        tqdm.write("distillery: stopped; the same command goes on where it was", file=sys.stderr)
         return 130
     return 0
+
+
+def _refuse(reason: str) -> int:
+    """Says the one line, gives the exit status."""
+    tqdm.write(f"distillery: {reason}", file=sys.stderr)
+    return 2

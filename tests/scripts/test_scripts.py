@@ -86,9 +86,3 @@ def test_run_all_runs_only_the_stages_asked_for(home: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (home / "data/smoke/manifest.json").is_file()
     assert not (home / "results").exists()
-
-
-def test_run_all_again_skips_everything(in_smoke_home: Path) -> None:
-    done = _run(ROOT / "scripts/run_all.sh", "smoke", "--from", "2", "--to", "4")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("is up to date") == 7

@@ -94,7 +94,7 @@ def test_a_pair_of_texts_is_read_and_trained_on(home: Path) -> None:
         (ROWS, ["--text-column", "body"], "unknown column in reviews.csv (--text-column) 'body'"),
         ([{"a": "x", "b": "y"}], [], "no obvious text column among a, b"),
         ([{"review": "", "stars": "1"}], [], "row 1: column 'review' has no text"),
-        (ROWS[:4], [], "too few rows"),
+        (ROWS[:4], [], "too few for train, dev and test"),
     ],
 )
 def test_wrong_rows_are_refused(

@@ -123,8 +123,9 @@ class Pool(nn.Module):
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         hidden = ~mask.bool()[:, :, None]  # (B, T, 1), true on padding
-        weights = self.query(states).masked_fill(hidden, torch.finfo(states.dtype).min)
-        mean = (weights.softmax(dim=1) * states).sum(dim=1)
+        scores = self.query(states)  # (B, T, 1); its type may be lower than that of the states
+        weights = scores.masked_fill(hidden, torch.finfo(scores.dtype).min).softmax(dim=1)
+        mean = (weights * states).sum(dim=1)
         highest = states.masked_fill(hidden, torch.finfo(states.dtype).min).amax(dim=1)
         return torch.cat([mean, highest], dim=-1)
 

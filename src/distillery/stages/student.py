@@ -175,7 +175,7 @@ def _fit(
 
     def save(target: Path) -> None:
         model.save_pretrained(target)
-        tokenizer.save_pretrained(target)
+        encode.save_tokenizer(tokenizer, target)
         about = {
             "task": task.name,
             "labels": list(task.labels),

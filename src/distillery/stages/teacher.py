@@ -112,7 +112,7 @@ def _fit(
 
     def save(target: Path) -> None:
         model.save_pretrained(target)
-        reader.tokenizer.save_pretrained(target)
+        encode.save_tokenizer(reader.tokenizer, target)
         about = {
             "task": task.name,
             "labels": list(task.labels),

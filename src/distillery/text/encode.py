@@ -115,6 +115,13 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Saves a tokenizer without the traces of where and how it was loaded."""
+    for trace in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(trace, None)
+    tokenizer.save_pretrained(folder)
+
+
 class Reader:
     """How a model reads texts: as word pieces; long texts keep head and tail."""
 

@@ -6,7 +6,7 @@ random state, place in the epoch, history. It is one file, replaced whole.
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,6 +164,117 @@ class _Losses:
         self.waiting.clear()
 
 
+class _Display:
+    """The progress bar and the TensorBoard events of a phase; only the main process has any."""
+
+    def __init__(self, job: Job, folder: Path, progress: Progress, steps: int) -> None:
+        main, done = accelerator().is_main_process, progress.step
+        self.job = job
+        self.bar = tqdm(total=steps, initial=done, desc=job.title, unit=" steps", disable=not main)
+        self.writer = SummaryWriter(str(folder / "events"), purge_step=done) if main else None
+
+    def __enter__(self) -> "_Display":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+        if self.writer:
+            self.writer.close()
+
+    def step(self, progress: Progress, loss: float, rate: float) -> None:
+        self.bar.update()
+        if self.writer and progress.step % LOG_EVERY == 0:
+            self.writer.add_scalar("loss", loss, progress.step)
+            self.writer.add_scalar("learning_rate", rate, progress.step)
+            self.bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+
+    def epoch(self, progress: Progress) -> None:
+        found = progress.history[-1]
+        if self.writer:
+            for name, value in found.items():
+                self.writer.add_scalar(f"dev/{name}", value, progress.step)
+        title, epochs, metric = self.job.title, self.job.phase.epochs, self.job.metric
+        logging.info(
+            "%s: epoch %d of %d, dev %s %.4f",
+            *(title, progress.epoch, epochs, metric, found[metric]),
+        )
+
+
+def _batches(job: Job, progress: Progress) -> list[np.ndarray]:
+    """The rows of the batches of this epoch that are still to do."""
+    plan = batches.training(job.lengths, job.phase.batch_size, job.seed, progress.epoch)
+    return plan[progress.batch :]
+
+
+class _Training:
+    """A phase under way: the model, its optimizer, and where it stands."""
+
+    def __init__(self, model: torch.nn.Module, job: Job, folder: Path) -> None:
+        phase = job.phase
+        self.job = job
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(model, phase.weight_decay), lr=phase.learning_rate, fused=True
+        )
+        self.checkpoint = Checkpoint(folder, model, self.optimizer)
+        self.progress = self.checkpoint.load()
+        self.model = accelerator().prepare_model(model)
+        self.losses = _Losses(folder, CHECK_EVERY[machine.device().type])
+        self.steps = -(-len(job.lengths) // phase.batch_size) * phase.epochs
+
+    def epoch(self, display: _Display, checkpoint_seconds: float) -> None:
+        """What is left of an epoch, with checkpoints on the way."""
+        progress, since = self.progress, time.monotonic()
+        self.model.train()
+        for rows in _batches(self.job, progress):
+            rate = learning_rate(self.job.phase, progress.step, self.steps)
+            self.losses.add(progress.step, self._step(rows, rate))
+            progress.step += 1
+            progress.batch += 1
+            display.step(progress, self.losses.last, rate)
+            if time.monotonic() - since > checkpoint_seconds:
+                self.losses.look()
+                progress.seconds += time.monotonic() - since
+                self._save()
+                since = time.monotonic()
+        self.losses.look()
+        progress.seconds += time.monotonic() - since
+        progress.epoch, progress.batch = progress.epoch + 1, 0
+
+    def select(self) -> None:
+        """Looks at dev after an epoch, keeps the weights if they are the best so far."""
+        self.progress.history.append(self.job.evaluate())
+        best = self.progress.best(self.job.metric) == self.progress.epoch - 1
+        if best and accelerator().is_main_process:
+            self.checkpoint.save_best()
+        self._save()
+
+    def _save(self) -> None:
+        if accelerator().is_main_process:
+            self.checkpoint.save(self.progress)
+
+    def _step(self, rows: np.ndarray, rate: float) -> torch.Tensor:
+        """One optimizer step on a global batch, of which each process takes its share of rows."""
+        processes, rank = accelerator().num_processes, accelerator().process_index
+        share = len(rows) >= processes  # else every process takes them all
+        mine = rows[rank::processes] if share else rows
+        batch = {name: t.to(machine.device()) for name, t in self.job.batch_of(mine).items()}
+        inputs = {n: batch[n] for n in ("input_ids", "attention_mask", "token_type_ids")}
+        with machine.autocast(self.job.precision):
+            output = self.model(**inputs)
+        loss = self.job.loss_of(output, batch)
+        if share:  # DDP averages over processes: weigh by each one's rows
+            loss = loss * (len(mine) * processes / len(rows))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        accelerator().backward(loss)
+        torch.nn.utils.clip_grad_norm_(
+            self.model.parameters(), self.job.phase.max_grad_norm, foreach=True
+        )
+        self.optimizer.step()
+        return loss
+
+
 def train(
     model: torch.nn.Module, job: Job, folder: Path, checkpoint_seconds: float
 ) -> dict[str, Any]:
@@ -172,98 +283,27 @@ def train(
     Goes on from the checkpoint in `folder` where there is one. Returns the facts of the phase:
     `epochs`, `seconds`, `rows`, `history`, `best_epoch` and the dev metrics there.
     """
-    phase, main = job.phase, accelerator().is_main_process
     model.to(machine.device())
-    optimizer = torch.optim.AdamW(
-        parameter_groups(model, phase.weight_decay), lr=phase.learning_rate, fused=True
-    )
-    checkpoint = Checkpoint(folder, model, optimizer)
-    progress = checkpoint.load()
+    training = _Training(model, job, folder)
+    progress = training.progress
     if progress.step:
         logging.info("%s: going on after step %d", job.title, progress.step)
-    wrapped = accelerator().prepare_model(model)
-    writer = SummaryWriter(str(folder / "events"), purge_step=progress.step) if main else None
-    losses = _Losses(folder, CHECK_EVERY[machine.device().type])
-    per_epoch = -(-len(job.lengths) // phase.batch_size)
-    steps = per_epoch * phase.epochs
-    bar = tqdm(total=steps, initial=progress.step, desc=job.title, unit=" steps", disable=not main)
-    clock = saved = time.monotonic()
-    while progress.epoch < phase.epochs:
-        model.train()
-        for rows in _batches(job, progress):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(phase, progress.step, steps)
-            loss = _step(wrapped, optimizer, job, rows)
-            losses.add(progress.step, loss)
-            progress.step += 1
-            progress.batch += 1
-            bar.update()
-            if writer and progress.step % LOG_EVERY == 0:
-                writer.add_scalar("loss", losses.last, progress.step)
-                writer.add_scalar("learning_rate", group["lr"], progress.step)
-                bar.set_postfix(loss=f"{losses.last:.4f}", refresh=False)
-            if main and time.monotonic() - saved > checkpoint_seconds:
-                losses.look()
-                progress.seconds += time.monotonic() - clock
-                checkpoint.save(progress)
-                clock = saved = time.monotonic()
-        losses.look()
-        progress.seconds += time.monotonic() - clock
-        progress.history.append(job.evaluate())
-        progress.epoch, progress.batch = progress.epoch + 1, 0
-        if main:
-            if progress.best(job.metric) == progress.epoch - 1:
-                checkpoint.save_best()
-            checkpoint.save(progress)
-        if writer:
-            for name, value in progress.history[-1].items():
-                writer.add_scalar(f"dev/{name}", value, progress.step)
-        logging.info(
-            "%s: epoch %d of %d, dev %s %.4f",
-            *(job.title, progress.epoch, phase.epochs, job.metric),
-            progress.history[-1][job.metric],
-        )
-        clock = saved = time.monotonic()
-    bar.close()
-    if writer:
-        writer.close()
+    with _Display(job, folder, progress, training.steps) as display:
+        while progress.epoch < job.phase.epochs:
+            training.epoch(display, checkpoint_seconds)
+            training.select()
+            display.epoch(progress)
     accelerator().wait_for_everyone()
-    checkpoint.load_best()
-    del optimizer, wrapped
+    training.checkpoint.load_best()
+    del training
     model.zero_grad(set_to_none=True)
     machine.release_memory()
     best = progress.best(job.metric)
     return {
-        "epochs": phase.epochs,
+        "epochs": job.phase.epochs,
         "rows": len(job.lengths),
         "seconds": round(progress.seconds, 2),
         "best_epoch": best + 1,
         "dev": progress.history[best],
         "history": progress.history,
     }
-
-
-def _batches(job: Job, progress: Progress) -> Iterator[np.ndarray]:
-    """The rows of the batches of this epoch that are still to do."""
-    plan = batches.training(job.lengths, job.phase.batch_size, job.seed, progress.epoch)
-    yield from plan[progress.batch :]
-
-
-def _step(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer, job: Job, rows: np.ndarray
-) -> torch.Tensor:
-    """One optimizer step on a global batch, of which each process takes its share of rows."""
-    processes, rank = accelerator().num_processes, accelerator().process_index
-    mine = rows[rank::processes] if len(rows) >= processes else rows
-    batch = {name: tensor.to(machine.device()) for name, tensor in job.batch_of(mine).items()}
-    inputs = {n: batch[n] for n in ("input_ids", "attention_mask", "token_type_ids")}
-    with machine.autocast(job.precision):
-        output = model(**inputs)
-    loss = job.loss_of(output, batch)
-    if len(rows) >= processes:  # DDP averages over processes: weigh by each one's rows
-        loss = loss * (len(mine) * processes / len(rows))
-    optimizer.zero_grad(set_to_none=True)
-    accelerator().backward(loss)
-    torch.nn.utils.clip_grad_norm_(model.parameters(), job.phase.max_grad_norm, foreach=True)
-    optimizer.step()
-    return loss
