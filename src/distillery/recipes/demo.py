@@ -10,16 +10,16 @@ PLAN = Plan(teachers=("minilm",), students=("bilstm", "attention"))
 
 
 def teacher(name: str) -> TeacherRecipe:
-    return TeacherRecipe(epochs=4, learning_rate=1e-4, max_length=128, floor=0.9)
+    return TeacherRecipe(epochs=3, learning_rate=1e-4, max_length=128, floor=0.9)
 
 
 def student(name: str) -> StudentRecipe:
     recipe = default.student(name)
-    phase = replace(recipe.phases[0], epochs=10, learning_rate=2e-3)
+    phase = replace(recipe.phases[0], epochs=8, learning_rate=2e-3)
     return replace(recipe, phases=(phase,), max_length=128)
 
 
 def distillation(name: str, teacher: str) -> StudentRecipe:
     recipe = default.distillation(name, teacher)
-    phase = replace(recipe.phases[0], epochs=6, learning_rate=2e-3)
+    phase = replace(recipe.phases[0], epochs=5, learning_rate=2e-3)
     return replace(recipe, phases=(phase,), max_length=128, dropout=0.3)
