@@ -120,10 +120,10 @@ class Checkpoint:
         )
         for index, weight in enumerate(self.weights):
             prefix = f"optimizer.{index}."
-            state = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
             self.optimizer.state[weight] = {
-                name: tensor if name == "step" else tensor.to(weight.device)
-                for name, tensor in state.items()
+                name.removeprefix(prefix): tensor.to(weight.device)
+                for name, tensor in tensors.items()
+                if name.startswith(prefix)
             }
         torch.set_rng_state(tensors["random"])
         if "random.cuda" in tensors and torch.cuda.is_available():
