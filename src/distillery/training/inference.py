@@ -57,6 +57,7 @@ def logits(
         places.append(rows)
         tokens = int(encoded.lengths[rows].sum())
         (progress or bar.update)(tokens)
+        machine.release_memory()
     bar.close()
     model.train(was_training)
     if accelerator().num_processes > 1:

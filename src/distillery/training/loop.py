@@ -24,7 +24,7 @@ from distillery.training import machine
 from distillery.training.processes import accelerator
 
 CHECK_EVERY = {"cpu": 1, "cuda": 20}  # steps between looks at the loss; a look stalls a GPU
-LOG_EVERY = 20  # steps between TensorBoard events
+LOG_EVERY = 20  # steps between TensorBoard events, and between releases of memory
 
 Batch = dict[str, torch.Tensor]
 
@@ -231,6 +231,8 @@ class _Training:
             progress.step += 1
             progress.batch += 1
             display.step(progress, self.losses.last, rate)
+            if progress.step % LOG_EVERY == 0:
+                machine.release_memory()
             if time.monotonic() - since > checkpoint_seconds:
                 self.losses.look()
                 progress.seconds += time.monotonic() - since
@@ -297,7 +299,6 @@ def train(
     training.checkpoint.load_best()
     del training
     model.zero_grad(set_to_none=True)
-    machine.release_memory()
     best = progress.best(job.metric)
     return {
         "epochs": job.phase.epochs,
