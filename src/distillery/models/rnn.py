@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -17,10 +18,13 @@ class GRUConfig(StudentConfig):
 
 
 class RNNModel(StudentModel):
-    """Layers of a bidirectional RNN. Sequences are packed: no step is spent on padding, and the
-    backward direction begins at a text's own end.
+    """Layers of a bidirectional RNN; the backward direction begins at a text's own end.
 
-    The weights keep the names and the layout of `nn.LSTM` and `nn.GRU`. An RNN has no attentions.
+    The weights keep the names and the layout of `nn.LSTM` and `nn.GRU`. On a GPU the layers run
+    as they are, over packed sequences. On a CPU packing leaves the fused kernels and is 7 to 12
+    times slower (64 texts of 200 to 256 pieces), so each direction runs by itself over padded
+    texts, the backward one over texts turned round in place: the same function of the text.
+    An RNN has no attentions.
     """
 
     cell_class: ClassVar[type[nn.LSTM | nn.GRU]]
@@ -37,14 +41,41 @@ class RNNModel(StudentModel):
     ) -> tuple[list[Tensor], list[Tensor]]:
         if with_attentions:
             raise ValueError(f"{type(self).__name__} has no attentions to give")
-        lengths, states = mask.sum(dim=1).cpu(), []
-        packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
+        states = [embedded]
+        run = _packed if embedded.is_cuda else _by_direction
         for layer in self.layers:
-            packed, _ = layer(packed)
-            states.append(
-                pad_packed_sequence(packed, batch_first=True, total_length=mask.shape[1])[0]
-            )
-        return states, []
+            assert isinstance(layer, nn.LSTM | nn.GRU)
+            states.append(run(layer, states[-1], mask))
+        return states[1:], []
+
+
+def _packed(layer: nn.LSTM | nn.GRU, inputs: Tensor, mask: Tensor) -> Tensor:
+    """(B, T, E) -> (B, T, H) by the layer itself, zero on padding."""
+    lengths = mask.sum(dim=1).cpu()
+    packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+    return pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=mask.shape[1])[0]
+
+
+def _by_direction(layer: nn.LSTM | nn.GRU, inputs: Tensor, mask: Tensor) -> Tensor:
+    """What `_packed` gives, a direction at a time, in the layer's fused kernels."""
+    lengths = mask.sum(dim=1, keepdim=True)  # (B, 1)
+    places = torch.arange(mask.shape[1])[None, :]  # (1, T)
+    turned = torch.where(places < lengths, lengths - 1 - places, places)[:, :, None]  # (B, T, 1)
+    forward = _one_direction(layer, inputs, "")
+    backward = _one_direction(layer, inputs.gather(1, turned.expand_as(inputs)), "_reverse")
+    backward = backward.gather(1, turned.expand_as(backward))
+    return torch.cat([forward, backward], dim=-1).masked_fill(~mask.bool()[:, :, None], 0)
+
+
+def _one_direction(layer: nn.LSTM | nn.GRU, inputs: Tensor, suffix: str) -> Tensor:
+    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    weights = [getattr(layer, name + suffix) for name in names]
+    start = inputs.new_zeros(1, len(inputs), layer.hidden_size)
+    # biases, layers, dropout, training, bidirectional, batch first
+    options = (True, 1, 0.0, layer.training, False, True)
+    if isinstance(layer, nn.LSTM):
+        return torch.lstm(inputs, (start, start), weights, *options)[0]
+    return torch.gru(inputs, start, weights, *options)[0]
 
 
 class LSTMModel(RNNModel):
