@@ -36,6 +36,7 @@ demo: install ## raw text to distilled student on generated reviews, in under 10
 
 demo-seeds: install ## the demo over 3 seeds; its table goes to docs/demo.md
 	scripts/run_all.sh demo --seeds 3
+	mkdir -p docs
 	cp results/local/demo.png docs/demo.png
 	sed -n '/^## demo/,/^## /{ /^## [^d]/!p }' results/local/README.md > docs/demo.md
 

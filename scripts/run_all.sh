@@ -27,23 +27,26 @@ case ${1:-} in
 esac
 task=$1
 shift
-from=1 to=6 teachers='' students=''
-every=() experiment=() data=()
+from=1 to=6
+every=() experiment=() data=() teachers=() students=()
 while [ $# -gt 0 ]; do
   case $1 in
     -h | --help) usage && exit ;;
     --from | --to | --teachers | --students | --seeds) [ $# -gt 1 ] || fail "$1 needs a value" ;;&
     --from) number "$1" "$2" && from=$2 && shift 2 ;;
     --to) number "$1" "$2" && to=$2 && shift 2 ;;
-    --teachers) teachers=${2//,/ } && shift 2 ;;
-    --students) students=${2//,/ } && shift 2 ;;
+    --teachers) IFS=, read -ra teachers <<<"$2" && shift 2 ;;
+    --students) IFS=, read -ra students <<<"$2" && shift 2 ;;
     --seeds) experiment+=("$1" "$2") && shift 2 ;;
+    --from=* | --to=* | --teachers=* | --students=* | --seeds=*) fail "write ${1/=/ }" ;;
     --force) every+=("$1") && shift ;;
     *) data+=("$1") && shift ;;
   esac
 done
 [ "$from" -le "$to" ] || fail "--from $from is behind --to $to"
 [ "$from" -eq 1 ] || [ ${#data[@]} -eq 0 ] || fail "${data[0]} is an option of stage 1, which --from $from leaves out"
+
+[ "$from$to" != 55 ] || fail "stage 5, compression, is still to come"
 
 runs() { [ "$from" -le "$1" ] && [ "$1" -le "$to" ]; }
 distillery() {
@@ -52,14 +55,18 @@ distillery() {
 }
 
 plan=$("$scripts/distillery" plan --task "$task")
-teachers=${teachers:-$(sed -n 's/^teachers //p' <<<"$plan")}
-students=${students:-$(sed -n 's/^students //p' <<<"$plan")}
+[ ${#teachers[@]} -gt 0 ] || read -ra teachers <<<"$(sed -n 's/^teachers //p' <<<"$plan")"
+[ ${#students[@]} -gt 0 ] || read -ra students <<<"$(sed -n 's/^students //p' <<<"$plan")"
+known=$(sed -n 's/^known //p' <<<"$plan")
+for student in "${students[@]}"; do
+  [[ " $known " = *" $student "* ]] || fail "unknown student '$student': choose from $known"
+done
 
 if runs 1; then
   distillery data --task "$task" "${every[@]}" "${data[@]}"
 fi
 if runs 2; then
-  for teacher in $teachers; do
+  for teacher in "${teachers[@]}"; do
     distillery teacher --task "$task" --teacher "$teacher" "${every[@]}" "${experiment[@]}"
   done
 fi
@@ -67,13 +74,13 @@ if runs 3; then
   for baseline in majority tfidf; do
     distillery baseline --task "$task" --baseline "$baseline" "${every[@]}"
   done
-  for student in $students; do
+  for student in "${students[@]}"; do
     distillery student --task "$task" --student "$student" "${every[@]}" "${experiment[@]}"
   done
 fi
 if runs 4; then
-  for teacher in $teachers; do
-    for student in $students; do
+  for teacher in "${teachers[@]}"; do
+    for student in "${students[@]}"; do
       distillery distil --task "$task" --teacher "$teacher" --student "$student" \
         "${every[@]}" "${experiment[@]}"
     done

@@ -64,7 +64,9 @@ def test_result_names_are_those_users_know() -> None:
     assert paths.distillation_result("imdb", "bigru2", "minilm") == "distil_bigru2_minilm_imdb"
     assert paths.teacher_result("imdb", "bert", "long") == "bert_imdb.long"
     assert paths.student_result("imdb", "bilstm", "wide") == "bilstm_imdb.wide"
-    assert paths.distillation_result("imdb", "bilstm", "bert", "t4") == "distil_bilstm_bert_imdb.t4"
+    assert paths.distillation_result("imdb", "bilstm", "bert") == "distil_bilstm_bert_imdb"
+    both = paths.distillation_result("imdb", "bilstm", "bert", "long", "t4")
+    assert both == "distil_bilstm_bert.long_imdb.t4"
 
 
 def test_variant_must_be_a_plain_name() -> None:

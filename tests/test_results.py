@@ -108,8 +108,8 @@ def test_two_labels_take_a_bit_each() -> None:
         ({"metrics": [0.9]}, "'metrics' is of the wrong kind"),
         ({"runs": []}, "'runs' is of the wrong kind"),
         ({"environment": None}, "'environment' is of the wrong kind"),
-        ({"runs": [{"seed": 1}]}, "a run lacks seed, metrics or seconds"),
-        ({"runs": [3]}, "a run lacks seed, metrics or seconds"),
+        ({"runs": [{"seed": 1}]}, "a run lacks seed, metrics, seconds or rows"),
+        ({"runs": [3]}, "a run lacks seed, metrics, seconds or rows"),
         ({"name": "another"}, "another name: 'another'"),
     ],
 )

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Stage 3: the baseline of the majority class on IMDB.
-# Options: --help lists them, every value of the recipe among them.
+# Options: --help lists them.
 set -euo pipefail
 exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" baseline --task imdb --baseline majority "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Stage 3: the baseline of TF-IDF with logistic regression on demo.
-# Options: --help lists them, every value of the recipe among them.
+# Options: --help lists them.
 set -euo pipefail
 exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" baseline --task demo --baseline tfidf "$@"

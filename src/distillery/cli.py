@@ -36,10 +36,11 @@ def _seeds(text: str) -> list[int]:
         numbers = [int(item) for item in text.split(",")]
     except ValueError:
         numbers = []
-    seeds = list(range(numbers[0])) if len(numbers) == 1 else numbers
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+    if len(numbers) == 1 and 0 < numbers[0] <= 1000:
+        return list(range(numbers[0]))
+    if len(set(numbers)) < max(2, len(numbers)) or not 0 <= min(numbers) <= max(numbers) < 2**32:
         raise UserError(f"--seeds {text} is impossible: a number, or different seeds 'A,B,...'")
-    return seeds
+    return numbers
 
 
 def _experiment_options(parser: argparse.ArgumentParser) -> None:
@@ -179,10 +180,8 @@ class _Record(_Command):
     def run(self, arguments: argparse.Namespace) -> None:
         from distillery.stages import teacher
 
-        name = _short(arguments.teacher)
-        floor = recipes.teacher(arguments.task, name).floor
-        variant = arguments.teacher_variant
-        outputs = teacher.record(tasks.get(arguments.task), name, floor, variant)
+        name, variant = _short(arguments.teacher), arguments.teacher_variant
+        outputs = teacher.record(tasks.get(arguments.task), name, variant)
         logging.info("%d rows are recorded in %s", len(outputs), outputs.folder)
 
 
@@ -227,7 +226,6 @@ class _Distil(_Command):
             teacher,
             _changed(recipe, arguments),
             teacher_variant=arguments.teacher_variant,
-            floor=recipes.teacher(arguments.task, teacher).floor,
             **_experiment(arguments),
         )
 
@@ -265,7 +263,7 @@ class _Report(_Command):
 
 
 class _Plan(_Command):
-    """Prints what `run_all.sh` runs for a task: a line `teachers ...` and a line `students ...`."""
+    """Prints what `run_all.sh` runs for a task: teachers, students, and the students there are."""
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         del parser, known
@@ -273,6 +271,7 @@ class _Plan(_Command):
     def run(self, arguments: argparse.Namespace) -> None:
         for what, names in recipes.plan(arguments.task).as_dict().items():
             print(what, *names)
+        print("known", *STUDENTS)
 
 
 class _Fetch(_Command):
@@ -348,11 +347,16 @@ def _usage() -> str:
 def parse(argv: Sequence[str]) -> tuple[_Command, argparse.Namespace]:
     """The command and its arguments. The names come first: the recipe's options depend on them."""
     name = choose("command", argv[0], _COMMANDS)
+    for word in argv:
+        if not word.isprintable():
+            raise UserError(f"argument {word!r} holds what cannot be printed")
     command = _COMMANDS[name]()
     first = _Parser(prog=f"distillery {name}", add_help=False)
     for option in command.names:
         first.add_argument(f"--{option}")
     known, rest = first.parse_known_args(argv[1:])
+    if getattr(known, "task", None):
+        paths.checked_name("task", known.task)
     parser = _Parser(prog=f"distillery {name}", description=_summary(_COMMANDS[name]))
     for option in command.names:
         parser.add_argument(

@@ -48,6 +48,8 @@ TINY = "tiny"  # random weights, for tests: made on the spot
 def short_name(spec: str) -> str:
     """The name of a teacher in results: the short name itself, or the last part of id or path."""
     name = spec.rstrip("/").split("/")[-1].lower().replace(".", "-")
+    if name != spec and name in (*ENCODERS, TINY):
+        raise UserError(f"teacher '{spec}' would be called {name}, which is another: rename it")
     return paths.checked_name("teacher", name)
 
 
@@ -59,8 +61,9 @@ def locate(spec: str) -> Path:
     """
     if spec in ENCODERS or spec == TINY:
         folder = paths.encoder(spec)
-        if not (folder / WEIGHTS).is_file():
-            fetch(spec, folder)
+        with files.locked(paths.lock(f"encoder_{spec}"), "fetching", wait=True):
+            if not (folder / WEIGHTS).is_file():
+                fetch(spec, folder)
         _check(spec, folder)
         return folder
     if Path(spec).is_dir():

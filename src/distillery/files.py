@@ -71,8 +71,9 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; UserError where it is missing, truncated or no object."""
+def read_json(path: Path, *required: str) -> dict[str, Any]:
+    """The object in a JSON file; UserError where it is missing, truncated, no object, or without
+    one of the `required` keys."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -81,16 +82,19 @@ def read_json(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is damaged ({error}): delete it and run its stage again") from None
     if not isinstance(value, dict):
         raise UserError(f"{path} is damaged (no JSON object): delete it and run its stage again")
+    for key in required:
+        if key not in value:
+            raise UserError(f"{path} is damaged (no '{key}'): delete it and run its stage again")
     return value
 
 
 @contextlib.contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
-    """Holds the lock file `path`; a second holder is refused by the name `what`."""
+def locked(path: Path, what: str, wait: bool = False) -> Iterator[None]:
+    """Holds the lock file `path`; a second holder waits, or is refused by the name `what`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise UserError(f"{what} is running already (lock {path})") from None
         yield

@@ -89,8 +89,14 @@ def student_result(task_name: str, student: str, variant: str | None = None) -> 
 
 
 def distillation_result(
-    task_name: str, student: str, teacher: str, variant: str | None = None
+    task_name: str,
+    student: str,
+    teacher: str,
+    teacher_variant: str | None = None,
+    variant: str | None = None,
 ) -> str:
+    """The teacher's variant stands behind the teacher, the student's at the end."""
+    teacher = _variant(teacher, teacher_variant)
     return _variant(f"distil_{student}_{teacher}_{task_name}", variant)
 
 

@@ -29,7 +29,7 @@ def commit() -> dict[str, Any]:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        dirty = git("status", "--porcelain", "--untracked-files=no", "--", "src", "scripts")
+        dirty = git("status", "--porcelain", "--untracked-files=normal", "--", "src", "scripts")
         return {"head": git("rev-parse", "HEAD"), "dirty": bool(dirty)}
     except (OSError, subprocess.CalledProcessError):
         return {"head": None, "dirty": None}
@@ -95,8 +95,8 @@ def read(path: Path) -> dict[str, Any]:
         if not isinstance(result[name], kind) or (name in ("metrics", "runs") and not result[name]):
             raise UserError(f"{path} is no result: its field '{name}' is of the wrong kind")
     for run in result["runs"]:
-        if not isinstance(run, dict) or not {"seed", "metrics", "seconds"} <= set(run):
-            raise UserError(f"{path} is no result: a run lacks seed, metrics or seconds")
+        if not isinstance(run, dict) or not {"seed", "metrics", "seconds", "rows"} <= set(run):
+            raise UserError(f"{path} is no result: a run lacks seed, metrics, seconds or rows")
     if result["name"] != path.name.removesuffix(".json"):
         raise UserError(f"{path} holds the result of another name: '{result['name']}'")
     return result
@@ -118,6 +118,7 @@ def is_current(folder: Path, name: str, wanted: dict[str, Any], seeds: list[int]
         all(result[key] == value for key, value in wanted.items())
         and [run["seed"] for run in result["runs"]][: len(seeds)] == seeds
         and predictions_path(folder, name).is_file()
+        and (folder / f"{name}.txt").is_file()
         and all(
             (paths.data() / file).is_file() and files.sha256(paths.data() / file) == checksum
             for file, checksum in result["outputs"].items()

@@ -115,7 +115,13 @@ def folder(home: Path, tiny_folder: Path) -> Path:
     """A folder as stage 2 leaves it."""
     found = paths.model("films", paths.teacher_result("films", "tiny"))
     shutil.copytree(tiny_folder, found)
-    facts = {"labels": ["bad", "good"], "max_length": 16, "head": 0.25, "precision": "fp32"}
+    facts = {
+        "labels": ["bad", "good"],
+        "max_length": 16,
+        "head": 0.25,
+        "precision": "fp32",
+        "pairs": False,
+    }
     files.write_json(found / teacher.FACTS, facts)
     return found
 

@@ -106,7 +106,8 @@ def test_a_fine_tuned_teacher_is_taken_as_it_is(smoke_copy: Path, tmp_path: Path
 
 
 def test_a_raw_encoder_is_no_teacher(smoke_copy: Path, refused: Refused) -> None:
-    said = refused(*TEACHER, encoders.locate("tiny"), "--epochs", "0", "--variant", "raw")
+    raw = shutil.copytree(encoders.locate("tiny"), smoke_copy / "raw")
+    said = refused(*TEACHER, raw, "--epochs", "0", "--variant", "raw")
     assert "no fine-tuned classifier" in said
 
 
@@ -223,3 +224,40 @@ def test_a_full_disk_is_one_line(
     assert "No space left on device (checkpoint)" in refused(*STUDENT, "--force")
     assert result.read_bytes() == before
     assert not list(paths.data().rglob("*.partial"))
+
+
+def test_code_in_a_model_folder_is_never_run(
+    smoke_copy: Path, tmp_path: Path, refused: Refused
+) -> None:
+    folder = _own_encoder(tmp_path / "evil", ["negative", "positive"])
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    config = json.loads((folder / "config.json").read_text())
+    auto_map = {"AutoConfig": "evil.Config", "AutoModelForSequenceClassification": "evil.Model"}
+    config |= {"auto_map": auto_map, "model_type": "evil"}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert "holds no whole model" in refused("predict", folder, "text")
+    assert "holds no" in refused(*TEACHER, folder, "--variant", "x", "--epochs", "0")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_weights_without_a_classifier_are_no_model(smoke_copy: Path, refused: Refused) -> None:
+    folder = paths.model("smoke", "bilstm_smoke")
+    weights = load_file(folder / "model.safetensors")
+    del weights["classifier.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    assert "no weights for classifier.weight" in refused("predict", folder, "text")
+
+
+def test_a_teacher_made_anew_makes_distillation_run_anew(
+    smoke_copy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same weights read other texts: shorter ones."""
+    folder = _own_encoder(tmp_path / "mine", ["negative", "positive"])
+    teacher = [*TEACHER, str(folder), "--epochs", "0", "--variant", "z"]
+    distil = ["distil", "--task", "smoke", "--teacher", "mine", "--student", "bilstm"]
+    caplog.set_level("INFO")
+    for length in ("32", "24"):
+        assert main([*teacher, "--max-length", length]) == 0
+        caplog.clear()
+        assert main([*distil, "--teacher-variant", "z"]) == 0
+        assert "up to date" not in caplog.text

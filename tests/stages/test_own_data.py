@@ -70,7 +70,7 @@ def test_all_stages_run_on_own_data(home: Path) -> None:
     names = set(results.read_all(paths.results(local=True)))
     assert names == {
         *("tiny_mine.small", "bilstm_mine.small", "tfidf_mine"),
-        "distil_attention_tiny_mine.small-small",
+        "distil_attention_tiny.small_mine.small",
     }
 
 
@@ -112,3 +112,25 @@ def test_wrong_rows_are_refused(
 def test_a_name_of_the_project_is_not_taken(home: Path, refused: Callable[..., str]) -> None:
     path = _write(home / "reviews.csv", ROWS)
     assert "give your own data another name" in refused("data", "--task", "imdb", "--data", path)
+
+
+def test_a_changed_task_makes_everything_run_anew(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other names for the labels of the same rows are another task."""
+    student = ["student", "--task", "mine", "--student", "bilstm", *SMALL]
+    for names in (("bad", "good"), ("poor", "rich")):
+        rows = [{**row, "stars": names[row["stars"] == "5"]} for row in ROWS]
+        path = _write(home / "reviews.csv", rows)
+        assert main(["data", "--task", "mine", "--data", str(path)]) == 0
+        assert main(student) == 0
+        config = json.loads((paths.model("mine", "bilstm_mine.small") / "config.json").read_text())
+        assert list(config["label2id"]) == list(names)
+
+
+def test_unlabeled_rows_need_no_label_column(home: Path) -> None:
+    path = _write(home / "reviews.csv", ROWS)
+    more = _write(home / "more.csv", [{"review": f"the music was great {n}"} for n in range(9)])
+    own = ["--data", str(path), "--unlabeled-data", str(more), "--label-column", "stars"]
+    assert main(["data", "--task", "mine", *own]) == 0
+    assert store.read_manifest("mine")["rows"]["unlabeled"] == 9

@@ -69,7 +69,9 @@ def needs(terms: Terms) -> set[str]:
     for name, _, options in terms:
         loss = LOSSES[choose("loss", name, LOSSES)]
         for option, value in options.items():
-            choose(f"option of loss {name}", option, loss.options)
+            if option not in loss.options:
+                allowed = ", ".join(loss.options) or "it has none"
+                raise UserError(f"unknown option of loss {name} '{option}': {allowed}")
             if not loss.options[option] <= value < math.inf:
                 raise UserError(
                     f"{option} {value:g} of loss {name} is impossible: {loss.options[option]:g}"

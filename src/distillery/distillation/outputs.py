@@ -33,11 +33,6 @@ class TeacherOutputs:
             f" distillery record --task {task_name} --teacher {teacher}"
         )
         self.shards: list[dict[str, Any]] = []
-        if self._index.is_file():
-            index = files.read_json(self._index)
-            if index.get("fingerprint") != fingerprint or "shards" not in index:
-                raise UserError(f"{self.folder} holds outputs of another teacher: {self.again}")
-            self.shards = index["shards"]
         self._open()
 
     @property
@@ -45,12 +40,17 @@ class TeacherOutputs:
         return self.folder / "index.json"
 
     def _open(self) -> None:
-        """Maps the shards and sorts the ids. Checks each shard's checksum once."""
+        """Reads the index, maps the shards, checks their checksums and sorts the ids."""
+        if self._index.is_file():
+            index = files.read_json(self._index, "fingerprint", "shards")
+            if index["fingerprint"] != self.fingerprint:
+                raise UserError(f"{self.folder} holds outputs of another teacher: {self.again}")
+            self.shards = index["shards"]
         self._mapped = []
         ids, where = [], []
         for number, shard in enumerate(self.shards):
-            path = self.folder / shard["file"]
-            if not path.is_file() or files.sha256(path) != shard["sha256"]:
+            path = self.folder / str(shard.get("file"))
+            if not path.is_file() or files.sha256(path) != shard.get("sha256"):
                 raise UserError(f"{path} is missing or damaged: {self.again}")
             try:
                 file: Any = safe_open(path, framework="pt")
@@ -120,9 +120,13 @@ class TeacherOutputs:
             if main:
                 self._write(ids[rows], logits)
         bar.close()
-        if main and len(todo):
+        if main:
             self._open()
         return len(todo)
+
+    def reopen(self) -> None:
+        """Sees what another process recorded since."""
+        self._open()
 
     def _write(self, ids: np.ndarray, logits: np.ndarray) -> None:
         name = f"{len(self.shards):06d}.safetensors"

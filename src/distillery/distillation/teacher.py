@@ -92,12 +92,27 @@ def load_model(folder: Path) -> Any:
     from transformers import AutoModelForSequenceClassification
 
     try:
-        return AutoModelForSequenceClassification.from_pretrained(
-            folder, use_safetensors=True, dtype="float32"
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            use_safetensors=True,
+            dtype="float32",
+            trust_remote_code=False,
+            output_loading_info=True,
         )
     except Exception as error:  # a loader's many errors all mean: not a whole model
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{folder} holds no whole model ({reason})") from None
+    if report["missing_keys"]:
+        missing = ", ".join(sorted(report["missing_keys"]))
+        raise UserError(f"{folder} holds no whole model (no weights for {missing})")
+    return model
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What a stage wrote beside a model: task, labels, how it reads texts, precision, floor."""
+    if not (folder / FACTS).is_file():
+        raise UserError(f"{folder} holds no model that distillery saved (no {FACTS})")
+    return files.read_json(folder / FACTS, "labels", "max_length", "head", "precision", "pairs")
 
 
 def find(task: Task, name: str, variant: str | None = None) -> Teacher:
@@ -107,8 +122,9 @@ def find(task: Task, name: str, variant: str | None = None) -> Teacher:
         raise UserError(
             f"there is no teacher {name} for task {task.name} in {folder}:"
             f" run distillery teacher --task {task.name} --teacher {name}"
+            + (f" --variant {variant}" if variant else "")
         )
-    facts = files.read_json(folder / FACTS)
+    facts = read_facts(folder)
     if facts.get("labels") != list(task.labels):
         raise UserError(f"{folder} has the labels {facts.get('labels')}, not {list(task.labels)}")
     weights = folder / encoders.WEIGHTS

@@ -55,6 +55,9 @@ def _read_csv(path: Path) -> list[dict[str, Any]]:
             strict=True,
         )
         try:
+            header = list(reader.fieldnames or ())
+            if len(set(header)) < len(header):
+                raise UserError(f"data file {path} names a column twice: {', '.join(header)}")
             rows = list(reader)
         except csv.Error as error:
             raise UserError(f"data file {path}, line {reader.line_num}: {error}") from None
@@ -127,6 +130,10 @@ def _label_text(value: Any) -> str | None:
     """A label as text; None where the cell is empty."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
+    if not isinstance(value, str | int | float):
+        raise UserError(f"a label is neither text nor number: {value!r}")
+    if value != value:  # not a number: how tables write an empty cell
+        return None
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, float) and value.is_integer():
@@ -160,11 +167,13 @@ def read_examples(path: Path, columns: Columns) -> Labelled:
 def label_order(texts: set[str], declared: Sequence[str] | None, where: str) -> tuple[str, ...]:
     """The labels in order: as declared, else by number or alphabet. UserError on others."""
     if declared:
+        if len(declared) < 2 or len(set(declared)) < len(declared) or not all(declared):
+            raise UserError(f"--labels {','.join(declared)} is impossible: different labels, A,B")
         for text in sorted(texts):
             choose(f"label in {where}", text, declared)
         return tuple(declared)
     if len(texts) < 2:
-        names = ", ".join(sorted(texts)) or "no label at all"
+        names = ", ".join(sorted(texts)) or "no label at all (name their --label-column)"
         raise UserError(f"{where} has {names}: at least two different labels are needed")
     if len(texts) > 1000:
         raise UserError(f"{where} has {len(texts)} different labels: is it the right column?")

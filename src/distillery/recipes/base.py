@@ -84,7 +84,7 @@ class Phase(Recipe):
     max_grad_norm: Annotated[float, "gradients are clipped to this norm"] = 1.0
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "epochs", "batch_size")
+        within(self, 1, 100_000, "epochs", "batch_size")
         within(self, 0, 0.9, "warmup")
         within(self, 0, 100, "weight_decay")
         positive(self.learning_rate, "learning_rate")
@@ -92,6 +92,8 @@ class Phase(Recipe):
             refuse("max_grad_norm", self.max_grad_norm, "more than 0")
         if not self.splits or not self.losses:
             raise UserError("a phase needs at least one split and one loss")
+        if len(set(self.splits)) < len(self.splits):
+            raise UserError(f"splits {','.join(self.splits)} name one twice")
         for split in self.splits:
             choose("split to train on", split, TRANSFER_SPLITS)
         for name, weight, _ in self.losses:
@@ -103,10 +105,12 @@ class TextRecipe(Recipe):
     """How a text becomes pieces: long ones keep their head and their tail."""
 
     max_length: Annotated[int, "word pieces per text, special tokens included"] = 256
-    head: Annotated[float, "share of a cut text's pieces that is kept from its start"] = 0.25
+    head: Annotated[
+        float, "of a text that is cut: share of max-length kept from its start, not its end"
+    ] = 0.25
 
     def __post_init__(self) -> None:
-        at_least(self, 8, "max_length")
+        within(self, 8, 65_536, "max_length")
         within(self, 0, 1, "head")
 
 
@@ -179,7 +183,7 @@ class StudentRecipe(TextRecipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, 4, "embedding_size", "hidden_size")
+        within(self, 4, 65_536, "embedding_size", "hidden_size")
         if self.hidden_size % 4:
             refuse("hidden_size", self.hidden_size, "a multiple of 4 (directions, heads)")
         within(self, 0, 0.9, "dropout")
@@ -211,7 +215,7 @@ class BaselineRecipe(Recipe):
 
 @dataclass(frozen=True)
 class Plan(Recipe):
-    """What `run_all.sh` runs for a task, and the hyperparameters of each."""
+    """What `run_all.sh` runs for a task."""
 
     teachers: tuple[str, ...]
     students: tuple[str, ...]

@@ -74,7 +74,7 @@ def _phase_prefix(recipe: Recipe, index: int) -> str:
 
 def add(parser: argparse.ArgumentParser, recipe: Recipe) -> None:
     """Adds an option per field of `recipe`, whose values are the defaults."""
-    group = parser.add_argument_group("recipe (another value makes a variant: see --variant)")
+    group = parser.add_argument_group("recipe (a value, and its default in brackets)")
     _add_fields(group, recipe, "")
     for index, phase in enumerate(getattr(recipe, "phases", ())):
         _add_fields(group, phase, _phase_prefix(recipe, index))

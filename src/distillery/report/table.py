@@ -235,7 +235,17 @@ def notes(found: Sequence[Result], n: int) -> list[str]:
     other = [f"`{r['name']}` ({r['n']:,})" for r in found if r["n"] != n]
     if other:
         lines.append(f"Not comparable, measured on other than {n:,} test rows: {', '.join(other)}.")
+    mine = next((test for r in found if (test := _test_split(r))), None)
+    odd = [f"`{r['name']}`" for r in found if _test_split(r) not in (mine, None)]
+    if odd:
+        lines.append(f"Not comparable, measured on another test split: {', '.join(odd)}.")
     return lines
+
+
+def _test_split(result: Result) -> str | None:
+    """The checksum of the test split a result was measured on."""
+    found: str | None = (result.get("inputs") or {}).get(f"{result['task']}/test.parquet")
+    return found
 
 
 def _groups(title: str, found: Sequence[Result], describe: Callable[[Result], str]) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from distillery import files, paths, results
+from distillery.errors import UserError
 from distillery.evaluation import metrics
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
@@ -90,7 +91,12 @@ def _tfidf(
         token_pattern=r"\w+|[!?]",  # noqa: S106
     )
     bar = tqdm(total=1 + len(recipe.inverse_regularization), desc="TF-IDF", unit=" fits")
-    features = vectorizer.fit_transform(texts(train))
+    try:
+        features = vectorizer.fit_transform(texts(train))
+    except ValueError:
+        raise UserError(
+            f"TF-IDF finds no word that stands in {recipe.min_rows} rows of train"
+        ) from None
     dev_features = vectorizer.transform(texts(dev))
     bar.update()
     tried: dict[str, float] = {}

@@ -15,6 +15,9 @@ from distillery.recipes import DataRecipe
 def run(task: Task, recipe: DataRecipe, source: Path | None, force: bool) -> None:
     """Makes the splits of one of the project's tasks, from the hub or from `source`."""
     wanted = {"sha256": files.sha256(source)} if source and source.is_file() else None
+    own = tasks.declared(task.name) is None
+    if own and (force or not store.is_current(task.name, recipe, None)):
+        raise UserError(f"task {task.name} is made from your own files: name them with --data FILE")
     if not force and (source is None or wanted) and store.is_current(task.name, recipe, wanted):
         logging.info("splits of %s are up to date (--force makes them anyway)", task.name)
         return
@@ -50,7 +53,13 @@ def run_user_files(
     if not force and store.is_current(name, recipe, facts):
         logging.info("splits of %s are up to date (--force makes them anyway)", name)
         return
-    rows = {role: user_files.read_examples(path, columns) for role, path in given.items()}
+    no_label = replace(columns, label=None)
+    rows = {
+        role: user_files.read_examples(path, no_label if role == "unlabeled" else columns)
+        for role, path in given.items()
+    }
+    if len({example.text_pair is None for found in rows.values() for example, _ in found}) > 1:
+        raise UserError("some of the files have pairs of texts and some have single ones")
     labelled = [(role, label) for role in ("train", "test") for _, label in rows.get(role, [])]
     where = ", ".join(given[role].name for role in ("train", "test") if role in given)
     present = {label for _, label in labelled if label is not None}
@@ -89,7 +98,7 @@ def _write(task: Task, raw: sources.Splits, facts: dict[str, Any], recipe: DataR
         if len(present) < 2:
             raise UserError(f"{name} of {task.name} would have one class only: too few rows")
     about = {"source": facts, "dropped": dropped}
-    manifest = store.write(replace(task), rows, about, recipe)
+    manifest = store.write(task, rows, about, recipe)
     counts = ", ".join(f"{name} {count}" for name, count in manifest["rows"].items())
     logging.info("%s: %s rows", task.name, counts)
     for reason, count in dropped.items():

@@ -5,6 +5,7 @@ nothing that trains or selects can reach it.
 """
 
 import contextlib
+import json
 import logging
 import shutil
 from collections.abc import Callable
@@ -16,6 +17,9 @@ import numpy as np
 import torch
 
 from distillery import encoders, files, paths, results
+from distillery.distillation import teacher as teachers
+from distillery.distillation.outputs import TeacherOutputs
+from distillery.errors import UserError
 from distillery.evaluation import metrics
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
@@ -63,8 +67,6 @@ class Experiment:
     @property
     def _wanted(self) -> dict[str, Any]:
         """The fields of a result that say how it was made, as JSON gives them back."""
-        import json
-
         recipe = json.loads(json.dumps(self.recipe.as_dict()))
         return {"recipe": recipe, "stage_version": self.version, "inputs": self.inputs}
 
@@ -75,13 +77,14 @@ class Experiment:
             logging.info("%s is up to date (--force runs it anyway)", self.name)
             return False
         commit = results.commit()  # of the code that runs, which may change on disk meanwhile
-        with _lock_of_main(self.name):
+        with lock_of_main(self.name, f"experiment {self.name}"):
             key = files.short_hash(self._wanted)
             runs: dict[Path, dict[str, Any]] = {}
             for seed in self.seeds:
                 place = paths.run(self.task.name, self.name, key, seed)
-                if force:
+                if force and accelerator().is_main_process:
                     shutil.rmtree(place, ignore_errors=True)
+                accelerator().wait_for_everyone()
                 first = seed == self.seeds[0]
                 run = self._done(place, first)
                 runs[place] = run or self._run_seed(fit, seed, place, commit)
@@ -125,6 +128,8 @@ class Experiment:
         test = store.read_split(self.task.name, "test")
         predicted = fitted.test_logits(model).argmax(axis=1)
         scores = metrics.scores(self.task.metric, test.labels, predicted)
+        if not split_inputs(self.task).items() <= self.inputs.items():
+            raise UserError(f"the splits of {self.task.name} changed while {self.name} was trained")
         done = {
             "run": {"seed": seed, "metrics": scores, **fitted.facts},
             "outputs": self._outputs() if first else {},
@@ -140,6 +145,7 @@ class Experiment:
             for phase in place.glob("**/*.safetensors"):  # checkpoints and best weights
                 if phase.parent != model:
                     phase.unlink()
+        accelerator().wait_for_everyone()
         return done
 
     def _write(self, folder: Path, runs: dict[Path, dict[str, Any]]) -> None:
@@ -174,17 +180,26 @@ class Experiment:
         logging.info("%s: %s %.4f on test (%d rows)", self.name, score, value, result["n"])
 
 
-def _lock_of_main(name: str) -> contextlib.AbstractContextManager[None]:
-    """The experiment's lock, held by the main process for all."""
+def lock_of_main(name: str, what: str) -> contextlib.AbstractContextManager[None]:
+    """A lock held by the main process for all; a second holder is refused by the name `what`."""
     if accelerator().is_main_process:
-        return files.locked(paths.lock(name), f"experiment {name}")
+        return files.locked(paths.lock(name), what)
     return contextlib.nullcontext()
 
 
+def check_on_dev(task: Task, source: teachers.Teacher, outputs: TeacherOutputs) -> None:
+    """Refuses a teacher whose recorded outputs on dev are not those of a good one."""
+    dev = store.read_split(task.name, "dev")
+    floor = source.facts.get("floor", 0.0)
+    logits = outputs.logits(dev.ids)
+    teachers.check_outputs(source.name, logits, dev.labels, task.labels, floor)
+
+
 def split_inputs(task: Task) -> dict[str, str]:
-    """The splits of a task as inputs of an experiment."""
+    """The splits of a task, and what its labels mean, as inputs of an experiment."""
     manifest = store.read_manifest(task.name)
-    return {
+    inputs = {
         paths.split(task.name, name).relative_to(paths.data()).as_posix(): checksum
         for name, checksum in manifest["sha256"].items()
     }
+    return {**inputs, f"{task.name}/labels": files.short_hash([*task.labels, task.metric])}

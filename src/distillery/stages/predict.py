@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from distillery import files
 from distillery.distillation import teacher as teachers
 from distillery.errors import UserError
+from distillery.preprocessing import keys
 from distillery.text import encode
 from distillery.training import inference, machine
 
@@ -22,11 +22,13 @@ def run(folder: Path, texts: list[str], file: Path | None) -> None:
         raise UserError("give texts or --file, not both")
     if not folder.is_dir():
         raise UserError(f"model folder {folder} does not exist")
-    facts = files.read_json(folder / teachers.FACTS)
+    facts = teachers.read_facts(folder)
+    if facts["pairs"]:
+        raise UserError(f"the model in {folder} reads pairs of texts; predict gives it single ones")
     model = teachers.load_model(folder).to(machine.device()).eval()
     tokenizer = encode.load_tokenizer(folder)
     reader = encode.Reader(tokenizer, facts["max_length"], facts["head"])
-    lines = iter(texts) if texts else _lines(file)
+    lines = (keys.clean(text) for text in texts or _lines(file))
     while chunk := list(islice(lines, CHUNK)):
         encoded = reader.encode(chunk, None)
         logits = inference.logits(model, encoded, facts["precision"], "predicting")

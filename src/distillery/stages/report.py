@@ -2,15 +2,20 @@
 
 import logging
 
-from distillery import paths, tasks
+from distillery import paths, results, tasks
+from distillery.errors import UserError
 from distillery.preprocessing.task import Task
 from distillery.report import page
 
 
 def run(task: Task) -> None:
     """Writes the page of the folder that holds the task's results, and says where it is."""
+    folder = paths.results(task.local)
     synthetic = [name for name in tasks.names() if tasks.get(name).synthetic]
-    written = page.write(paths.results(task.local), synthetic=synthetic)
+    if task.name not in {result["task"] for result in results.read_all(folder).values()}:
+        command = f"scripts/run_all.sh {task.name}"
+        raise UserError(f"no results of {task.name} in {folder} yet: run {command}")
+    written = page.write(folder, synthetic=synthetic)
     logging.info("table: %s", written)
     readme = paths.ROOT / "README.md"
     if not task.local and readme.is_file() and written.is_relative_to(paths.ROOT):

@@ -18,7 +18,7 @@ from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import Phase, StudentRecipe
 from distillery.recipes.names import STUDENTS
-from distillery.stages.experiment import Experiment, Fitted, split_inputs
+from distillery.stages.experiment import Experiment, Fitted, check_on_dev, split_inputs
 from distillery.text import encode
 from distillery.training import inference, loop, machine
 
@@ -31,7 +31,6 @@ def run(
     teacher: str | None,
     recipe: StudentRecipe,
     *,
-    floor: float = 0.0,
     teacher_variant: str | None = None,
     seeds: list[int],
     variant: str | None,
@@ -41,7 +40,7 @@ def run(
 ) -> None:
     """Trains a student and writes its result; with a teacher this is distillation.
 
-    floor: dev accuracy the teacher needs. teacher_variant: joins the variant of the result.
+    teacher_variant: the teacher was made with this variant.
     """
     needed = set().union(*(losses.needs(phase.losses) for phase in recipe.phases))
     _refuse_what_is_missing(recipe, needed, teacher)
@@ -49,12 +48,17 @@ def run(
     source, outputs = None, None
     if teacher:
         source = teachers.find(task, teacher, teacher_variant)
-        variant = "-".join(filter(None, (teacher_variant, variant))) or None
         inputs[source.weights.relative_to(paths.data()).as_posix()] = source.weights_sha256
-        outputs = _checked_outputs(task, source, floor)
-        name = paths.distillation_result(task.name, student, teacher, variant)
+        inputs[f"{task.name}/outputs"] = source.fingerprint
+        outputs = TeacherOutputs(task.name, source.fingerprint, source.name)
+        check_on_dev(task, source, outputs)
+        name = paths.distillation_result(task.name, student, teacher, teacher_variant, variant)
+        if teacher_variant:  # as the table shows it
+            variant = " ".join(filter(None, (f"teacher.{teacher_variant}", variant)))
     else:
         folder = encoders.locate(recipe.tokenizer)
+        if not (folder / "tokenizer.json").is_file():
+            raise UserError(f"tokenizer '{recipe.tokenizer}': {folder} has no tokenizer.json")
         inputs[f"encoders/{recipe.tokenizer}/tokenizer.json"] = files.sha256(
             folder / "tokenizer.json"
         )
@@ -95,15 +99,6 @@ def _refuse_what_is_missing(recipe: StudentRecipe, needed: set[str], teacher: st
     for phase in recipe.phases:
         if "unlabeled" in phase.splits and "logits" not in losses.needs(phase.losses):
             raise UserError("a phase over unlabeled rows needs a loss on the teacher's outputs")
-
-
-def _checked_outputs(task: Task, source: teachers.Teacher, floor: float) -> TeacherOutputs:
-    """The recorded outputs of a teacher that passes its checks on dev."""
-    outputs = TeacherOutputs(task.name, source.fingerprint, source.name)
-    dev = store.read_split(task.name, "dev")
-    logits = outputs.logits(dev.ids)
-    teachers.check_outputs(source.name, logits, dev.labels, task.labels, floor)
-    return outputs
 
 
 def _fit(
@@ -182,6 +177,7 @@ def _fit(
             "max_length": recipe.max_length,
             "head": recipe.head,
             "precision": precision,
+            "pairs": dev.text_pairs is not None,
         }
         files.write_json(target / teachers.FACTS, about)
 
@@ -208,6 +204,8 @@ def _rows_of(
 ) -> tuple[encode.Encoded, np.ndarray, np.ndarray]:
     """Word pieces, labels (N,) and ids (N,) of the rows a phase trains on."""
     splits = [store.read_split(task.name, name) for name in phase.splits]
+    if not any(len(split) for split in splits):
+        raise UserError(f"task {task.name} has no rows in {', '.join(phase.splits)}")
     texts = [reader.encode_split(task.name, split) for split in splits if len(split)]
     return (
         encode.joined(texts),

@@ -18,7 +18,13 @@ from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import TeacherRecipe
 from distillery.recipes.names import BASELINES, STUDENTS
-from distillery.stages.experiment import Experiment, Fitted, split_inputs
+from distillery.stages.experiment import (
+    Experiment,
+    Fitted,
+    check_on_dev,
+    lock_of_main,
+    split_inputs,
+)
 from distillery.text import encode
 from distillery.training import inference, loop, machine
 from distillery.training.processes import accelerator
@@ -46,16 +52,17 @@ def run(
     if name in (*STUDENTS, *BASELINES):
         raise UserError(f"teacher '{name}' has a student's name: rename its folder")
     folder = encoders.locate(spec)
-    weights = folder / encoders.WEIGHTS
-    if not weights.is_file():
+    if not (folder / encoders.WEIGHTS).is_file():
         raise UserError(f"teacher folder {folder} has no {encoders.WEIGHTS}")
+    read = [folder / file for file in (encoders.WEIGHTS, "config.json", "tokenizer.json")]
+    sums = {f"encoders/{name}/{path.name}": files.sha256(path) for path in read if path.is_file()}
     experiment = Experiment(
         name=paths.teacher_result(task.name, name, variant),
         stage="teacher",
         task=task,
         recipe=recipe,
         version=VERSION,
-        inputs={**split_inputs(task), f"encoders/{name}/{encoders.WEIGHTS}": files.sha256(weights)},
+        inputs={**split_inputs(task), **sums},
         command=command,
         seeds=seeds,
         teacher=name,
@@ -67,7 +74,7 @@ def run(
         return _fit(experiment, recipe, folder, seed, place)
 
     if not experiment.run(fit, force):
-        record(task, name, recipe.floor, variant)
+        record(task, name, variant)
 
 
 def _fit(
@@ -119,6 +126,8 @@ def _fit(
             "max_length": recipe.max_length,
             "head": recipe.head,
             "precision": precision,
+            "pairs": train.text_pairs is not None,
+            "floor": recipe.floor,
         }
         files.write_json(target / teachers.FACTS, about)
 
@@ -128,7 +137,7 @@ def _fit(
         if saved != paths.model(task.name, experiment.name):
             text = reader.encode_split(task.name, test)
             return inference.logits(model, text, precision, "test")
-        outputs = record(task, str(experiment.teacher), recipe.floor, experiment.variant)
+        outputs = record(task, str(experiment.teacher), experiment.variant)
         return outputs.logits(test.ids)
 
     facts = {**facts, "dropout": dropout}
@@ -140,9 +149,10 @@ def _load(folder: Path, task: Task, recipe: TeacherRecipe) -> Any:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     try:
-        config = AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder} holds no model ({str(error).splitlines()[0]})") from None
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # a loader's many errors all mean: no model
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{folder} holds no model ({reason})") from None
     tuned = any("SequenceClassification" in name for name in config.architectures or ())
     if tuned:
         teachers.check_labels(config, task.labels, folder)
@@ -159,6 +169,7 @@ def _load(folder: Path, task: Task, recipe: TeacherRecipe) -> Any:
             label2id={label: index for index, label in names.items()},
             use_safetensors=True,
             dtype="float32",
+            trust_remote_code=False,
         )
     except Exception as error:  # a loader's many errors all mean: not a whole model
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -203,27 +214,28 @@ def _set_dropout(
     return fixed or 0.0
 
 
-def record(task: Task, name: str, floor: float, variant: str | None = None) -> TeacherOutputs:
+def record(task: Task, name: str, variant: str | None = None) -> TeacherOutputs:
     """Records the teacher's outputs for the rows of every split that have none yet.
 
-    Dev comes first and is checked: labels in their order, accuracy above the floor.
+    Dev comes first and is checked: labels in their order, accuracy above the teacher's floor.
     """
     found = teachers.find(task, name, variant)
-    outputs = TeacherOutputs(task.name, found.fingerprint, name)
-    main = accelerator().is_main_process
-    splits = {name: store.read_split(task.name, name) for name in paths.SPLITS}
-    missing = {n: s for n, s in splits.items() if len(s) and not outputs.has(s.ids).all()}
-    if missing:
-        logits_of, reader = _recorder(found)
-    for split_name in ("dev", "train", "unlabeled", "test"):
-        split = splits[split_name]
-        if split_name in missing:
-            text = reader.encode_split(task.name, split)
-            count = outputs.record(split.ids, text, logits_of, main)
-            logging.info("recorded %d rows of %s from teacher %s", count, split_name, name)
-        if split_name == "dev":
-            logits = outputs.logits(split.ids)
-            teachers.check_outputs(name, logits, split.labels, task.labels, floor)
+    with lock_of_main(f"outputs_{found.fingerprint}", f"recording {name} on {task.name}"):
+        outputs = TeacherOutputs(task.name, found.fingerprint, name)
+        splits = {split: store.read_split(task.name, split) for split in paths.SPLITS}
+        missing = {n: s for n, s in splits.items() if len(s) and not outputs.has(s.ids).all()}
+        if missing:
+            logits_of, reader = _recorder(found)
+        for split in ("dev", "train", "unlabeled", "test"):
+            if split in missing:
+                ids, text = missing[split].ids, reader.encode_split(task.name, missing[split])
+                count = outputs.record(ids, text, logits_of, accelerator().is_main_process)
+                accelerator().wait_for_everyone()
+                if not accelerator().is_main_process:
+                    outputs.reopen()
+                logging.info("recorded %d rows of %s from teacher %s", count, split, name)
+            if split == "dev":
+                check_on_dev(task, found, outputs)
     return outputs
 
 

@@ -14,6 +14,7 @@ from distillery.preprocessing.store import Split
 if TYPE_CHECKING:
     import torch
 
+VERSION = 1  # of the encoding: raise it when the same text would give other pieces
 CHUNK = 2048  # texts tokenized at once
 
 
@@ -105,9 +106,10 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder} holds no tokenizer ({str(error).splitlines()[0]})") from None
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # a loader's many errors all mean: no whole tokenizer
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{folder} holds no tokenizer ({reason})") from None
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise UserError(f"the tokenizer in {folder} is not a fast one with a padding token")
     tokenizer.backend_tokenizer.no_truncation()
@@ -134,7 +136,9 @@ class Reader:
 
     def key(self) -> str:
         """Names the encoding: tokenizer, maximum length, share of the head."""
-        return files.short_hash([tokenizer_hash(self.tokenizer), self.max_length, self.head])
+        return files.short_hash(
+            [VERSION, tokenizer_hash(self.tokenizer), self.max_length, self.head]
+        )
 
     def _plain(self, texts: list[str]) -> list[list[int]]:
         found: list[list[int]] = self.tokenizer(
@@ -188,13 +192,14 @@ class Reader:
         name = f"{split.name}-{split.sha256[:12]}"
         folder = paths.encoded(task_name, self.key()) / name
         arrays = ("pieces", "offsets", "second")
-        if not _is_whole(folder, arrays):
-            encoded = self.encode(split.texts, split.text_pairs, split.name)
-            with files.replacing_folder(folder) as temporary:
-                for array in arrays:
-                    np.save(temporary / f"{array}.npy", getattr(encoded, array))
-                sums = {array: files.sha256(temporary / f"{array}.npy") for array in arrays}
-                files.write_json(temporary / "manifest.json", sums)
+        with files.locked(paths.lock(f"encoded_{task_name}"), "tokenizing", wait=True):
+            if not _is_whole(folder, arrays):
+                encoded = self.encode(split.texts, split.text_pairs, split.name)
+                with files.replacing_folder(folder) as temporary:
+                    for array in arrays:
+                        np.save(temporary / f"{array}.npy", getattr(encoded, array))
+                    sums = {array: files.sha256(temporary / f"{array}.npy") for array in arrays}
+                    files.write_json(temporary / "manifest.json", sums)
         pieces, offsets, second = (
             np.load(folder / f"{array}.npy", mmap_mode="r") for array in arrays
         )

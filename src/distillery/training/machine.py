@@ -3,7 +3,6 @@
 import ctypes
 import functools
 import logging
-import os
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -31,10 +30,9 @@ def cpu_name() -> str:
 
 
 def device() -> torch.device:
-    """The GPU where there is one, under several processes this process's own."""
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return torch.device("cpu")
+    """This process's GPU, or the CPU."""
+    found: torch.device = accelerator().device
+    return found
 
 
 def environment(precision: str) -> dict[str, Any]:
@@ -82,25 +80,28 @@ def fastest(what: str, candidates: Mapping[str, Callable[[], object]], margin: f
 
 def _measured(what: str, candidates: Mapping[str, Callable[[], object]], margin: float) -> str:
     key = f"{what} | {cpu_name()} | {device()} | {torch.get_num_threads()} | {torch.__version__}"
-    known: dict[str, Any] = {}
-    if paths.machine().is_file():
-        try:
-            known = files.read_json(paths.machine())
-        except UserError:
-            logging.warning("%s is damaged: measuring again", paths.machine())
-    if key not in known:
-        random_state = torch.get_rng_state()
-        seconds = _seconds(candidates)
-        torch.set_rng_state(random_state)
-        first = next(iter(candidates))
-        best = min(seconds, key=lambda name: seconds[name])
-        choice = best if seconds[first] > margin * seconds[best] else first
-        known[key] = {"choice": choice, "seconds": seconds}
-        files.write_json(paths.machine(), known)
-    choice = known[key]["choice"]
-    timed = ", ".join(f"{n} {1000 * s:.0f} ms" for n, s in known[key]["seconds"].items())
+    with files.locked(paths.lock("machine"), "a measurement", wait=True):
+        seconds = _known().get(key)
+        if not isinstance(seconds, dict) or set(seconds) != set(candidates):
+            devices = [device()] if device().type == "cuda" else []
+            with torch.random.fork_rng(devices):
+                seconds = _seconds(candidates)
+            files.write_json(paths.machine(), {**_known(), key: seconds})
+    first = next(iter(candidates))
+    best = min(seconds, key=lambda name: seconds[name])
+    choice = best if seconds[first] > margin * seconds[best] else first
+    timed = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in seconds.items())
     logging.info("%s: %s, as measured on this machine (%s)", what, choice, timed)
-    return str(choice)
+    return choice
+
+
+def _known() -> dict[str, Any]:
+    """What was measured before: key -> candidate -> seconds."""
+    try:
+        return files.read_json(paths.machine()) if paths.machine().is_file() else {}
+    except UserError:
+        logging.warning("%s is damaged: measuring again", paths.machine())
+        return {}
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 import functools
 
+import torch
 from accelerate import Accelerator
 
 
@@ -11,4 +12,4 @@ def accelerator() -> Accelerator:
 
     Precision is not set here: every model chooses its own (`machine.autocast`).
     """
-    return Accelerator()
+    return Accelerator(cpu=not torch.cuda.is_available())
