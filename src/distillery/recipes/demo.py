@@ -10,7 +10,7 @@ PLAN = Plan(teachers=("minilm",), students=("bilstm", "attention"))
 
 
 def teacher(name: str) -> TeacherRecipe:
-    return TeacherRecipe(epochs=3, learning_rate=1e-4, max_length=128, floor=0.9)
+    return TeacherRecipe(epochs=4, learning_rate=1e-4, max_length=128, floor=0.9)
 
 
 def student(name: str) -> StudentRecipe:
