@@ -10,6 +10,7 @@ import numpy as np
 from distillery import encoders, files, paths
 from distillery.errors import UserError
 from distillery.preprocessing.task import Task
+from distillery.recipes import TextRecipe
 from distillery.text import encode
 
 FACTS = "distillery.json"
@@ -106,6 +107,21 @@ def load_model(folder: Path) -> Any:
         missing = ", ".join(sorted(report["missing_keys"]))
         raise UserError(f"{folder} holds no whole model (no weights for {missing})")
     return model
+
+
+def write_facts(
+    folder: Path, task: Task, recipe: TextRecipe, precision: str, pairs: bool, **more: Any
+) -> None:
+    """Writes beside a model what `read_facts` reads."""
+    facts = {
+        "task": task.name,
+        "labels": list(task.labels),
+        "max_length": recipe.max_length,
+        "head": recipe.head,
+        "precision": precision,
+        "pairs": pairs,
+    }
+    files.write_json(folder / FACTS, {**facts, **more})
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

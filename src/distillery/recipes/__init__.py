@@ -19,6 +19,7 @@ from distillery.recipes.base import (
     Recipe,
     StudentRecipe,
     TeacherRecipe,
+    TextRecipe,
 )
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Recipe",
     "StudentRecipe",
     "TeacherRecipe",
+    "TextRecipe",
     "baseline",
     "data",
     "distillation",

@@ -74,7 +74,8 @@ class Phase(Recipe):
     splits: Annotated[tuple[str, ...], "splits whose rows are trained on, of train, unlabeled"]
     losses: Annotated[
         Losses,
-        "losses as name:weight[:option=value], such as kl:1:temperature=2",
+        "losses as name:weight[:option=value], of cross_entropy (labels), mse, kl (with a"
+        " temperature), teacher_labels; such as mse:1 or kl:0.9:temperature=4,cross_entropy:0.1",
     ]
     epochs: Annotated[int, "passes over the rows"] = 3
     batch_size: Annotated[int, "rows per optimizer step, over all processes"] = 32

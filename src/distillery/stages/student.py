@@ -171,15 +171,8 @@ def _fit(
     def save(target: Path) -> None:
         model.save_pretrained(target)
         encode.save_tokenizer(tokenizer, target)
-        about = {
-            "task": task.name,
-            "labels": list(task.labels),
-            "max_length": recipe.max_length,
-            "head": recipe.head,
-            "precision": precision,
-            "pairs": dev.text_pairs is not None,
-        }
-        files.write_json(target / teachers.FACTS, about)
+        pairs = dev.text_pairs is not None
+        teachers.write_facts(target, task, recipe, precision, pairs)
 
     def test_logits(saved: Path) -> np.ndarray:
         test = store.read_split(task.name, "test")

@@ -120,16 +120,8 @@ def _fit(
     def save(target: Path) -> None:
         model.save_pretrained(target)
         encode.save_tokenizer(reader.tokenizer, target)
-        about = {
-            "task": task.name,
-            "labels": list(task.labels),
-            "max_length": recipe.max_length,
-            "head": recipe.head,
-            "precision": precision,
-            "pairs": train.text_pairs is not None,
-            "floor": recipe.floor,
-        }
-        files.write_json(target / teachers.FACTS, about)
+        pairs = train.text_pairs is not None
+        teachers.write_facts(target, task, recipe, precision, pairs, floor=recipe.floor)
 
     def test_logits(saved: Path) -> np.ndarray:
         """The recorded outputs on test of the saved teacher; of further seeds, fresh ones."""
