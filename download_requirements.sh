@@ -5,7 +5,7 @@
 #
 #   ./download_requirements.sh minilm bert
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 case ${1:-} in
   -h | --help) sed -n '2,/^set/ { /^#/ s/^# \{0,1\}//p }' "${BASH_SOURCE[0]}" && exit ;;
