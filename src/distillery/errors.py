@@ -14,3 +14,8 @@ def choose(what: str, value: str, allowed: object) -> str:
     if value not in names:
         raise UserError(f"unknown {what} '{value}': choose from {', '.join(names)}")
     return value
+
+
+def reason(error: Exception) -> str:
+    """The first line of what another library's error says, its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

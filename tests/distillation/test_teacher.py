@@ -121,6 +121,7 @@ def folder(home: Path, tiny_folder: Path) -> Path:
         "head": 0.25,
         "precision": "fp32",
         "pairs": False,
+        "floor": 0.0,
     }
     files.write_json(found / teacher.FACTS, facts)
     return found

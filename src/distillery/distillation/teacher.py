@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distillery import encoders, files, paths
-from distillery.errors import UserError
+from distillery.errors import UserError, reason
 from distillery.preprocessing.task import Task
 from distillery.recipes import TextRecipe
 from distillery.text import encode
@@ -101,8 +101,7 @@ def load_model(folder: Path) -> Any:
             output_loading_info=True,
         )
     except Exception as error:  # a loader's many errors all mean: not a whole model
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{folder} holds no whole model ({reason})") from None
+        raise UserError(f"{folder} holds no whole model ({reason(error)})") from None
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"]))
         raise UserError(f"{folder} holds no whole model (no weights for {missing})")
@@ -141,6 +140,8 @@ def find(task: Task, name: str, variant: str | None = None) -> Teacher:
             + (f" --variant {variant}" if variant else "")
         )
     facts = read_facts(folder)
+    if "floor" not in facts:
+        raise UserError(f"{folder} holds no teacher: run distillery teacher again with --force")
     if facts.get("labels") != list(task.labels):
         raise UserError(f"{folder} has the labels {facts.get('labels')}, not {list(task.labels)}")
     weights = folder / encoders.WEIGHTS

@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from distillery import files
-from distillery.errors import UserError
+from distillery.errors import UserError, reason
 from distillery.preprocessing.task import Example, Hub, Task
 
 Splits = dict[str, list[Example]]
@@ -75,9 +75,9 @@ def _read_hub(task: Task, folder: Path | None) -> Splits:
     try:
         loaded = datasets.load_dataset(where, task.hub.config, revision=revision)
     except Exception as error:  # whatever a reader or the network raises, the user sees one line
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"cannot load {where}: {reason} (without a network, name a download: --source PATH)"
+            f"cannot load {where}: {reason(error)}"
+            " (without a network, name a download: --source PATH)"
         ) from None
     missing = [name for name in task.hub.splits.values() if name not in loaded]
     if missing:

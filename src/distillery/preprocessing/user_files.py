@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distillery.errors import UserError, choose
+from distillery.errors import UserError, choose, reason
 from distillery.preprocessing.task import Example
 
 _OBVIOUS = {
@@ -91,8 +91,7 @@ def _read_parquet(path: Path) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"data file {path} cannot be read as Parquet ({reason})") from None
+        raise UserError(f"data file {path} cannot be read as Parquet ({reason(error)})") from None
     return rows
 
 

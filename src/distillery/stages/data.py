@@ -103,4 +103,4 @@ def _write(task: Task, raw: sources.Splits, facts: dict[str, Any], recipe: DataR
     logging.info("%s: %s rows", task.name, counts)
     for reason, count in dropped.items():
         if count:
-            logging.info("  %d %s%s", count, reason, " (kept)" if "test rows" in reason else "")
+            logging.info("  dropped %d %s", count, reason)

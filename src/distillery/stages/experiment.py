@@ -190,7 +190,7 @@ def lock_of_main(name: str, what: str) -> contextlib.AbstractContextManager[None
 def check_on_dev(task: Task, source: teachers.Teacher, outputs: TeacherOutputs) -> None:
     """Refuses a teacher whose recorded outputs on dev are not those of a good one."""
     dev = store.read_split(task.name, "dev")
-    floor = source.facts.get("floor", 0.0)
+    floor = source.facts["floor"]
     logits = outputs.logits(dev.ids)
     teachers.check_outputs(source.name, logits, dev.labels, task.labels, floor)
 

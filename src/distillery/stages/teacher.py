@@ -12,7 +12,7 @@ from distillery import encoders, files, paths
 from distillery.distillation import losses
 from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
-from distillery.errors import UserError
+from distillery.errors import UserError, reason
 from distillery.evaluation import metrics
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
@@ -143,8 +143,7 @@ def _load(folder: Path, task: Task, recipe: TeacherRecipe) -> Any:
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # a loader's many errors all mean: no model
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{folder} holds no model ({reason})") from None
+        raise UserError(f"{folder} holds no model ({reason(error)})") from None
     tuned = any("SequenceClassification" in name for name in config.architectures or ())
     if tuned:
         teachers.check_labels(config, task.labels, folder)
@@ -164,8 +163,7 @@ def _load(folder: Path, task: Task, recipe: TeacherRecipe) -> Any:
             trust_remote_code=False,
         )
     except Exception as error:  # a loader's many errors all mean: not a whole model
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{folder} holds no whole model ({reason})") from None
+        raise UserError(f"{folder} holds no whole model ({reason(error)})") from None
 
 
 def _set_dropout(

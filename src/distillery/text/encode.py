@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from distillery import files, paths
-from distillery.errors import UserError
+from distillery.errors import UserError, reason
 from distillery.preprocessing.store import Split
 
 if TYPE_CHECKING:
@@ -108,8 +108,7 @@ def load_tokenizer(folder: Path) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # a loader's many errors all mean: no whole tokenizer
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{folder} holds no tokenizer ({reason})") from None
+        raise UserError(f"{folder} holds no tokenizer ({reason(error)})") from None
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise UserError(f"the tokenizer in {folder} is not a fast one with a padding token")
     tokenizer.backend_tokenizer.no_truncation()
