@@ -29,18 +29,24 @@ def test_split_is_read_back_as_written(home: Path) -> None:
     made, _ = splits.make(
         {"train": [Example(n, f"text {n} ça", None, n % 2) for n in range(20)]}, RECIPE
     )
-    assert split.texts == [row.text for row in made["dev"]]
+    chunks = list(split.chunks(3))
+    assert [len(texts) for texts, _ in chunks] == [3, 1]
+    assert [text for texts, _ in chunks for text in texts] == [row.text for row in made["dev"]]
     assert split.ids.dtype == np.uint64
     assert [f"{value:016x}" for value in split.ids.tolist()] == [row.id for row in made["dev"]]
     assert split.labels.tolist() == [row.label for row in made["dev"]]
-    assert split.text_pairs is None
+    assert chunks[0][1] is None
+    assert not split.paired
     assert split.sha256 == manifest["sha256"]["dev"]
     assert len(split) == 4
 
 
 def test_pairs_are_read_back(home: Path) -> None:
     written(pair="and this")
-    assert store.read_split("films", "dev").text_pairs == ["and this"] * 4
+    split = store.read_split("films", "dev")
+    assert split.paired
+    ((_, pairs),) = split.chunks(10)
+    assert pairs == ["and this"] * 4
 
 
 def test_empty_split_is_read_back(home: Path) -> None:

@@ -54,7 +54,7 @@ print(json.dumps([answer["label"] for answer in answers]))
     folder = paths.model("smoke", "distil_bilstm_tiny_smoke")
     done = subprocess.run(
         [sys.executable, "-c", code],
-        input=json.dumps([str(folder), test.texts]),
+        input=json.dumps([str(folder), next(test.chunks(1000))[0]]),
         capture_output=True,
         text=True,
         check=True,

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,8 +27,11 @@ def tokenizer(tiny_folder: Path) -> Any:
 
 def split(texts: list[str], name: str = "train") -> Split:
     count = len(texts)
+    path = paths.split("task", name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"text": texts}), path)
     ids, labels = np.arange(count, dtype=np.uint64), np.zeros(count, np.int64)
-    return Split(name, ids, texts, None, labels, f"{count:064d}")
+    return Split(name, path, ids, labels, False, f"{count:064d}")
 
 
 def words(tokenizer: Any, pieces: np.ndarray) -> str:
@@ -99,11 +104,18 @@ def test_longer_text_of_a_pair_is_cut_first(
 def test_batch_pads_at_the_right_and_masks_padding(tokenizer: Any) -> None:
     encoded = Reader(tokenizer, 64, 0.25).encode(TEXTS, None)
     batch = encoded.batch(np.array([1, 0]))
-    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 1, 0], [1] * 6]
-    assert batch["input_ids"][0, -1] == tokenizer.pad_token_id
-    assert batch["input_ids"][1].tolist() == tokenizer(TEXTS[0])["input_ids"]
+    assert batch["attention_mask"].tolist() == [[1] * 5 + [0] * 3, [1] * 6 + [0] * 2]
+    assert batch["input_ids"][0, 5:].tolist() == [tokenizer.pad_token_id] * 3
+    assert batch["input_ids"][1, :6].tolist() == tokenizer(TEXTS[0])["input_ids"]
     assert batch["token_type_ids"].sum() == 0
     assert {tensor.dtype.itemsize for tensor in batch.values()} == {8}
+
+
+def test_batch_is_no_longer_than_the_longest_text_of_all(tokenizer: Any) -> None:
+    """A model may have no more positions than that."""
+    encoded = Reader(tokenizer, 13, 0.25).encode(TEXTS, None)
+    assert encoded.batch(np.array([2]))["input_ids"].shape == (1, 13)
+    assert encoded.batch(np.array([0]))["input_ids"].shape == (1, 8)
 
 
 def test_take_and_joined_keep_the_order_asked_for(tokenizer: Any) -> None:
@@ -111,8 +123,13 @@ def test_take_and_joined_keep_the_order_asked_for(tokenizer: Any) -> None:
     taken = encoded.take(np.array([2, 0, 2]))
     assert taken.lengths.tolist() == encoded.lengths[[2, 0, 2]].tolist()
     again = encode.joined([encoded.take(np.array([2])), encoded.take(np.array([0, 2]))])
-    for name in ("pieces", "offsets", "second"):
+    for name in ("offsets", "second"):
         assert np.array_equal(getattr(taken, name), getattr(again, name)), name
+    assert np.array_equal(taken.pieces, again.take(np.arange(3)).pieces)
+    nested = encode.joined([again, encoded])
+    assert np.array_equal(
+        nested.take(np.array([5, 1])).pieces, encoded.take(np.array([2, 0])).pieces
+    )
     assert len(encoded.take(np.zeros(0, np.int64))) == 0
 
 
@@ -158,7 +175,7 @@ def test_damaged_pieces_are_made_again(home: Path, tokenizer: Any, how: str) -> 
     encoder = Reader(tokenizer, 16, 0.25)
     expected = np.array(encoder.encode_split("films", split(TEXTS)).pieces)
     (folder,) = paths.encoded("films", encoder.key()).iterdir()
-    path = folder / ("manifest.json" if how == "manifest" else "pieces.npy")
+    path = folder / ("manifest.json" if how == "manifest" else "pieces.int32")
     content = path.read_bytes()
     path.unlink()
     if how != "delete":

@@ -1,6 +1,8 @@
 """Splits on disk: one Parquet file each, and the manifest that is written last."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,20 +18,32 @@ VERSION = 1  # of the splits: raise it when the same source would give other row
 
 @dataclass(frozen=True)
 class Split:
-    """The rows of a split, in order.
+    """The rows of a split, in order; their texts are read from its file.
 
     ids: (N,) uint64, the hash of the text key. labels: (N,) int64, -1 where there is none.
     """
 
     name: str
+    path: Path
     ids: np.ndarray
-    texts: list[str]
-    text_pairs: list[str] | None
     labels: np.ndarray
+    paired: bool
     sha256: str
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return len(self.ids)
+
+    def chunks(self, size: int) -> Iterator[tuple[list[str], list[str] | None]]:
+        """The texts and, of pairs, the second texts, at most `size` rows at a time."""
+        import pyarrow.parquet as pq
+
+        columns = ["text", "text_pair"] if self.paired else ["text"]
+        with pq.ParquetFile(self.path) as file:
+            for part in file.iter_batches(size, columns=columns):
+                yield (
+                    part["text"].to_pylist(),
+                    part["text_pair"].to_pylist() if self.paired else None,
+                )
 
 
 def write(
@@ -100,15 +114,14 @@ def read_split(task_name: str, name: str) -> Split:
     checksum = files.sha256(path)
     if checksum != manifest["sha256"].get(name):
         raise UserError(f"{path} is not the file of its manifest: run stage 1 again with --force")
-    table = pq.read_table(path)
-    ids = [int(text, 16) for text in table["id"].to_pylist()]
-    paired = "text_pair" in table.column_names
+    table = pq.read_table(path, columns=["id", "label"])
+    count = len(table)
     return Split(
         name=name,
-        ids=np.array(ids, dtype=np.uint64),
-        texts=table["text"].to_pylist(),
-        text_pairs=table["text_pair"].to_pylist() if paired else None,
+        path=path,
+        ids=np.fromiter((int(text.as_py(), 16) for text in table["id"]), np.uint64, count),
         labels=table["label"].to_numpy().astype(np.int64),
+        paired="text_pair" in pq.read_schema(path).names,
         sha256=checksum,
     )
 

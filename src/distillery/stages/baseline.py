@@ -81,8 +81,11 @@ def _tfidf(
     from sklearn.linear_model import LogisticRegression
 
     def texts(split: store.Split) -> list[str]:
-        pairs = split.text_pairs or [""] * len(split)
-        return [f"{text} {pair}" for text, pair in zip(split.texts, pairs, strict=True)]
+        return [
+            f"{text} {pair}"
+            for texts, pairs in split.chunks(1024)
+            for text, pair in zip(texts, pairs or [""] * len(texts), strict=True)
+        ]
 
     vectorizer = TfidfVectorizer(
         ngram_range=(1, recipe.ngrams),

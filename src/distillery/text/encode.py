@@ -1,5 +1,7 @@
 """Texts as word pieces, tokenized once and kept on disk."""
 
+import functools
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 VERSION = 1  # of the encoding: raise it when the same text would give other pieces
 CHUNK = 2048  # texts tokenized at once
+_FILES = _PIECES, _OFFSETS, _SECOND = "pieces.int32", "offsets.npy", "second.npy"
+MULTIPLE = 8  # of a batch's length: matmuls want it, and fewer shapes leave less free memory idle
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Encoded:
     there is none). Special tokens are included.
     """
 
-    pieces: np.ndarray
+    pieces: "np.ndarray | _Chain"
     offsets: np.ndarray
     second: np.ndarray
     pad: int
@@ -35,9 +39,13 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.second)
 
-    @property
+    @functools.cached_property
     def lengths(self) -> np.ndarray:
         return np.diff(self.offsets)
+
+    @functools.cached_property
+    def longest(self) -> int:
+        return int(self.lengths.max(initial=0))
 
     def take(self, rows: np.ndarray) -> "Encoded":
         """The given rows, in the given order."""
@@ -45,20 +53,24 @@ class Encoded:
         parts = [self.pieces[self.offsets[row] : self.offsets[row + 1]] for row in rows]
         return Encoded(
             np.concatenate(parts) if parts else np.zeros(0, np.int32),
-            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            _offsets(lengths),
             self.second[rows],
             self.pad,
         )
 
     def batch(self, rows: np.ndarray) -> "dict[str, torch.Tensor]":
-        """input_ids, attention_mask and token_type_ids, (B, T) int64; the mask is 1 on text."""
+        """input_ids, attention_mask and token_type_ids, (B, T) int64; the mask is 1 on text.
+
+        T is a multiple of `MULTIPLE`, unless that is beyond the longest text of all.
+        """
         import torch
 
         taken = self.take(rows)
-        places = np.arange(taken.lengths.max())[None, :]  # (1, T)
+        width = min(-(-taken.longest // MULTIPLE) * MULTIPLE, self.longest)
+        places = np.arange(width)[None, :]  # (1, T)
         mask = places < taken.lengths[:, None]
         ids = np.full(mask.shape, self.pad, dtype=np.int64)
-        ids[mask] = taken.pieces
+        ids[mask] = taken.pieces[:]
         types = mask & (places >= taken.second[:, None])
         return {
             "input_ids": torch.from_numpy(ids),
@@ -67,15 +79,33 @@ class Encoded:
         }
 
 
+class _Chain:
+    """Arrays read as one, without a copy: a slice lies within one of them."""
+
+    def __init__(self, arrays: "list[np.ndarray | _Chain]", sizes: list[int]) -> None:
+        self.arrays = arrays
+        self.starts = np.concatenate([[0], np.cumsum(sizes)])
+
+    def __getitem__(self, where: slice) -> np.ndarray:
+        number = int(np.searchsorted(self.starts[1:], where.start, side="right"))
+        start = int(self.starts[number])
+        found: np.ndarray = self.arrays[number][where.start - start : where.stop - start]
+        return found
+
+
 def joined(parts: list[Encoded]) -> Encoded:
-    """The rows of several, one after the other."""
+    """The rows of several, one after the other; their pieces stay where they are."""
     lengths = np.concatenate([part.lengths for part in parts])
     return Encoded(
-        np.concatenate([part.pieces for part in parts]),
-        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        _Chain([part.pieces for part in parts], [int(part.offsets[-1]) for part in parts]),
+        _offsets(lengths),
         np.concatenate([part.second for part in parts]),
         parts[0].pad,
     )
+
+
+def _offsets(lengths: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 def cut(pieces: list[int], room: int, head: float) -> list[int]:
@@ -158,30 +188,23 @@ class Reader:
         start = [self.first, *first, self.last]
         return [*start, *second, self.last], len(start)
 
-    def encode(self, texts: list[str], pairs: list[str] | None, what: str = "texts") -> Encoded:
+    def encode(self, texts: list[str], pairs: list[str] | None) -> Encoded:
         """The word pieces of texts, or of pairs of texts, in order."""
-        pieces: list[np.ndarray] = []
-        lengths: list[int] = []
+        pieces: list[list[int]] = []
         second: list[int] = []
-        bar = tqdm(total=len(texts), desc=f"tokenizing {what}", unit=" texts", leave=False)
-        for start in range(0, len(texts), CHUNK):
-            chunk = slice(start, start + CHUNK)
-            firsts = self._plain(texts[chunk])
-            seconds = self._plain(pairs[chunk]) if pairs else None
-            for index, ids in enumerate(firsts):
-                if seconds is None:
-                    ids = [self.first, *cut(ids, self.max_length - 2, self.head), self.last]
-                    at = len(ids)
-                else:
-                    ids, at = self._pair(ids, seconds[index])
-                pieces.append(np.array(ids, dtype=np.int32))
-                lengths.append(len(ids))
-                second.append(at)
-            bar.update(len(firsts))
-        bar.close()
+        others = self._plain(pairs) if pairs else None
+        for index, ids in enumerate(self._plain(texts)):
+            if others is None:
+                ids = [self.first, *cut(ids, self.max_length - 2, self.head), self.last]
+                at = len(ids)
+            else:
+                ids, at = self._pair(ids, others[index])
+            pieces.append(ids)
+            second.append(at)
+        lengths = np.array([len(ids) for ids in pieces], dtype=np.int64)
         return Encoded(
-            np.concatenate(pieces) if pieces else np.zeros(0, np.int32),
-            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            np.fromiter(itertools.chain.from_iterable(pieces), np.int32, int(lengths.sum())),
+            _offsets(lengths),
             np.array(second, dtype=np.int32),
             self.tokenizer.pad_token_id,
         )
@@ -190,25 +213,37 @@ class Reader:
         """A split's word pieces, read memory-mapped from disk if they were made before."""
         name = f"{split.name}-{split.sha256[:12]}"
         folder = paths.encoded(task_name, self.key()) / name
-        arrays = ("pieces", "offsets", "second")
         with files.locked(paths.lock(f"encoded_{task_name}"), "tokenizing", wait=True):
-            if not _is_whole(folder, arrays):
-                encoded = self.encode(split.texts, split.text_pairs, split.name)
-                with files.replacing_folder(folder) as temporary:
-                    for array in arrays:
-                        np.save(temporary / f"{array}.npy", getattr(encoded, array))
-                    sums = {array: files.sha256(temporary / f"{array}.npy") for array in arrays}
-                    files.write_json(temporary / "manifest.json", sums)
-        pieces, offsets, second = (
-            np.load(folder / f"{array}.npy", mmap_mode="r") for array in arrays
-        )
-        return Encoded(pieces, offsets, second, self.tokenizer.pad_token_id)
+            if not _is_whole(folder):
+                self._write(split, folder)
+        pad = self.tokenizer.pad_token_id
+        pieces = np.memmap(folder / _PIECES, np.int32, "r") if len(split) else np.zeros(0, np.int32)
+        offsets, second = (np.load(folder / file, mmap_mode="r") for file in (_OFFSETS, _SECOND))
+        return Encoded(pieces, offsets, second, pad)
+
+    def _write(self, split: Split, folder: Path) -> None:
+        """Tokenizes a split into a folder, some texts at a time."""
+        lengths, second = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+        bar = tqdm(total=len(split), desc=f"tokenizing {split.name}", unit=" texts", leave=False)
+        with files.replacing_folder(folder) as temporary:
+            with (temporary / _PIECES).open("wb") as file:
+                for texts, pairs in split.chunks(CHUNK):
+                    encoded = self.encode(texts, pairs)
+                    encoded.pieces[:].tofile(file)
+                    lengths.append(encoded.lengths)
+                    second.append(encoded.second)
+                    bar.update(len(texts))
+            np.save(temporary / _OFFSETS, _offsets(np.concatenate(lengths)))
+            np.save(temporary / _SECOND, np.concatenate(second))
+            sums = {name: files.sha256(temporary / name) for name in _FILES}
+            files.write_json(temporary / "manifest.json", sums)
+        bar.close()
 
 
-def _is_whole(folder: Path, arrays: tuple[str, ...]) -> bool:
+def _is_whole(folder: Path) -> bool:
     """Whether a folder of word pieces is there and its files are those of its manifest."""
     try:
         sums = files.read_json(folder / "manifest.json")
-        return all(files.sha256(folder / f"{array}.npy") == sums.get(array) for array in arrays)
+        return all(files.sha256(folder / name) == sums.get(name) for name in _FILES)
     except (UserError, FileNotFoundError):
         return False
