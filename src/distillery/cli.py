@@ -16,6 +16,7 @@ from distillery import paths, recipes, tasks
 from distillery.errors import UserError, choose
 from distillery.recipes import options
 from distillery.recipes.names import BASELINES, STUDENTS
+from distillery.training import machine
 
 
 class _Parser(argparse.ArgumentParser):
@@ -407,6 +408,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command, arguments = parse(given)
         _quiet()
+        machine.keep_memory()
         command.run(arguments)
     except UserError as error:
         return _refuse(str(error))

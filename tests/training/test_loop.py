@@ -111,3 +111,21 @@ def test_losses_are_looked_at_in_groups() -> None:
     losses.add(1, torch.tensor(2.0))
     assert losses.last == 2.0
     assert losses.waiting == []
+
+
+def test_gradients_are_clipped_as_pytorch_clips_them() -> None:
+    def trained(clip: bool) -> torch.Tensor:
+        weight = torch.nn.Parameter(torch.arange(6.0))
+        model = torch.nn.ParameterList([weight])
+        training = loop._Training(model, job(np.arange(1, 9)), loop.Path("nowhere"))
+        for step in range(4):
+            training.optimizer.zero_grad()
+            ((weight * 3 + step) ** 2).sum().backward()
+            if clip:
+                training._clip()
+            else:
+                torch.nn.utils.clip_grad_norm_([weight], PHASE.max_grad_norm)
+            training.optimizer.step()
+        return weight.detach()
+
+    assert torch.allclose(trained(True), trained(False), atol=1e-5)

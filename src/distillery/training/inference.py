@@ -57,7 +57,6 @@ def logits(
         places.append(rows)
         tokens = int(encoded.lengths[rows].sum())
         (progress or bar.update)(tokens)
-        machine.release_memory()
     bar.close()
     model.train(was_training)
     if accelerator().num_processes > 1:
