@@ -300,7 +300,7 @@ def test_each_direction_alone_gives_what_the_packed_layer_gives(student: str) ->
     mask = (torch.arange(30) < lengths[:, None]).long()
     inputs = torch.randn(5, 30, 256)
     found = []
-    for run in (rnn._packed, rnn._by_direction):
+    for run in (rnn._packed, rnn._padded):
         given = inputs.clone().requires_grad_()
         layer.zero_grad()
         states = run(layer, given, mask)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from distillery.models import gru
 from distillery.models.base import StudentConfig, StudentForSequenceClassification, StudentModel
 
 
@@ -22,9 +23,10 @@ class RNNModel(StudentModel):
 
     The weights keep the names and the layout of `nn.LSTM` and `nn.GRU`. On a GPU the layers run
     as they are, over packed sequences. On a CPU packing leaves the fused kernels and is 7 to 12
-    times slower (64 texts of 200 to 256 pieces), so each direction runs by itself over padded
-    texts, the backward one over texts turned round in place: the same function of the text.
-    An RNN has no attentions.
+    times slower (64 texts of 200 to 256 pieces), so there the texts stay padded, and the backward
+    direction reads them turned round in place: the same function of the text. Each direction of
+    an LSTM runs by itself; a GRU's are computed in `gru`, except in a model that is being
+    exported. An RNN has no attentions.
     """
 
     cell_class: ClassVar[type[nn.LSTM | nn.GRU]]
@@ -42,7 +44,7 @@ class RNNModel(StudentModel):
         if with_attentions:
             raise ValueError(f"{type(self).__name__} has no attentions to give")
         states = [embedded]
-        run = _packed if embedded.is_cuda else _by_direction
+        run = _packed if embedded.is_cuda else _padded
         for layer in self.layers:
             assert isinstance(layer, nn.LSTM | nn.GRU)
             states.append(run(layer, states[-1], mask))
@@ -56,15 +58,25 @@ def _packed(layer: nn.LSTM | nn.GRU, inputs: Tensor, mask: Tensor) -> Tensor:
     return pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=mask.shape[1])[0]
 
 
-def _by_direction(layer: nn.LSTM | nn.GRU, inputs: Tensor, mask: Tensor) -> Tensor:
-    """What `_packed` gives, a direction at a time, in the layer's fused kernels."""
+def _padded(layer: nn.LSTM | nn.GRU, inputs: Tensor, mask: Tensor) -> Tensor:
+    """What `_packed` gives, over padded texts."""
     lengths = mask.sum(dim=1, keepdim=True)  # (B, 1)
     places = torch.arange(mask.shape[1])[None, :]  # (1, T)
-    turned = torch.where(places < lengths, lengths - 1 - places, places)[:, :, None]  # (B, T, 1)
-    forward = _one_direction(layer, inputs, "")
-    backward = _one_direction(layer, inputs.gather(1, turned.expand_as(inputs)), "_reverse")
-    backward = backward.gather(1, turned.expand_as(backward))
-    return torch.cat([forward, backward], dim=-1).masked_fill(~mask.bool()[:, :, None], 0)
+    turned = torch.where(places < lengths, lengths - 1 - places, places)  # (B, T)
+    if isinstance(layer, nn.GRU) and not _is_exported():
+        states = gru.bidirectional(layer, inputs, turned)
+    else:
+        order = turned[:, :, None]
+        forward = _one_direction(layer, inputs, "")
+        backward = _one_direction(layer, inputs.gather(1, order.expand_as(inputs)), "_reverse")
+        backward = backward.gather(1, order.expand_as(backward))
+        states = torch.cat([forward, backward], dim=-1)
+    return states.masked_fill(~mask.bool()[:, :, None], 0)
+
+
+def _is_exported() -> bool:
+    """Whether the model is being written down, for ONNX say, where a GRU is one node."""
+    return torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None
 
 
 def _one_direction(layer: nn.LSTM | nn.GRU, inputs: Tensor, suffix: str) -> Tensor:
