@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from distillery.models.base import StudentConfig, StudentForSequenceClassification, StudentModel
+from distillery.models.fused_attention import attend
 
 
 class AttentionConfig(StudentConfig):
@@ -31,7 +31,7 @@ class SelfAttention(nn.Module):
     def forward(
         self, states: Tensor, mask: Tensor, with_attentions: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """(B, T, H), mask (B, 1, 1, T) true on text -> (B, T, H), weights (B, heads, T, T)."""
+        """(B, T, H), mask (B, T) true on text -> (B, T, H), weights (B, heads, T, T)."""
         rows, length, width = states.shape
         projected = self.query_key_value(self.norm(states))
         split = projected.view(rows, length, 3, self.heads, width // self.heads)
@@ -39,10 +39,11 @@ class SelfAttention(nn.Module):
         weights = None
         if with_attentions:
             scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
-            weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
+            hidden = ~mask[:, None, None, :]
+            weights = scores.masked_fill(hidden, torch.finfo(scores.dtype).min).softmax(dim=-1)
             mixed = weights @ value
         else:
-            mixed = scaled_dot_product_attention(query, key, value, attn_mask=mask)
+            mixed = attend(query, key, value, mask)
         return states + self.output(mixed.transpose(1, 2).flatten(2)), weights
 
 
@@ -75,7 +76,7 @@ class AttentionModel(StudentModel):
         states = nn.functional.gelu(states)  # (B, T, H)
         every, attentions = [], []
         for layer in self.layers:
-            states, weights = layer(states, mask.bool()[:, None, None, :], with_attentions)
+            states, weights = layer(states, mask.bool(), with_attentions)
             every.append(states)
             attentions.append(weights)
         return [*every[:-1], self.norm(every[-1])], attentions

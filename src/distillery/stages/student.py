@@ -22,7 +22,7 @@ from distillery.stages.experiment import Experiment, Fitted, check_on_dev, split
 from distillery.text import encode
 from distillery.training import inference, loop, machine
 
-VERSION = 1
+VERSION = 2
 
 
 def run(
@@ -171,8 +171,7 @@ def _fit(
     def save(target: Path) -> None:
         model.save_pretrained(target)
         encode.save_tokenizer(tokenizer, target)
-        pairs = dev.text_pairs is not None
-        teachers.write_facts(target, task, recipe, precision, pairs)
+        teachers.write_facts(target, task, recipe, precision, dev.paired)
 
     def test_logits(saved: Path) -> np.ndarray:
         test = store.read_split(task.name, "test")

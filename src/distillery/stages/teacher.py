@@ -14,6 +14,7 @@ from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError, reason
 from distillery.evaluation import metrics
+from distillery.models import fast_bert
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import TeacherRecipe
@@ -29,7 +30,7 @@ from distillery.text import encode
 from distillery.training import inference, loop, machine
 from distillery.training.processes import accelerator
 
-VERSION = 1
+VERSION = 2
 _DROPOUTS = (
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "hidden_dropout", "dropout"),
     *("attention_dropout", "classifier_dropout", "seq_classif_dropout"),
@@ -86,6 +87,7 @@ def _fit(
     train, dev = (store.read_split(task.name, name) for name in ("train", "dev"))
     train_text, dev_text = (reader.encode_split(task.name, split) for split in (train, dev))
     model = _load(folder, task, recipe)
+    fast_bert.use_in(model)
     rows = np.argsort(-train_text.lengths, kind="stable")[: min(8, len(train))]
     probe = {n: t.to(machine.device()) for n, t in train_text.batch(rows).items()}
     model.to(machine.device())
@@ -120,8 +122,8 @@ def _fit(
     def save(target: Path) -> None:
         model.save_pretrained(target)
         encode.save_tokenizer(reader.tokenizer, target)
-        pairs = train.text_pairs is not None
-        teachers.write_facts(target, task, recipe, precision, pairs, floor=recipe.floor)
+        facts = (task, recipe, precision, train.paired)
+        teachers.write_facts(target, *facts, floor=recipe.floor)
 
     def test_logits(saved: Path) -> np.ndarray:
         """The recorded outputs on test of the saved teacher; of further seeds, fresh ones."""
@@ -234,6 +236,7 @@ def _recorder(
 ) -> tuple[Callable[[encode.Encoded, Callable[[int], None]], np.ndarray], encode.Reader]:
     """(rows, progress) -> the teacher's logits (n, labels); and how it reads texts."""
     model = teachers.load_model(found.folder).to(machine.device()).eval()
+    fast_bert.use_in(model)
     precision = found.facts["precision"]
 
     def logits_of(rows: encode.Encoded, progress: Callable[[int], None]) -> np.ndarray:

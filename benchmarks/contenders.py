@@ -1,0 +1,316 @@
+"""What is compared: the usual ways to write it, and this project's."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
+
+from benchmarks.turns import Worker
+from distillery import encoders
+from distillery.distillation import losses
+from distillery.models import fast_bert, registry, rnn
+from distillery.preprocessing import store
+from distillery.recipes import Phase
+from distillery.text import encode
+from distillery.training import inference, loop, machine
+
+ALPHA, TEMPERATURE = 0.5, 2.0  # of the distillation loss, the same for all
+SHAPES = {"bert2": (2, 128, 2, 512)}  # layers, width, heads, feed-forward
+
+
+class Rows:
+    """The first rows of a task's train and dev splits, tokenized."""
+
+    def __init__(self, task: str, encoder: str, count: int, dev_count: int, length: int) -> None:
+        self.folder = encoders.locate(encoder)
+        self.tokenizer = encode.load_tokenizer(self.folder)
+        reader = encode.Reader(self.tokenizer, length, 0.25)
+        self.train, self.labels = self._some(reader, task, "train", count)
+        self.dev, self.dev_labels = self._some(reader, task, "dev", dev_count)
+        self.classes = len(store.read_manifest(task)["labels"])
+
+    def _some(
+        self, reader: encode.Reader, task: str, name: str, count: int
+    ) -> tuple[encode.Encoded, np.ndarray]:
+        split = store.read_split(task, name)
+        if len(split) < count:
+            sys.exit(f"benchmark: {name} of {task} has {len(split)} rows, {count} are needed")
+        chosen = np.arange(count)
+        return reader.encode_split(task, split).take(chosen), split.labels[chosen]
+
+
+def batch(encoded: encode.Encoded, labels: np.ndarray, rows: np.ndarray) -> loop.Batch:
+    return {**encoded.batch(rows), "labels": torch.from_numpy(labels[rows])}
+
+
+def new_model(kind: str, rows: Rows, dropout: float) -> Any:
+    """A model that is to learn: the pretrained encoder, a small BERT, or a student."""
+    from transformers import (
+        AutoModelForSequenceClassification,
+        BertConfig,
+        BertForSequenceClassification,
+    )
+
+    probabilities = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    if kind == "teacher":
+        return AutoModelForSequenceClassification.from_pretrained(
+            rows.folder, num_labels=rows.classes, use_safetensors=True, **probabilities
+        )
+    if kind in SHAPES:
+        layers, width, heads, inner = SHAPES[kind]
+        config = BertConfig(
+            vocab_size=len(rows.tokenizer),
+            num_hidden_layers=layers,
+            hidden_size=width,
+            num_attention_heads=heads,
+            intermediate_size=inner,
+            num_labels=rows.classes,
+            **probabilities,
+        )
+        return BertForSequenceClassification(config)
+    return registry.create(
+        kind,
+        vocab_size=len(rows.tokenizer),
+        pad_token_id=rows.tokenizer.pad_token_id,
+        id2label={index: str(index) for index in range(rows.classes)},
+        dropout=dropout,
+    )
+
+
+def layer_as_it_is(packed: bool) -> None:
+    """Makes recurrent students run `nn.LSTM` and `nn.GRU` as one would write it down: over padded
+    texts, where the backward direction begins in the padding, or over packed ones."""
+
+    def padded(layer: Any, inputs: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        states: torch.Tensor = layer(inputs)[0]
+        return states.masked_fill(~mask.bool()[:, :, None], 0)
+
+    rnn._padded = rnn._packed if packed else padded  # type: ignore[assignment]
+
+
+def live_teacher(folder: str) -> Any:
+    from transformers import AutoModelForSequenceClassification
+
+    return AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True).eval()
+
+
+def usual(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
+    """transformers.Trainer; with a teacher, a subclass that runs it in `compute_loss`."""
+    from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
+
+    teacher = live_teacher(given["teacher"]) if given["teacher"] else None
+    seen: list[float] = []
+
+    class Turns(TrainerCallback):  # type: ignore[misc]
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            worker.step()
+
+    class Distilling(Trainer):  # type: ignore[misc]
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any
+        ) -> Any:
+            output = model(**inputs)
+            loss = cross_entropy(output.logits, inputs["labels"])
+            if teacher is not None:
+                with torch.no_grad():
+                    wanted = teacher(**{k: v for k, v in inputs.items() if k != "labels"}).logits
+                divergence = kl_div(
+                    log_softmax(output.logits / TEMPERATURE, dim=-1),
+                    log_softmax(wanted / TEMPERATURE, dim=-1),
+                    reduction="batchmean",
+                    log_target=True,
+                )
+                loss = ALPHA * TEMPERATURE**2 * divergence + (1 - ALPHA) * loss
+            seen.append(float(loss.detach()))
+            return (loss, output) if return_outputs else loss
+
+    def example(row: int) -> dict[str, Any]:
+        one = batch(rows.train, rows.labels, np.array([row]))
+        length = int(rows.train.lengths[row])
+        return {
+            "input_ids": one["input_ids"][0, :length].tolist(),
+            "attention_mask": [1] * length,
+            "token_type_ids": [0] * length,
+            "labels": int(one["labels"][0]),
+            "length": length,
+        }
+
+    import datasets
+
+    data = datasets.Dataset.from_list([example(row) for row in range(len(rows.train))])
+    expert = given["way"] == "expert"
+    if expert and torch.cuda.is_available() and teacher is not None:
+        teacher.to("cuda")
+    with tempfile.TemporaryDirectory() as place:
+        arguments = TrainingArguments(
+            place,
+            num_train_epochs=1,
+            per_device_train_batch_size=given["batch_size"],
+            learning_rate=given["learning_rate"],
+            seed=given["seed"],
+            bf16=given["way"] != "default",
+            train_sampling_strategy="group_by_length" if expert else "random",
+            save_strategy="no",
+            logging_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            use_cpu=not torch.cuda.is_available(),
+        )
+        trainer = Distilling(
+            model,
+            arguments,
+            train_dataset=data if expert else data.remove_columns("length"),
+            data_collator=DataCollatorWithPadding(rows.tokenizer),
+            callbacks=[Turns()],
+        )
+        if teacher is not None:
+            teacher.to(trainer.args.device)
+        trainer.train()
+    finish(worker, rows, model, seen, "bf16" if arguments.bf16 else "fp32", given)
+
+
+def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
+    """This project's loop, on recorded logits where there is a teacher."""
+    recorded = np.load(given["recorded"]) if given["recorded"] else None
+    if given["way"] == "ours":
+        machine.keep_memory()
+        fast_bert.use_in(model)
+    else:  # the recurrent layer as PyTorch has it
+        layer_as_it_is(packed=given["way"] == "packed")
+    seen: list[float] = []
+    if recorded is None:
+        terms: losses.Terms = (("cross_entropy", 1.0, {}),)
+    else:
+        kl = ("kl", ALPHA, {"temperature": TEMPERATURE})
+        terms = (kl, ("cross_entropy", 1 - ALPHA, {}))
+    total = losses.combined(terms)
+
+    def batch_of(some: np.ndarray) -> loop.Batch:
+        worker.step()
+        found = batch(rows.train, rows.labels, some)
+        if recorded is not None:
+            found["teacher_logits"] = torch.from_numpy(recorded[some])
+        return found
+
+    def loss_of(output: Any, found: loop.Batch) -> torch.Tensor:
+        loss = total(output.logits, found)
+        seen.append(float(loss.detach()))
+        return loss
+
+    longest = np.argsort(-rows.train.lengths, kind="stable")[: min(32, len(rows.train))]
+    probe = {n: t.to(machine.device()) for n, t in rows.train.batch(longest).items()}
+    model.to(machine.device())
+    what = f"{given['kind']} {given['way']} {model.num_parameters()} parameters"
+    precision = given.get("precision") or machine.precision_for(what, "auto", model, probe)
+    job = loop.Job(
+        phase=Phase(
+            splits=("train",),
+            losses=tuple((name, weight, dict(options)) for name, weight, options in terms),
+            epochs=1,
+            batch_size=given["batch_size"],
+            learning_rate=given["learning_rate"],
+            warmup=0.0,
+            weight_decay=0.0,
+        ),
+        lengths=rows.train.lengths,
+        batch_of=batch_of,
+        loss_of=loss_of,
+        evaluate=lambda: {"accuracy": 0.0},
+        metric="accuracy",
+        precision=precision,
+        seed=given["seed"],
+        title=given["name"],
+    )
+    with tempfile.TemporaryDirectory() as place:
+        loop.train(model, job, Path(place), checkpoint_seconds=1e9)
+    if given["save"]:
+        model.save_pretrained(given["save"])
+        logits = inference.logits(model, rows.train, precision, "recording")
+        np.save(Path(given["save"]) / "recorded.npy", logits)
+    finish(worker, rows, model, seen, precision, given)
+
+
+def recording(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
+    """The teacher's one pass over the rows, a batch's worth of rows a step."""
+    machine.keep_memory()
+    model = live_teacher(given["teacher"]).to(machine.device())
+    fast_bert.use_in(model)
+    size = given["batch_size"]
+    # From the longest to the shortest, as recording does it; a turn takes rows of every length.
+    order = np.argsort(-rows.train.lengths, kind="stable")
+    turns = given["steps"]
+    for turn in range(turns):
+        worker.step()
+        inference.logits(model, rows.train.take(order[turn::turns]), "bf16", "recording")
+    assert size * turns <= len(rows.train)
+    finish(worker, rows, model, [0.0], "bf16", given)
+
+
+def finish(
+    worker: Worker, rows: Rows, model: Any, seen: list[float], precision: str, given: dict[str, Any]
+) -> None:
+    """Loss and accuracy on dev, and what the driver wants to know else."""
+    found = inference.logits(model.eval(), rows.dev, precision, "dev").astype(np.float64)
+    logs = found - np.log(np.exp(found).sum(axis=1, keepdims=True))
+    dev_loss = -logs[np.arange(len(logs)), rows.dev_labels].mean()
+    worker.finish(
+        train_loss=float(np.mean(seen[-10:])),
+        dev_loss=float(dev_loss),
+        dev_accuracy=float((found.argmax(axis=1) == rows.dev_labels).mean()),
+        precision=precision,
+        parameters=int(model.num_parameters()),
+    )
+
+
+def peak(worker: Worker, given: dict[str, Any]) -> None:
+    """Square matmuls without end: the machine's peak in a precision."""
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[given["way"]]
+    size, device = given["size"], machine.device()
+    one, other = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    out = torch.empty_like(one)
+    for _ in range(given["steps"]):
+        worker.step()
+        torch.mm(one, other, out=out)
+    worker.finish()
+
+
+WAYS: dict[str, Callable[[Worker, Rows, Any, dict[str, Any]], None]] = {
+    "default": usual,
+    "bf16": usual,
+    "expert": usual,
+    "ours": ours,
+    "padded": ours,
+    "packed": ours,
+    "recording": recording,
+}
+
+
+def main(given: dict[str, Any]) -> None:
+    """Runs one contender."""
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    worker = Worker()
+    if given["kind"] == "peak":
+        peak(worker, given)
+        return
+    rows = Rows(given["task"], given["encoder"], given["rows"], given["dev_rows"], given["length"])
+    torch.manual_seed(given["seed"])
+    own_dropout = given["way"] in ("default", "bf16")
+    model = None
+    if given["way"] != "recording":
+        model = new_model(given["kind"], rows, 0.1 if own_dropout else 0.0)
+    if given["way"] in ("default", "bf16", "expert"):
+        layer_as_it_is(packed=False)
+    WAYS[given["way"]](worker, rows, model, given)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,391 @@
+"""Training, beside the usual ways to write it: reviews per second, memory, and what was learned.
+
+Every contender trains on the same rows, with the same batch, learning rate and objective. The
+usual ways are `transformers.Trainer`: at its defaults, with `bf16=True`, and as an expert would
+set it (`bf16=True`, no dropout, batches of like length); for distillation a subclass with the
+teacher in `compute_loss`. Contenders of a group work in turns (see `turns.py`). Writes
+`training.json` and `training.md` beside itself.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.turns import Contender, run
+from distillery import files, recipes, results
+from distillery.errors import UserError
+from distillery.preprocessing import store
+from distillery.recipes.names import STUDENTS
+from distillery.training import machine
+
+HERE = Path(__file__).parent
+FIELDS = ("task", "encoder", "rows", "dev_rows", "length")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Contenders that take turns on the same work.
+
+    kind: what learns. ways: (way, seed). batch_size in rows; steps of each turn.
+    """
+
+    title: str
+    kind: str
+    ways: tuple[tuple[str, int], ...]
+    batch_size: int
+    learning_rate: float
+    steps: int
+    rounds: int
+    distils: bool = True
+    warm: int = 2
+    dev_rows: int = 512
+
+    @property
+    def all_steps(self) -> int:
+        return self.warm + self.rounds * self.steps + 1
+
+
+def groups(rounds: int, scale: float) -> list[Group]:
+    """What is run; `scale` shortens every turn."""
+
+    def steps(count: int) -> int:
+        return max(1, round(count * scale))
+
+    usual = (("default", 0), ("bf16", 0), ("expert", 0))
+    seeds = (("expert", 1), ("ours", 0), ("ours", 1))
+    layers = (("ours", 0), ("padded", 0), ("padded bf16", 0), ("packed", 0))
+    found = [
+        Group(
+            "fine-tuning the teacher",
+            "teacher",
+            (*usual, *seeds),
+            *(32, 5e-5, steps(6), rounds),
+            distils=False,
+        ),
+        Group(
+            "distilling a 2-layer, 128-wide BERT",
+            "bert2",
+            (*usual, *seeds, ("recording", 0)),
+            *(32, 5e-4, steps(16), rounds),
+        ),
+    ]
+    for student in ("bilstm", "bigru"):
+        ways = (("default", 0), ("expert", 0), ("expert", 1), ("ours", 1), *layers)
+        title = f"distilling {student}"
+        found.append(Group(title, student, ways, 64, 1e-3, steps(6), rounds))
+    for student in STUDENTS:
+        title = f"training {student} on labels"
+        ways = (("default", 0), ("ours", 0))
+        found.append(Group(title, student, ways, 64, 1e-3, steps(4), rounds, False, 1, 64))
+    return found
+
+
+def matmul_flops(kind: str, encoder: Path, length: float, square: float) -> float:
+    """FLOPs of the matmuls of one row's training step (forward, and twice that backward).
+
+    length: mean of the real tokens of a row; square: mean of its square. Every layer is counted
+    over every token, as the usual way computes it.
+    """
+    from benchmarks.contenders import SHAPES
+
+    if kind == "teacher":
+        config = files.read_json(encoder / "config.json")
+        layers, width = config["num_hidden_layers"], config["hidden_size"]
+        inner = config["intermediate_size"]
+    elif kind in SHAPES:
+        layers, width, _, inner = SHAPES[kind]
+    else:
+        default = recipes.student("imdb", kind)
+        gates = 4 if "lstm" in kind else 3
+        half = default.hidden_size // 2
+        cells = gates * half * (default.embedding_size + half)
+        return 3 * 2 * 2 * cells * length  # two directions
+    dense = layers * (4 * width**2 + 2 * width * inner)
+    return 3 * 2 * (dense * length + 2 * layers * width * square)
+
+
+def command(group: Group, way: str, seed: int, given: dict[str, Any]) -> list[str]:
+    way, _, precision = way.partition(" ")
+    facts = {
+        "name": f"{group.kind} {way}",
+        "kind": group.kind,
+        "way": way,
+        "seed": seed,
+        "precision": precision or ("fp32" if way in ("padded", "packed") else None),
+        "batch_size": group.batch_size,
+        "learning_rate": group.learning_rate,
+        "steps": group.all_steps,
+        **given,
+    }
+    return [sys.executable, "-m", "benchmarks.contenders", json.dumps(facts)]
+
+
+def peaks(rounds: int) -> list[Contender]:
+    found = []
+    for precision, size in (("fp32", 4096), ("bf16", 4096)):
+        facts = {"kind": "peak", "way": precision, "size": size, "steps": 3 * rounds + 3}
+        command = [sys.executable, "-m", "benchmarks.contenders", json.dumps(facts)]
+        found.append(Contender(f"{precision} matmul {size}", command))
+    return found
+
+
+def measure(options: argparse.Namespace, place: Path) -> dict[str, Any]:
+    """Runs every group; gives the facts of each contender by group and name."""
+    import numpy as np
+
+    from benchmarks.contenders import Rows
+
+    timed = peaks(options.rounds)
+    run(timed, 2, options.rounds, 3)
+    flops = 2 * 4096**3
+    peak = {c.name.split()[0]: flops / statistics.median(c.seconds) for c in timed}
+    found: dict[str, Any] = {"matmul_peak": peak, "groups": {}}
+    learned = place / "teacher"
+    for group in groups(options.rounds, options.scale):
+        if options.only and group.kind not in options.only.split(","):
+            continue
+        print(f"{group.title}:", file=sys.stderr)
+        count = group.all_steps * group.batch_size
+        given = {
+            "task": options.task,
+            "encoder": options.encoder,
+            "rows": count,
+            "dev_rows": min(group.dev_rows, store.read_manifest(options.task)["rows"]["dev"]),
+            "length": options.length,
+            "teacher": None,
+            "recorded": None,
+            "save": None,
+        }
+        if group.distils:
+            given["teacher"] = str(learned)
+            given["recorded"] = _recorded(learned, given, place)
+        contenders = []
+        for way, seed in group.ways:
+            first = group.kind == "teacher" and (way, seed) == ("ours", 0)
+            facts = {**given, "save": str(learned) if first else None}
+            name = f"{way}, seed {seed}" if seed else way
+            contenders.append(Contender(name, command(group, way, seed, facts)))
+        run(contenders, group.warm, group.rounds, group.steps)
+        rows = Rows(*(given[name] for name in FIELDS))
+        lengths = rows.train.lengths
+        length, square = float(lengths.mean()), float((lengths.astype(np.float64) ** 2).mean())
+        flops = matmul_flops(group.kind, rows.folder, length, square)
+        found["groups"][group.title] = {
+            "kind": group.kind,
+            "distils": group.distils,
+            "batch_size": group.batch_size,
+            "learning_rate": group.learning_rate,
+            "rows": count,
+            "tokens_per_row": length,
+            "flops_per_row": flops
+            if group.kind in ("teacher", "bert2", "bilstm", "bigru")
+            else None,
+            "contenders": {c.name: _facts(c, group, length, flops, peak) for c in contenders},
+        }
+    return found
+
+
+def _recorded(learned: Path, given: dict[str, Any], place: Path) -> str:
+    """The teacher's logits of a group's rows, in a file."""
+    import numpy as np
+
+    from benchmarks.contenders import Rows, live_teacher
+    from distillery.training import inference
+
+    path = place / f"recorded{given['rows']}.npy"
+    if not path.is_file():
+        rows = Rows(*(given[name] for name in FIELDS))
+        np.save(path, inference.logits(live_teacher(str(learned)), rows.train, "bf16", "recording"))
+    return str(path)
+
+
+def _facts(
+    contender: Contender, group: Group, length: float, flops: float, peak: dict[str, float]
+) -> dict[str, Any]:
+    seconds = statistics.median(contender.seconds)
+    rate = group.batch_size / seconds
+    precision = contender.facts["precision"]
+    facts: dict[str, Any] = {
+        "seconds_per_step": seconds,
+        "turns": contender.seconds,
+        "rows_per_second": rate,
+        "real_tokens_per_second": rate * length,
+        **contender.facts,
+    }
+    if not contender.name.startswith("recording"):
+        facts["flops_per_second"] = rate * flops
+        facts["share_of_peak"] = rate * flops / peak[precision]
+    return facts
+
+
+def ratios(found: dict[str, Any], task: str) -> dict[str, float]:
+    """The figures that the text quotes; a group that was not run has none."""
+    by_kind: dict[str, dict[str, dict[str, Any]]] = {}
+    for group in found["groups"].values():
+        name = group["kind"] if group["distils"] or group["kind"] == "teacher" else ""
+        by_kind[name or f"{group['kind']} on labels"] = group["contenders"]
+
+    def row(kind: str, way: str) -> float:
+        """Seconds a row."""
+        return 1 / float(by_kind[kind][way]["rows_per_second"])
+
+    ratio: dict[str, float] = {}
+    if "teacher" in by_kind:
+        for way in ("default", "bf16", "expert"):
+            ratio[f"teacher_vs_trainer_{way}"] = row("teacher", way) / row("teacher", "ours")
+        ratio["teacher_mfu"] = by_kind["teacher"]["ours"]["share_of_peak"]
+    if "bert2" in by_kind:
+        student, once = row("bert2", "ours"), row("bert2", "recording")
+        ratio["distil_bert_per_epoch"] = row("bert2", "default") / student
+        ratio["distil_bert_per_epoch_vs_expert"] = row("bert2", "expert") / student
+        ratio["distil_bert_5_epochs_with_recording"] = (
+            5 * row("bert2", "default") / (5 * student + once)
+        )
+    for kind, name in (("bigru", "bigru_vs_nn_gru"), ("bilstm", "bilstm_vs_nn_lstm")):
+        if kind in by_kind:
+            layer = min(row(kind, way) for way in ("padded", "padded bf16", "packed"))
+            ratio[name] = layer / row(kind, "ours")
+            ratio[f"{name}_fp32"] = row(kind, "padded") / row(kind, "ours")
+    wanted = ["teacher", "bert2", "bilstm", *(f"{student} on labels" for student in STUDENTS)]
+    if all(kind in by_kind for kind in wanted):
+        found["table_seconds"] = table = {
+            way: _table(row, way, task) for way in ("default", "ours")
+        }
+        ratio["table_vs_usual_way"] = table["default"] / table["ours"]
+    return ratio
+
+
+def _table(row: Callable[[str, str], float], way: str, task: str) -> float:
+    """Seconds of a whole results table, from seconds a row: the teacher; the teacher's pass over
+    the transfer set, once for all or in every step; every student on labels, and distilled."""
+    rows = store.read_manifest(task)["rows"]
+    live = row("bilstm", way) - row("bilstm on labels", way) if way == "default" else 0.0
+    seconds = recipes.teacher(task, "minilm").epochs * rows["train"] * row("teacher", way)
+    if way == "ours":
+        seconds += (rows["train"] + rows["unlabeled"] + rows["dev"]) * row("bert2", "recording")
+    for student in STUDENTS:
+        step = row(f"{student} on labels", way)
+        for phase in recipes.student(task, student).phases:
+            seconds += phase.epochs * rows["train"] * step
+        for phase in recipes.distillation(task, student, "minilm").phases:
+            count = sum(rows[split] for split in phase.splits)
+            seconds += phase.epochs * count * (step + live)
+    return seconds
+
+
+COLUMNS = (
+    ("way", 0),
+    ("s/step", "seconds_per_step"),
+    ("rows/s", "rows_per_second"),
+    ("real tokens/s", "real_tokens_per_second"),
+    ("GFLOP/s", "flops_per_second"),
+    ("of peak", "share_of_peak"),
+    ("peak memory", "peak_memory"),
+    ("train loss", "train_loss"),
+    ("dev loss", "dev_loss"),
+    ("dev accuracy", "dev_accuracy"),
+    ("ours is faster by", "times"),
+)
+
+
+def _cell(name: Any, facts: dict[str, Any], group: dict[str, Any], ours: float) -> str:
+    value = facts.get(name)
+    if name == "times":
+        return f"{ours / facts['rows_per_second']:.2f}" if "flops_per_second" in facts else ""
+    if value is None or (
+        name in ("flops_per_second", "share_of_peak") and not group["flops_per_row"]
+    ):
+        return ""
+    if name == "flops_per_second":
+        return f"{value / 1e9:,.0f}"
+    if name == "share_of_peak":
+        return f"{100 * value:.1f} %"
+    if name == "peak_memory":
+        return f"{value / 2**30:.2f} GiB"
+    if name in ("real_tokens_per_second", "rows_per_second"):
+        return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+    if name.endswith(("loss", "accuracy")) and "flops_per_second" not in facts:
+        return ""
+    return f"{value:.3f}"
+
+
+def report(found: dict[str, Any]) -> str:
+    """The tables, in Markdown."""
+    where, peak = found["environment"], found["matmul_peak"]
+    lines = [
+        "# Training, beside the usual ways to write it",
+        "",
+        f"Made by `{found['command']}` at commit {found['commit']['head'][:12]}:"
+        f" {where['cpu']}, {where['threads']} threads, device {where['device']}, torch"
+        f" {where['torch']}, transformers {where['transformers']}. Peaks of a matmul of 4096 x"
+        f" 4096 x 4096: fp32 {peak['fp32'] / 1e12:.2f}, bf16 {peak['bf16'] / 1e12:.2f} TFLOP/s.",
+        "Medians of the turns; all contenders of a table worked in turns, one at a time, on the"
+        " same rows once over. Rows are reviews cut at"
+        f" {found['length']} word pieces; `real` tokens are those that are not padding. FLOPs are"
+        " those of the matmuls over real tokens, every layer counted over every token; losses are"
+        " means, of the last ten steps and over dev.",
+        "",
+    ]
+    for title, group in found["groups"].items():
+        ours = group["contenders"]["ours"]["rows_per_second"]
+        lines += [
+            f"## {title}",
+            "",
+            f"{group['rows']} rows of {group['tokens_per_row']:.0f} tokens,"
+            f" {group['batch_size']} a step, learning rate {group['learning_rate']:g}.",
+            "",
+            "| " + " | ".join(str(name) for name, _ in COLUMNS) + " |",
+            "| :--- |" + " ---: |" * (len(COLUMNS) - 1),
+        ]
+        for name, facts in group["contenders"].items():
+            cells = [_cell(key, facts, group, ours) for _, key in COLUMNS[1:]]
+            lines.append("| " + " | ".join([f"{name} ({facts['precision']})", *cells]) + " |")
+        lines.append("")
+    lines += ["## Ratios", "", "| ratio | value |", "| :--- | ---: |"]
+    lines += [f"| `{name}` | {value:.2f} |" for name, value in found["ratios"].items()]
+    return "\n".join([*lines, ""])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="make bench", description="Training, beside the usual ways to write it."
+    )
+    parser.add_argument("--task", default="imdb", help="whose rows (stage 1 must have run)")
+    parser.add_argument("--encoder", default="minilm", help="the teacher's shape and weights")
+    parser.add_argument("--length", type=int, default=256, help="word pieces a text is cut at")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender")
+    parser.add_argument("--scale", type=float, default=1.0, help="shortens every turn")
+    parser.add_argument("--only", help="kinds to run, such as teacher,bert2 (bert2 needs teacher)")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder for the two files")
+    options = parser.parse_args()
+    try:
+        machine.keep_memory()
+        commit = results.commit()
+        with tempfile.TemporaryDirectory() as place:
+            found = measure(options, Path(place))
+        found = {
+            "command": "make bench",
+            "options": {name: str(value) for name, value in vars(options).items() if name != "out"},
+            "commit": commit,
+            "environment": machine.environment("see each row"),
+            "length": options.length,
+            **found,
+        }
+        found["ratios"] = {n: round(v, 3) for n, v in ratios(found, options.task).items()}
+        files.write_json(options.out / "training.json", found)
+        files.write_text(options.out / "training.md", report(found))
+    except UserError as error:
+        print(f"benchmark: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(found["ratios"], indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Processes that work in turns, so that what else a machine does strikes all of them alike.
+
+Each contender is a process of its own, with its own memory and libraries; all are started, then
+one at a time is told to go on for some steps while the others wait.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+
+class Worker:
+    """The contender's side: `step()` before every step, `finish()` at the end.
+
+    Speaks JSON lines over standard input and output; whatever a library prints goes to stderr.
+    """
+
+    def __init__(self) -> None:
+        self.replies, sys.stdout = sys.stdout, sys.stderr
+        self.left, self.since = 0, 0.0
+
+    def step(self) -> None:
+        """Waits for its turn where that is over."""
+        if self.left == 0:
+            if self.since:
+                self._reply(seconds=self._now() - self.since)
+            self.left = int(self._listen()["steps"])
+            self.since = self._now()
+        self.left -= 1
+
+    def finish(self, **facts: Any) -> None:
+        """Answers for the last turn, then, when asked, tells what came of it all."""
+        self._reply(seconds=self._now() - self.since)
+        self._listen()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        if torch.cuda.is_available():
+            peak = torch.cuda.max_memory_allocated()
+        self._reply(peak_memory=peak, **facts)
+
+    def _now(self) -> float:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def _listen(self) -> dict[str, Any]:
+        line = sys.stdin.readline()
+        if not line:
+            sys.exit(1)  # whoever told the turns is gone
+        told: dict[str, Any] = json.loads(line)
+        return told
+
+    def _reply(self, **facts: Any) -> None:
+        print(json.dumps(facts), file=self.replies, flush=True)
+
+
+@dataclass
+class Contender:
+    """The driver's side of a worker. seconds: of each turn, the one to warm up left out."""
+
+    name: str
+    command: list[str]
+    seconds: list[float] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1"},
+        )
+
+    def tell(self, **what: Any) -> dict[str, Any]:
+        assert self.process.stdin and self.process.stdout
+        print(json.dumps(what), file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"benchmark: {self.name} broke off (its last words stand above)")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def run(contenders: list[Contender], warm: int, rounds: int, steps: int) -> None:
+    """Lets contenders work in turns: `warm` steps that do not count, then `rounds` of `steps`,
+    and one more to end with. A contender must have as many steps in all."""
+    try:
+        for contender in contenders:
+            contender.start()
+            seconds = contender.tell(steps=warm)["seconds"]
+            print(f"  {contender.name}: {seconds / warm:.3f} s a step to warm up", file=sys.stderr)
+        for number in range(rounds):
+            for contender in contenders:
+                contender.seconds.append(contender.tell(steps=steps)["seconds"] / steps)
+                text = (
+                    f"  round {number + 1}, {contender.name}: {contender.seconds[-1]:.3f} s a step"
+                )
+                print(text, file=sys.stderr)
+        for contender in contenders:
+            contender.tell(steps=1)  # with what comes after the last step: not counted
+            contender.facts = contender.tell(finish=True)
+    finally:
+        for contender in contenders:
+            if hasattr(contender, "process"):
+                contender.process.kill()
