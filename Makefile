@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCRIPTS := scripts/distillery $(wildcard scripts/*.sh scripts/*/*.sh) download_requirements.sh .ci/run
 
-.PHONY: help install install-dev demo demo-seeds test lint clean
+.PHONY: help install install-dev demo demo-seeds bench test lint clean
 
 help: ## says what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -40,12 +40,15 @@ demo-seeds: install ## the demo over 3 seeds; its table goes to docs/demo.md
 	cp results/local/demo.png docs/demo.png
 	sed -n '/^## demo/,/^## /{ /^## [^d]/!p }' results/local/README.md > docs/demo.md
 
+bench: install ## training beside the usual ways to write it, in one run (half an hour): benchmarks/training.md
+	$(BIN)/python -m benchmarks.training $(ARGS)
+
 test: install-dev ## the whole suite, in under 5 minutes
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: install-dev ## ruff, mypy, import-linter, shellcheck, shfmt, hadolint
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 	PYTHONPATH=src $(BIN)/lint-imports
 	$(BIN)/shellcheck $(SCRIPTS)

@@ -277,7 +277,7 @@ def peak(worker: Worker, given: dict[str, Any]) -> None:
     for _ in range(given["steps"]):
         worker.step()
         torch.mm(one, other, out=out)
-    worker.finish()
+    worker.finish(precision=given["way"])
 
 
 WAYS: dict[str, Callable[[Worker, Rows, Any, dict[str, Any]], None]] = {

@@ -25,6 +25,7 @@ from distillery.recipes.names import STUDENTS
 from distillery.training import machine
 
 HERE = Path(__file__).parent
+PEAK_SIZE = 4096  # of the square matmul that stands for the machine's peak
 FIELDS = ("task", "encoder", "rows", "dev_rows", "length")
 
 
@@ -126,12 +127,13 @@ def command(group: Group, way: str, seed: int, given: dict[str, Any]) -> list[st
     return [sys.executable, "-m", "benchmarks.contenders", json.dumps(facts)]
 
 
-def peaks(rounds: int) -> list[Contender]:
+def peaks(steps: int) -> list[Contender]:
+    """Square matmuls in each precision: they take turns with the first group."""
     found = []
-    for precision, size in (("fp32", 4096), ("bf16", 4096)):
-        facts = {"kind": "peak", "way": precision, "size": size, "steps": 3 * rounds + 3}
+    for precision in ("fp32", "bf16"):
+        facts = {"kind": "peak", "way": precision, "size": PEAK_SIZE, "steps": steps}
         command = [sys.executable, "-m", "benchmarks.contenders", json.dumps(facts)]
-        found.append(Contender(f"{precision} matmul {size}", command))
+        found.append(Contender(precision, command))
     return found
 
 
@@ -141,10 +143,7 @@ def measure(options: argparse.Namespace, place: Path) -> dict[str, Any]:
 
     from benchmarks.contenders import Rows
 
-    timed = peaks(options.rounds)
-    run(timed, 2, options.rounds, 3)
-    flops = 2 * 4096**3
-    peak = {c.name.split()[0]: flops / statistics.median(c.seconds) for c in timed}
+    peak: dict[str, float] = {}
     found: dict[str, Any] = {"matmul_peak": peak, "groups": {}}
     learned = place / "teacher"
     for group in groups(options.rounds, options.scale):
@@ -171,7 +170,9 @@ def measure(options: argparse.Namespace, place: Path) -> dict[str, Any]:
             facts = {**given, "save": str(learned) if first else None}
             name = f"{way}, seed {seed}" if seed else way
             contenders.append(Contender(name, command(group, way, seed, facts)))
-        run(contenders, group.warm, group.rounds, group.steps)
+        matmuls = [] if peak else peaks(group.all_steps)
+        run([*contenders, *matmuls], group.warm, group.rounds, group.steps)
+        peak |= {c.name: 2 * PEAK_SIZE**3 / statistics.median(c.seconds) for c in matmuls}
         rows = Rows(*(given[name] for name in FIELDS))
         lengths = rows.train.lengths
         length, square = float(lengths.mean()), float((lengths.astype(np.float64) ** 2).mean())
