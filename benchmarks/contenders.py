@@ -25,7 +25,7 @@ SHAPES = {"bert2": (2, 128, 2, 512)}  # layers, width, heads, feed-forward
 
 
 class Rows:
-    """The first rows of a task's train and dev splits, tokenized."""
+    """Some rows of a task's train and dev splits, the same for all, tokenized."""
 
     def __init__(self, task: str, encoder: str, count: int, dev_count: int, length: int) -> None:
         self.folder = encoders.locate(encoder)
@@ -41,7 +41,7 @@ class Rows:
         split = store.read_split(task, name)
         if len(split) < count:
             sys.exit(f"benchmark: {name} of {task} has {len(split)} rows, {count} are needed")
-        chosen = np.arange(count)
+        chosen = np.random.default_rng(0).permutation(len(split))[:count]
         return reader.encode_split(task, split).take(chosen), split.labels[chosen]
 
 

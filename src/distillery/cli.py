@@ -381,8 +381,10 @@ class _AboveBars(logging.Handler):
 
 
 def _quiet() -> None:
-    """Our own lines and bars only."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_AboveBars()])
+    """Our own lines and bars only; of several processes, those of the first."""
+    first = os.environ.get("RANK", "0") == "0"
+    level = logging.INFO if first else logging.ERROR
+    logging.basicConfig(level=level, format="%(message)s", handlers=[_AboveBars()])
     for noisy in (
         "httpx",
         "datasets",

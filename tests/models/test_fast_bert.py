@@ -129,3 +129,55 @@ def test_dropout_still_drops() -> None:
     inputs = batch()
     assert not torch.equal(model.train()(**inputs).logits, model(**inputs).logits)
     assert torch.equal(model.eval()(**inputs).logits, model(**inputs).logits)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_without_padding_logits_and_gradients_are_the_same(layers: int) -> None:
+    """What a GPU does in bf16, with the kernel written out for the CPU."""
+    model, inputs = classifier(layers), batch()
+    found = []
+    for packs in (False, True):
+        fast_bert.use_in(model, packs=lambda *_, packs=packs: packs)
+        model.zero_grad()
+        logits = model(**inputs).logits
+        (logits**2).sum().backward()
+        found.append([logits.detach(), *(w.grad for w in model.parameters() if w.grad is not None)])
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+    whole = {**inputs, "attention_mask": torch.ones_like(inputs["attention_mask"])}
+    unmasked = model(**whole).logits
+    fast_bert.use_in(model, packs=lambda *_: False)
+    assert torch.allclose(model(**whole).logits, unmasked, atol=1e-5)
+
+
+def test_padding_stays_on_a_cpu() -> None:
+    model = classifier(1)
+    fast_bert.use_in(model)
+    assert not model.bert.encoder.packs(model.bert.encoder, torch.zeros(1, 2, 32))
+
+
+def test_packed_texts_know_where_they_begin() -> None:
+    packed = fast_bert.Packed.of(batch()["attention_mask"].bool())
+    assert packed.starts.tolist() == [0, 12, 19, 20, 32]
+    assert packed.starts.dtype == torch.int32
+    assert packed.longest == 12
+
+
+def test_compilation_changes_nothing_but_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[dict[str, Any]] = []
+    torch_compile = torch.compile
+
+    def traced(function: Any, **options: Any) -> Any:
+        compiled.append(options)
+        return torch_compile(function, backend="aot_eager", **options)
+
+    monkeypatch.setattr(torch, "compile", traced)
+    model, inputs = classifier(2).eval(), batch()
+    fast_bert.use_in(model)
+    expected = model(**inputs).logits
+    fast_bert.compile_in(model)
+    assert torch.allclose(model(**inputs).logits, expected, atol=1e-5)
+    assert compiled == [{"dynamic": True}] * 4  # two parts of two layers
+    fast_bert.compile_in(model, on=False)
+    assert torch.equal(model(**inputs).logits, expected)
+    assert len(compiled) == 4

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import BertForSequenceClassification
 
 from distillery import encoders, files, paths
 from distillery.distillation import losses
@@ -31,6 +32,7 @@ from distillery.training import inference, loop, machine
 from distillery.training.processes import accelerator
 
 VERSION = 2
+COMPILE_STEPS = 500  # of a training that is worth the minute of a compilation
 _DROPOUTS = (
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "hidden_dropout", "dropout"),
     *("attention_dropout", "classifier_dropout", "seq_classif_dropout"),
@@ -95,6 +97,9 @@ def _fit(
     precision = machine.precision_for(shape, recipe.precision, model, probe)
     dropout = _set_dropout(model, recipe.fixed_dropout(), shape, probe, precision)
     logging.info("dropout %g, precision %s", dropout, precision)
+    steps = recipe.epochs * -(-len(train) // recipe.batch_size)
+    if machine.device().type == "cuda" and steps >= COMPILE_STEPS:
+        _compile(model, shape, probe, precision)
     facts: dict[str, Any] = {"epochs": 0, "rows": len(train), "seconds": 0.0}
     if recipe.epochs:
         loss = losses.combined(recipe.phase().losses)
@@ -204,6 +209,27 @@ def _set_dropout(
     for name in own:
         setattr(model.config, name, fixed or 0.0)
     return fixed or 0.0
+
+
+def _compile(model: Any, shape: str, probe: loop.Batch, precision: str) -> None:
+    """Compiles parts of a BERT where that makes a step faster by over 5 percent, as measured.
+
+    On two CPU cores it did not.
+    """
+    if not isinstance(model, BertForSequenceClassification):
+        return
+    step = machine.step_of(model, probe, precision)
+
+    def timed(on: bool) -> Callable[[], None]:
+        def run_step() -> None:
+            fast_bert.compile_in(model, on)
+            step()
+
+        return run_step
+
+    choices = {"as written": timed(False), "compiled": timed(True)}
+    choice = machine.fastest(f"compilation of {shape}", choices, margin=1.05)
+    fast_bert.compile_in(model, choice == "compiled")
 
 
 def record(task: Task, name: str, variant: str | None = None) -> TeacherOutputs:

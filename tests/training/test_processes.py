@@ -1,0 +1,114 @@
+"""Several processes do what one does: the same losses, every row once."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from distillery import paths, results
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = Path(__file__).with_name("ranks.py")
+TWO = "--multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
+
+
+def run(command: list[str], **more: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}", "TQDM_DISABLE": "1", **more}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
+    """What `ranks.py` found as one process and as two."""
+    answers = {}
+    for processes in (1, 2):
+        folder = tmp_path_factory.mktemp(f"ranks{processes}")
+        launch = ["-m", "accelerate.commands.launch", *TWO.split()] if processes == 2 else []
+        command = [sys.executable, *launch, str(SCRIPT), str(folder)]
+        run(command, DISTILLERY_DATA=str(folder / "data"))
+        answers[processes] = json.loads((folder / "found.json").read_text())
+        assert answers[processes]["processes"] == processes
+    return answers
+
+
+def test_the_same_global_batch_gives_the_same_losses(found: dict[int, dict[str, Any]]) -> None:
+    one, two = found[1], found[2]
+    assert len(one["losses"]) == 2 * 5
+    assert np.allclose(one["losses"], two["losses"], rtol=1e-5)
+    assert np.allclose(one["weights"], two["weights"], rtol=1e-4, atol=1e-4)
+
+
+def test_no_row_is_lost_or_computed_twice(found: dict[int, dict[str, Any]]) -> None:
+    one, two = found[1], found[2]
+    for answer in (one, two):
+        assert answer["recorded"] == sum(answer["shards"]) == 65
+        assert answer["rows_computed"] == 2 * 65  # inference, then recording
+    for name in ("logits", "outputs"):
+        assert np.allclose(one[name], two[name], atol=1e-4), name
+        assert np.shape(two[name]) == (65, 2)
+
+
+def test_two_hosts_find_each_other(found: dict[int, dict[str, Any]], tmp_path: Path) -> None:
+    """The README's command for several hosts, with both on this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "src"),
+        "TQDM_DISABLE": "1",
+        "DISTILLERY_DATA": str(tmp_path / "data"),
+    }
+    hosts = []
+    for rank in (0, 1):
+        options = (
+            f"--multi_gpu --num_processes 2 --num_machines 2 --machine_rank {rank}"
+            f" --main_process_ip 127.0.0.1 --main_process_port {port}"
+            " --mixed_precision no --dynamo_backend no"
+        )
+        command = [sys.executable, "-m", "accelerate.commands.launch", *options.split()]
+        hosts.append(
+            subprocess.Popen(
+                [*command, str(SCRIPT), str(tmp_path)], env=environment, stderr=subprocess.PIPE
+            )
+        )
+    try:
+        for host in hosts:
+            _, said = host.communicate(timeout=240)
+            assert host.returncode == 0, said.decode()[-3000:]
+    finally:
+        for host in hosts:
+            host.kill()
+    answer = json.loads((tmp_path / "found.json").read_text())
+    assert answer["processes"] == 2
+    assert np.allclose(answer["losses"], found[1]["losses"], rtol=1e-5)
+
+
+def test_stages_run_as_two_processes_and_end_as_one_does(smoke_copy: Path) -> None:
+    """Dropout is off: each process draws its own."""
+    stages = (
+        "teacher --task smoke --teacher tiny --variant {0} --dropout 0",
+        "distil --task smoke --teacher tiny --teacher-variant {0} --student bigru --variant {0}"
+        " --dropout 0",
+    )
+    for variant, launch in (("one", ""), ("two", TWO)):
+        for stage in stages:
+            command = [str(ROOT / "scripts/distillery"), *stage.format(variant).split()]
+            run(command, DISTILLERY_LAUNCH=launch)
+    folder = paths.results(local=True)
+    for name_of in (
+        lambda variant: paths.teacher_result("smoke", "tiny", variant),
+        lambda variant: paths.distillation_result("smoke", "bigru", "tiny", variant, variant),
+    ):
+        one, two = (results.read(folder / f"{name_of(v)}.json") for v in ("one", "two"))
+        assert one["n"] == two["n"]
+        assert one["metrics"]["accuracy"] == pytest.approx(two["metrics"]["accuracy"], abs=0.05)
+        for before, after in zip(one["runs"][0]["history"], two["runs"][0]["history"], strict=True):
+            assert before["accuracy"] == pytest.approx(after["accuracy"], abs=0.05)
