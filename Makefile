@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCRIPTS := scripts/distillery $(wildcard scripts/*.sh scripts/*/*.sh) download_requirements.sh .ci/run
 
-.PHONY: help install install-dev demo demo-seeds bench test lint clean
+.PHONY: help install install-dev demo demo-seeds bench bench-growth test lint clean
 
 help: ## says what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -42,6 +42,9 @@ demo-seeds: install ## the demo over 3 seeds; its table goes to docs/demo.md
 
 bench: install ## training beside the usual ways to write it, in one run (half an hour): benchmarks/training.md
 	$(BIN)/python -m benchmarks.training $(ARGS)
+
+bench-growth: install ## time and memory of recording and distilling as rows grow: benchmarks/growth.md
+	$(BIN)/python -m benchmarks.growth $(ARGS)
 
 test: install-dev ## the whole suite, in under 5 minutes
 	$(BIN)/python -m pytest $(ARGS)

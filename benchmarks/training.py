@@ -360,7 +360,7 @@ def main() -> int:
     parser.add_argument("--task", default="imdb", help="whose rows (stage 1 must have run)")
     parser.add_argument("--encoder", default="minilm", help="the teacher's shape and weights")
     parser.add_argument("--length", type=int, default=256, help="word pieces a text is cut at")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender")
+    parser.add_argument("--rounds", type=int, default=4, help="turns of each contender")
     parser.add_argument("--scale", type=float, default=1.0, help="shortens every turn")
     parser.add_argument("--only", help="kinds to run, such as teacher,bert2 (bert2 needs teacher)")
     parser.add_argument("--out", type=Path, default=HERE, help="folder for the two files")
