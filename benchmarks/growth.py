@@ -8,7 +8,6 @@ Writes `growth.json` and `growth.md` beside itself.
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import turns
 from distillery import encoders, files, paths, results
 from distillery.errors import UserError
 from distillery.text import encode
@@ -131,8 +131,7 @@ def work(given: dict[str, Any]) -> dict[str, float]:
         )
         with tempfile.TemporaryDirectory() as folder:
             seconds = loop.train(model, job, Path(folder), checkpoint_seconds=1e9)["seconds"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"seconds": seconds, "peak_memory": peak}
+    return {"seconds": seconds, "peak_memory": turns.peak_memory()}
 
 
 def measure(options: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
@@ -191,11 +190,13 @@ def report(found: dict[str, Any]) -> str:
     for row in found["rows"]:
         first = next(other for other in found["rows"] if other["work"] == row["work"])
         each = row["seconds"] / row["rows"] / (first["seconds"] / first["rows"])
+        memory = "not measured | |"
+        if row["peak_memory"]:
+            beside = row["peak_memory"] / first["peak_memory"]
+            memory = f"{row['peak_memory'] / 2**30:.2f} GiB | {beside:.3f} |"
         lines.append(
             f"| {row['work']} | {row['rows']:,} | {row['seconds']:.1f} |"
-            f" {row['rows'] / row['seconds']:,.0f} | {each:.3f} |"
-            f" {row['peak_memory'] / 2**30:.2f} GiB |"
-            f" {row['peak_memory'] / first['peak_memory']:.3f} |"
+            f" {row['rows'] / row['seconds']:,.0f} | {each:.3f} | {memory}"
         )
     return "\n".join([*lines, ""])
 
@@ -219,6 +220,10 @@ def main() -> int:
     from distillery.training import machine
 
     try:
+        if not options.sizes or min(options.sizes) < 1024:
+            raise UserError("--sizes are 1024 rows or more each")
+        if not options.out.is_dir():
+            raise UserError(f"folder {options.out} does not exist")
         commit = results.commit()
         with tempfile.TemporaryDirectory(dir=paths.data()) as place:
             rows = measure(options, Path(place))

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.turns import Contender, run
-from distillery import files, recipes, results
-from distillery.errors import UserError
+from distillery import encoders, files, recipes, results
+from distillery.errors import UserError, choose
 from distillery.preprocessing import store
 from distillery.recipes.names import STUDENTS
 from distillery.training import machine
@@ -244,7 +244,8 @@ def ratios(found: dict[str, Any], task: str) -> dict[str, float]:
     if "bert2" in by_kind:
         student, once = row("bert2", "ours"), row("bert2", "recording")
         ratio["distil_bert_per_epoch"] = row("bert2", "default") / student
-        ratio["distil_bert_per_epoch_vs_expert"] = row("bert2", "expert") / student
+        for way in ("bf16", "expert"):
+            ratio[f"distil_bert_per_epoch_vs_{way}"] = row("bert2", way) / student
         ratio["distil_bert_5_epochs_with_recording"] = (
             5 * row("bert2", "default") / (5 * student + once)
         )
@@ -353,6 +354,23 @@ def report(found: dict[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
+def _check(options: argparse.Namespace) -> None:
+    """Refuses before anything is measured what would break off on the way."""
+    if options.rounds < 1 or not 0 < options.scale <= 10 or not 8 <= options.length <= 512:
+        raise UserError("--rounds is 1 or more, --scale up to 10, --length 8 to 512")
+    for kind in (options.only or "teacher").split(","):
+        choose("kind", kind, dict.fromkeys(group.kind for group in groups(1, 1.0)))
+    if not options.out.is_dir():
+        raise UserError(f"folder {options.out} does not exist")
+    counts = store.read_manifest(options.task)["rows"]
+    needed = max(
+        group.all_steps * group.batch_size for group in groups(options.rounds, options.scale)
+    )
+    if counts["train"] < needed:
+        raise UserError(f"train of {options.task} has {counts['train']} rows, {needed} are needed")
+    encoders.locate(options.encoder)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="make bench", description="Training, beside the usual ways to write it."
@@ -366,6 +384,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=HERE, help="folder for the two files")
     options = parser.parse_args()
     try:
+        _check(options)
         machine.keep_memory()
         commit = results.commit()
         with tempfile.TemporaryDirectory() as place:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 from distillery import paths, results
+from distillery.cli import main
+from distillery.preprocessing import store
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("ranks.py")
@@ -112,3 +115,21 @@ def test_stages_run_as_two_processes_and_end_as_one_does(smoke_copy: Path) -> No
         assert one["metrics"]["accuracy"] == pytest.approx(two["metrics"]["accuracy"], abs=0.05)
         for before, after in zip(one["runs"][0]["history"], two["runs"][0]["history"], strict=True):
             assert before["accuracy"] == pytest.approx(after["accuracy"], abs=0.05)
+
+
+def test_a_teacher_that_records_is_not_wrapped(
+    smoke_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DDP is for what learns: around a frozen model it costs memory and refuses to start."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("accelerate.Accelerator.prepare_model", refuse)
+    for folder in (paths.data() / "smoke/outputs").iterdir():
+        shutil.rmtree(folder)
+    assert main(["record", "--task", "smoke", "--teacher", "tiny"]) == 0
+    (folder,) = (paths.data() / "smoke/outputs").iterdir()
+    rows = sum(len(store.read_split("smoke", split).ids) for split in paths.SPLITS)
+    index = json.loads((folder / "index.json").read_text())
+    assert sum(shard["rows"] for shard in index["shards"]) == rows
