@@ -177,11 +177,12 @@ def report(found: dict[str, Any]) -> str:
     lines = [
         "# Cost as work grows",
         "",
-        f"Made by `make bench-growth` at commit {found['commit']['head'][:12]}: {where['cpu']},"
+        f"Made by `make bench-growth` at commit {(found['commit']['head'] or 'unknown')[:12]}:"
+        f" {where['cpu']},"
         f" {where['threads']} threads, device {where['device']}, torch {where['torch']}. Rows of"
-        f" {LENGTH} word pieces, teacher all-MiniLM-L6-v2, student `{STUDENT}`, 64 rows a step; the"
-        " start of the process is not in the time, all of it is in the memory. The fewest rows:"
-        " medians of three runs.",
+        f" {LENGTH} word pieces, teacher `{found['encoder']}`, student `{STUDENT}`, 64 rows a"
+        " step; the start of the process is not in the time, all of it is in the memory. The fewest"
+        " rows: medians of three runs.",
         "",
         "| work | rows | seconds | rows/s | time a row, beside the fewest | peak memory |"
         " memory, beside the fewest |",
@@ -225,11 +226,13 @@ def main() -> int:
         if not options.out.is_dir():
             raise UserError(f"folder {options.out} does not exist")
         commit = results.commit()
+        options.sizes = tuple(sorted(set(options.sizes)))
+        paths.data().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=paths.data()) as place:
             rows = measure(options, Path(place))
         environment = machine.environment("bf16")
         found = {"command": "make bench-growth", "commit": commit, "environment": environment}
-        found["rows"] = rows
+        found |= {"task": options.task, "encoder": options.encoder, "rows": rows}
         files.write_json(options.out / "growth.json", found)
         files.write_text(options.out / "growth.md", report(found))
     except UserError as error:

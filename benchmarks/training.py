@@ -87,8 +87,9 @@ def groups(rounds: int, scale: float) -> list[Group]:
     return found
 
 
-def matmul_flops(kind: str, encoder: Path, length: float, square: float) -> float:
-    """FLOPs of the matmuls of one row's training step (forward, and twice that backward).
+def matmul_flops(kind: str, encoder: Path, length: float, square: float) -> float | None:
+    """FLOPs of the matmuls of one row's training step (forward, and twice that backward), of what
+    learns; None for a student that they are not worked out for.
 
     length: mean of the real tokens of a row; square: mean of its square. Every layer is counted
     over every token, as the usual way computes it.
@@ -102,6 +103,8 @@ def matmul_flops(kind: str, encoder: Path, length: float, square: float) -> floa
     elif kind in SHAPES:
         layers, width, _, inner = SHAPES[kind]
     else:
+        if kind not in ("bilstm", "bigru"):
+            return None
         default = recipes.student("imdb", kind)
         gates = 4 if "lstm" in kind else 3
         half = default.hidden_size // 2
@@ -184,9 +187,7 @@ def measure(options: argparse.Namespace, place: Path) -> dict[str, Any]:
             "learning_rate": group.learning_rate,
             "rows": count,
             "tokens_per_row": length,
-            "flops_per_row": flops
-            if group.kind in ("teacher", "bert2", "bilstm", "bigru")
-            else None,
+            "flops_per_row": flops,
             "contenders": {c.name: _facts(c, group, length, flops, peak) for c in contenders},
         }
     return found
@@ -207,7 +208,11 @@ def _recorded(learned: Path, given: dict[str, Any], place: Path) -> str:
 
 
 def _facts(
-    contender: Contender, group: Group, length: float, flops: float, peak: dict[str, float]
+    contender: Contender,
+    group: Group,
+    length: float,
+    flops: float | None,
+    peak: dict[str, float],
 ) -> dict[str, Any]:
     seconds = statistics.median(contender.seconds)
     rate = group.batch_size / seconds
@@ -219,7 +224,7 @@ def _facts(
         "real_tokens_per_second": rate * length,
         **contender.facts,
     }
-    if not contender.name.startswith("recording"):
+    if flops and not contender.name.startswith("recording"):
         facts["flops_per_second"] = rate * flops
         facts["share_of_peak"] = rate * flops / peak[precision]
     return facts
@@ -281,6 +286,10 @@ def _table(row: Callable[[str, str], float], way: str, task: str) -> float:
     return seconds
 
 
+DISTILS = (
+    " The teacher runs within the steps of `default`, `bf16` and `expert`; its FLOPs are not"
+    " counted. The other ways read what it recorded; the recording is not in their time."
+)
 COLUMNS = (
     ("way", 0),
     ("s/step", "seconds_per_step"),
@@ -299,7 +308,7 @@ COLUMNS = (
 def _cell(name: Any, facts: dict[str, Any], group: dict[str, Any], ours: float) -> str:
     value = facts.get(name)
     if name == "times":
-        return f"{ours / facts['rows_per_second']:.2f}" if "flops_per_second" in facts else ""
+        return f"{ours / facts['rows_per_second']:.2f}" if facts["dev_loss"] else ""
     if value is None or (
         name in ("flops_per_second", "share_of_peak") and not group["flops_per_row"]
     ):
@@ -312,8 +321,6 @@ def _cell(name: Any, facts: dict[str, Any], group: dict[str, Any], ours: float) 
         return f"{value / 2**30:.2f} GiB"
     if name in ("real_tokens_per_second", "rows_per_second"):
         return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
-    if name.endswith(("loss", "accuracy")) and "flops_per_second" not in facts:
-        return ""
     return f"{value:.3f}"
 
 
@@ -323,7 +330,7 @@ def report(found: dict[str, Any]) -> str:
     lines = [
         "# Training, beside the usual ways to write it",
         "",
-        f"Made by `{found['command']}` at commit {found['commit']['head'][:12]}:"
+        f"Made by `{found['command']}` at commit {(found['commit']['head'] or 'unknown')[:12]}:"
         f" {where['cpu']}, {where['threads']} threads, device {where['device']}, torch"
         f" {where['torch']}, transformers {where['transformers']}. Peaks of a matmul of 4096 x"
         f" 4096 x 4096: fp32 {peak['fp32'] / 1e12:.2f}, bf16 {peak['bf16'] / 1e12:.2f} TFLOP/s.",
@@ -340,7 +347,8 @@ def report(found: dict[str, Any]) -> str:
             f"## {title}",
             "",
             f"{group['rows']} rows of {group['tokens_per_row']:.0f} tokens,"
-            f" {group['batch_size']} a step, learning rate {group['learning_rate']:g}.",
+            f" {group['batch_size']} a step, learning rate {group['learning_rate']:g}."
+            + (DISTILS if group["distils"] else ""),
             "",
             "| " + " | ".join(str(name) for name, _ in COLUMNS) + " |",
             "| :--- |" + " ---: |" * (len(COLUMNS) - 1),
@@ -358,14 +366,16 @@ def _check(options: argparse.Namespace) -> None:
     """Refuses before anything is measured what would break off on the way."""
     if options.rounds < 1 or not 0 < options.scale <= 10 or not 8 <= options.length <= 512:
         raise UserError("--rounds is 1 or more, --scale up to 10, --length 8 to 512")
+    all_groups = groups(options.rounds, options.scale)
     for kind in (options.only or "teacher").split(","):
-        choose("kind", kind, dict.fromkeys(group.kind for group in groups(1, 1.0)))
+        choose("kind", kind, dict.fromkeys(group.kind for group in all_groups))
+    chosen = [g for g in all_groups if not options.only or g.kind in options.only.split(",")]
+    if any(group.distils for group in chosen) and chosen[0].kind != "teacher":
+        raise UserError("--only needs teacher too: the others are distilled from what it learned")
     if not options.out.is_dir():
         raise UserError(f"folder {options.out} does not exist")
     counts = store.read_manifest(options.task)["rows"]
-    needed = max(
-        group.all_steps * group.batch_size for group in groups(options.rounds, options.scale)
-    )
+    needed = max(group.all_steps * group.batch_size for group in chosen)
     if counts["train"] < needed:
         raise UserError(f"train of {options.task} has {counts['train']} rows, {needed} are needed")
     encoders.locate(options.encoder)

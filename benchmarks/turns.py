@@ -87,8 +87,11 @@ class Contender:
 
     def tell(self, **what: Any) -> dict[str, Any]:
         assert self.process.stdin and self.process.stdout
-        print(json.dumps(what), file=self.process.stdin, flush=True)
-        line = self.process.stdout.readline()
+        try:
+            print(json.dumps(what), file=self.process.stdin, flush=True)
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
         if not line:
             sys.exit(f"benchmark: {self.name} broke off (its last words stand above)")
         answer: dict[str, Any] = json.loads(line)

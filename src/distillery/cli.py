@@ -16,7 +16,6 @@ from distillery import paths, recipes, tasks
 from distillery.errors import UserError, choose
 from distillery.recipes import options
 from distillery.recipes.names import BASELINES, STUDENTS
-from distillery.training import machine
 
 
 class _Parser(argparse.ArgumentParser):
@@ -410,6 +409,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command, arguments = parse(given)
         _quiet()
+        from distillery.training import machine
+
         machine.keep_memory()
         command.run(arguments)
     except UserError as error:
@@ -426,6 +427,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse(reason: str) -> int:
-    """Says the one line, gives the exit status."""
-    tqdm.write(f"distillery: {reason}", file=sys.stderr)
+    """Says the one line, of several processes once, and gives the exit status."""
+    if os.environ.get("RANK", "0") == "0":
+        tqdm.write(f"distillery: {reason}", file=sys.stderr)
     return 2

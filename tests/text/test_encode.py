@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distillery import paths
+from distillery import files, paths
 from distillery.errors import UserError
 from distillery.preprocessing.store import Split
 from distillery.text import encode
@@ -31,7 +31,7 @@ def split(texts: list[str], name: str = "train") -> Split:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"text": texts}), path)
     ids, labels = np.arange(count, dtype=np.uint64), np.zeros(count, np.int64)
-    return Split(name, path, ids, labels, False, f"{count:064d}")
+    return Split(name, path, ids, labels, False, files.sha256(path))
 
 
 def words(tokenizer: Any, pieces: np.ndarray) -> str:
@@ -181,6 +181,15 @@ def test_damaged_pieces_are_made_again(home: Path, tokenizer: Any, how: str) -> 
     if how != "delete":
         path.write_bytes(content[:-1] + b"\x7f" if how == "flip" else content[:-1])
     assert np.array_equal(encoder.encode_split("films", split(TEXTS)).pieces, expected)
+
+
+def test_a_split_that_changes_while_it_is_read_is_refused(home: Path, tokenizer: Any) -> None:
+    """Else other texts would stand under its checksum for ever."""
+    encoder = Reader(tokenizer, 16, 0.25)
+    other = replace(split(TEXTS), sha256="2" * 64)
+    with pytest.raises(UserError, match="changed while it was tokenized"):
+        encoder.encode_split("films", other)
+    assert len(encoder.encode_split("films", split(TEXTS))) == 3
 
 
 def test_split_without_rows_is_kept(home: Path, tokenizer: Any) -> None:

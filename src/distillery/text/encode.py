@@ -233,6 +233,8 @@ class Reader:
                     lengths.append(encoded.lengths)
                     second.append(encoded.second)
                     bar.update(len(texts))
+            if files.sha256(split.path) != split.sha256:
+                raise UserError(f"{split.path} changed while it was tokenized: run this again")
             np.save(temporary / _OFFSETS, _offsets(np.concatenate(lengths)))
             np.save(temporary / _SECOND, np.concatenate(second))
             sums = {name: files.sha256(temporary / name) for name in _FILES}
