@@ -359,6 +359,8 @@ def report(found: dict[str, Any]) -> str:
         lines.append("")
     lines += ["## Ratios", "", "| ratio | value |", "| :--- | ---: |"]
     lines += [f"| `{name}` | {value:.2f} |" for name, value in found["ratios"].items()]
+    if where["device"] == "cpu":
+        lines.append("| bert-base's shape on a GPU | not run |")
     return "\n".join([*lines, ""])
 
 
