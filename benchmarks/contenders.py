@@ -145,8 +145,6 @@ def usual(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None
 
     data = datasets.Dataset.from_list([example(row) for row in range(len(rows.train))])
     expert = given["way"] == "expert"
-    if expert and torch.cuda.is_available() and teacher is not None:
-        teacher.to("cuda")
     with tempfile.TemporaryDirectory() as place:
         arguments = TrainingArguments(
             place,
@@ -172,7 +170,7 @@ def usual(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None
         if teacher is not None:
             teacher.to(trainer.args.device)
         trainer.train()
-    finish(worker, rows, model, seen, "bf16" if arguments.bf16 else "fp32", given)
+    finish(worker, rows, model, seen, "bf16" if arguments.bf16 else "fp32")
 
 
 def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
@@ -231,9 +229,7 @@ def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
         loop.train(model, job, Path(place), checkpoint_seconds=1e9)
     if given["save"]:
         model.save_pretrained(given["save"])
-        logits = inference.logits(model, rows.train, precision, "recording")
-        np.save(Path(given["save"]) / "recorded.npy", logits)
-    finish(worker, rows, model, seen, precision, given)
+    finish(worker, rows, model, seen, precision)
 
 
 def recording(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
@@ -241,20 +237,16 @@ def recording(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> 
     machine.keep_memory()
     model = live_teacher(given["teacher"]).to(machine.device())
     fast_bert.use_in(model)
-    size = given["batch_size"]
     # A turn takes rows of every length: recording itself, which sorts 4096 at a time, pads less.
     order = np.argsort(-rows.train.lengths, kind="stable")
     turns = given["steps"]
     for turn in range(turns):
         worker.step()
         inference.logits(model, rows.train.take(order[turn::turns]), "bf16", "recording")
-    assert size * turns <= len(rows.train)
-    finish(worker, rows, model, [], "bf16", given)
+    finish(worker, rows, model, [], "bf16")
 
 
-def finish(
-    worker: Worker, rows: Rows, model: Any, seen: list[float], precision: str, given: dict[str, Any]
-) -> None:
+def finish(worker: Worker, rows: Rows, model: Any, seen: list[float], precision: str) -> None:
     """Loss and accuracy on dev, and what the driver wants to know else."""
     found = inference.logits(model.eval(), rows.dev, precision, "dev").astype(np.float64)
     logs = found - np.log(np.exp(found).sum(axis=1, keepdims=True))

@@ -102,9 +102,9 @@ def matmul_flops(kind: str, encoder: Path, length: float, square: float) -> floa
         inner = config["intermediate_size"]
     elif kind in SHAPES:
         layers, width, _, inner = SHAPES[kind]
+    elif kind not in ("bilstm", "bigru"):
+        return None
     else:
-        if kind not in ("bilstm", "bigru"):
-            return None
         default = recipes.student("imdb", kind)
         gates = 4 if "lstm" in kind else 3
         half = default.hidden_size // 2
