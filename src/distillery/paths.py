@@ -72,6 +72,11 @@ def model(task_name: str, result: str) -> Path:
     return task(task_name) / "models" / result
 
 
+def pretrained(task_name: str, encoder_name: str) -> Path:
+    """An encoder that was trained further on the task's texts."""
+    return task(task_name) / "encoders" / encoder_name
+
+
 def lock(name: str) -> Path:
     return data() / "locks" / f"{name}.lock"
 

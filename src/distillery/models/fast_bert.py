@@ -153,15 +153,20 @@ def use_in(model: Any, packs: Callable[[Any, Tensor], bool] = _packs) -> None:
     """
     if not isinstance(model, BertForSequenceClassification) or model.config.is_decoder:
         return
-    fused_attention.use_in(model)
+    use_attention_in(model)
     encoder = model.bert.encoder
     encoder.packs = packs  # type: ignore[assignment]
     encoder.forward = types.MethodType(_encoder, encoder)  # type: ignore[method-assign]
-    layers: list[BertLayer] = [*encoder.layer]
-    for layer in layers:
+    last: BertLayer = encoder.layer[-1]  # type: ignore[assignment]
+    last.forward = types.MethodType(_last_layer, last)  # type: ignore[method-assign]
+
+
+def use_attention_in(model: Any) -> None:
+    """Makes a BERT with any head attend fast; its states stay those of every token."""
+    fused_attention.use_in(model)
+    for layer in model.bert.encoder.layer:
         attention: BertSelfAttention = layer.attention.self
         attention.forward = types.MethodType(_attention, attention)  # type: ignore[method-assign]
-    layers[-1].forward = types.MethodType(_last_layer, layers[-1])  # type: ignore[method-assign]
 
 
 def compile_in(model: Any, on: bool = True) -> None:

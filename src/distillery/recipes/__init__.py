@@ -1,7 +1,8 @@
 """Every hyperparameter, a file per task; nothing else sets one.
 
 `recipes/<task>.py` says what differs from `recipes/default.py`: it may define `DATA`, `PLAN`,
-`BASELINE` and the functions `teacher(name)`, `student(name)` and `distillation(name, teacher)`.
+`BASELINE` and the functions `pretraining(name)`, `teacher(name)`, `student(name)` and
+`distillation(name, teacher)`.
 A user's own task has no file and takes the defaults.
 """
 
@@ -16,6 +17,7 @@ from distillery.recipes.base import (
     DataRecipe,
     Phase,
     Plan,
+    PretrainingRecipe,
     Recipe,
     StudentRecipe,
     TeacherRecipe,
@@ -27,6 +29,7 @@ __all__ = [
     "DataRecipe",
     "Phase",
     "Plan",
+    "PretrainingRecipe",
     "Recipe",
     "StudentRecipe",
     "TeacherRecipe",
@@ -35,6 +38,7 @@ __all__ = [
     "data",
     "distillation",
     "plan",
+    "pretraining",
     "student",
     "teacher",
 ]
@@ -60,6 +64,11 @@ def plan(task: str) -> Plan:
 
 def baseline(task: str) -> BaselineRecipe:
     recipe: BaselineRecipe = _of(task, "BASELINE")
+    return recipe
+
+
+def pretraining(task: str, name: str) -> PretrainingRecipe:
+    recipe: PretrainingRecipe = _of(task, "pretraining")(name)
     return recipe
 
 

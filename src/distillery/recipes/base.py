@@ -14,6 +14,7 @@ from distillery.errors import UserError, choose
 PRECISIONS = ("auto", "fp32", "bf16")
 EMBEDDINGS = ("random", "teacher")
 TRANSFER_SPLITS = ("train", "unlabeled")
+PRETRAINING = ("none", "task")
 
 
 def refuse(name: str, value: object, allowed: str) -> None:
@@ -115,10 +116,49 @@ class TextRecipe(Recipe):
         within(self, 0, 1, "head")
 
 
+def _as_phase(recipe: Any, splits: tuple[str, ...], losses: Losses) -> Phase:
+    """The fields that a recipe shares with `Phase`, as one."""
+    shared = {field.name for field in fields(Phase)} & {field.name for field in fields(recipe)}
+    given = {name: getattr(recipe, name) for name in shared - {"splits", "losses"}}
+    return Phase(splits=splits, losses=losses, **given)
+
+
+@dataclass(frozen=True)
+class PretrainingRecipe(TextRecipe):
+    """Before stage 2: masked language modelling on the task's own texts."""
+
+    splits: Annotated[tuple[str, ...], "splits whose texts are read, of train, unlabeled"] = (
+        *TRANSFER_SPLITS,
+    )
+    masked: Annotated[float, "share of the word pieces to be guessed"] = 0.2
+    epochs: Annotated[int, "passes over the texts"] = 1
+    batch_size: Annotated[int, "rows per optimizer step, over all processes"] = 32
+    learning_rate: Annotated[float, "peak learning rate"] = 1e-4
+    warmup: Annotated[float, "share of the steps with a rising learning rate"] = 0.06
+    weight_decay: Annotated[float, "decoupled weight decay"] = 0.01
+    max_grad_norm: Annotated[float, "gradients are clipped to this norm"] = 1.0
+    precision: Annotated[str, "auto (the faster one, measured), fp32 or bf16"] = "auto"
+    seed: Annotated[int, "seed of the masks and of the order of the texts"] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within(self, 0.01, 0.9, "masked")
+        at_least(self, 0, "seed")
+        choose("precision", self.precision, PRECISIONS)
+        self.phase()
+
+    def phase(self) -> Phase:
+        """The pretraining as a phase of the training loop; its loss is its own."""
+        return _as_phase(self, self.splits, (("masked_language", 1.0, {}),))
+
+
 @dataclass(frozen=True)
 class TeacherRecipe(TextRecipe):
     """Stage 2: fine-tuning an encoder."""
 
+    pretraining: Annotated[
+        str, "none, or task: start from what distillery pretrain made of the encoder"
+    ] = "none"
     epochs: Annotated[int, "passes over train; 0: the model is fine-tuned already"] = 2
     batch_size: Annotated[int, "rows per optimizer step, over all processes"] = 32
     learning_rate: Annotated[float, "peak learning rate"] = 5e-5
@@ -141,6 +181,7 @@ class TeacherRecipe(TextRecipe):
         self.fixed_dropout()
         within(self, 0, 1, "floor")
         choose("precision", self.precision, PRECISIONS)
+        choose("pretraining", self.pretraining, PRETRAINING)
 
     def fixed_dropout(self) -> float | None:
         """The dropout as a number, None where the machine decides."""
@@ -156,12 +197,7 @@ class TeacherRecipe(TextRecipe):
 
     def phase(self) -> Phase:
         """The fine-tuning as a phase of the training loop."""
-        shared = {field.name for field in fields(Phase)} & {field.name for field in fields(self)}
-        return Phase(
-            splits=("train",),
-            losses=(("cross_entropy", 1.0, {}),),
-            **{name: getattr(self, name) for name in shared},
-        )
+        return _as_phase(self, ("train",), (("cross_entropy", 1.0, {}),))
 
 
 @dataclass(frozen=True)

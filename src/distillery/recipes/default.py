@@ -8,6 +8,7 @@ from distillery.recipes.base import (
     Losses,
     Phase,
     Plan,
+    PretrainingRecipe,
     StudentRecipe,
     TeacherRecipe,
 )
@@ -18,6 +19,10 @@ BASELINE = BaselineRecipe()
 
 LABELS: Losses = (("cross_entropy", 1.0, {}),)
 LOGITS: Losses = (("mse", 1.0, {}),)
+
+
+def pretraining(name: str) -> PretrainingRecipe:
+    return PretrainingRecipe(learning_rate=3e-4 if name == "minilm" else 1e-4)
 
 
 def teacher(name: str) -> TeacherRecipe:

@@ -54,11 +54,10 @@ def run(
     name = encoders.short_name(spec)
     if name in (*STUDENTS, *BASELINES):
         raise UserError(f"teacher '{name}' has a student's name: rename its folder")
-    folder = encoders.locate(spec)
-    if not (folder / encoders.WEIGHTS).is_file():
-        raise UserError(f"teacher folder {folder} has no {encoders.WEIGHTS}")
+    folder = _start(task, spec, name, recipe)
     read = [folder / file for file in (encoders.WEIGHTS, "config.json", "tokenizer.json")]
-    sums = {f"encoders/{name}/{path.name}": files.sha256(path) for path in read if path.is_file()}
+    within = f"{task.name}/encoders" if recipe.pretraining == "task" else "encoders"
+    sums = {f"{within}/{name}/{path.name}": files.sha256(path) for path in read if path.is_file()}
     experiment = Experiment(
         name=paths.teacher_result(task.name, name, variant),
         stage="teacher",
@@ -78,6 +77,22 @@ def run(
 
     if not experiment.run(fit, force):
         record(task, name, variant)
+
+
+def _start(task: Task, spec: str, name: str, recipe: TeacherRecipe) -> Path:
+    """The folder of the encoder to be fine-tuned."""
+    if recipe.pretraining == "none":
+        folder = encoders.locate(spec)
+        if not (folder / encoders.WEIGHTS).is_file():
+            raise UserError(f"teacher folder {folder} has no {encoders.WEIGHTS}")
+        return folder
+    folder = paths.pretrained(task.name, name)
+    if not (folder / encoders.WEIGHTS).is_file():
+        raise UserError(
+            f"there is no {name} pretrained on {task.name} in {folder}:"
+            f" run distillery pretrain --task {task.name} --teacher {spec}"
+        )
+    return folder
 
 
 def _fit(

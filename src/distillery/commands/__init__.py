@@ -1,0 +1,20 @@
+"""The commands of the command line, by name."""
+
+from collections.abc import Callable
+
+from distillery.commands import data, student, teacher, use
+from distillery.commands.base import Command
+
+COMMANDS: dict[str, Callable[[], Command]] = {
+    "data": data.Data,
+    "pretrain": teacher.Pretrain,
+    "teacher": teacher.Teacher,
+    "record": teacher.Record,
+    "student": student.Student,
+    "baseline": student.Baseline,
+    "distil": student.Distil,
+    "report": use.Report,
+    "predict": use.Predict,
+    "fetch": teacher.Fetch,
+    "plan": use.Plan,
+}

@@ -1,0 +1,91 @@
+"""What commands share: their shape, and the options of stages 2 to 4."""
+
+import argparse
+from typing import Any
+
+from distillery.errors import UserError
+from distillery.recipes import options
+
+
+class Command:
+    """A command: its options, whose recipe may depend on the names given, and what it calls."""
+
+    names: tuple[str, ...] = ("task",)
+
+    def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
+        """Adds the options. known: the names that are given already."""
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        raise NotImplementedError
+
+
+def force_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--force", action="store_true", help="run even what is up to date")
+
+
+def checkpoint_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=120.0,
+        metavar="S",
+        help="time between checkpoints [120]",
+    )
+
+
+def _seeds(text: str) -> list[int]:
+    """`3` is the seeds 0, 1, 2; `4,7` is the seeds 4 and 7."""
+    try:
+        numbers = [int(item) for item in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 1 and 0 < numbers[0] <= 1000:
+        return list(range(numbers[0]))
+    if len(set(numbers)) < max(2, len(numbers)) or not 0 <= min(numbers) <= max(numbers) < 2**32:
+        raise UserError(f"--seeds {text} is impossible: a number, or different seeds 'A,B,...'")
+    return numbers
+
+
+def experiment_options(parser: argparse.ArgumentParser) -> None:
+    force_option(parser)
+    parser.add_argument(
+        "--seeds", default="1", help="how many seeds, or their list 'A,B,...'; the first is saved"
+    )
+    parser.add_argument(
+        "--variant", metavar="NAME", help="name of a changed recipe, part of its result's name"
+    )
+    checkpoint_option(parser)
+
+
+def changed(recipe: Any, arguments: argparse.Namespace) -> Any:
+    """The recipe with the options given; a changed one needs a name of its own."""
+    changed = options.apply(recipe, arguments)
+    if changed != recipe and not arguments.variant:
+        raise UserError("recipe options make another experiment: give it a name with --variant")
+    if changed == recipe and arguments.variant:
+        raise UserError(f"variant '{arguments.variant}' changes nothing: give a recipe option")
+    return changed
+
+
+def experiment(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options that stages 2 to 4 share."""
+    return {
+        "seeds": _seeds(arguments.seeds),
+        "variant": arguments.variant,
+        "command": arguments.command_line,
+        "checkpoint_seconds": arguments.checkpoint_seconds,
+        "force": arguments.force,
+    }
+
+
+def add_teacher_variant(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--teacher-variant", metavar="NAME", help="the teacher was made with --variant NAME"
+    )
+
+
+def short(teacher: str | None) -> str:
+    """The name of a teacher in results; empty where none is given yet."""
+    from distillery import encoders
+
+    return encoders.short_name(teacher) if teacher else ""

@@ -1,0 +1,55 @@
+"""Stage 1."""
+
+import argparse
+from pathlib import Path
+
+from distillery import recipes, tasks
+from distillery.commands.base import Command, force_option
+from distillery.errors import UserError
+from distillery.recipes import options
+
+
+class Data(Command):
+    """Stage 1: makes train, dev, test and unlabeled rows of a task."""
+
+    def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
+        force_option(parser)
+        parser.add_argument(
+            "--source",
+            type=Path,
+            metavar="PATH",
+            help="archive or folder of the official download, in place of the hub",
+        )
+        own = parser.add_argument_group("your own data (CSV, TSV, JSONL or Parquet, UTF-8)")
+        own.add_argument("--data", type=Path, metavar="FILE", help="labelled rows")
+        own.add_argument(
+            "--test-data", type=Path, metavar="FILE", help="test rows [a share of --data]"
+        )
+        own.add_argument(
+            "--unlabeled-data", type=Path, metavar="FILE", help="rows for the teacher to label"
+        )
+        for role in ("text", "text-pair", "label"):
+            own.add_argument(
+                f"--{role}-column", metavar="NAME", help="found by its usual name where obvious"
+            )
+        own.add_argument("--labels", metavar="A,B,...", help="the labels in order [sorted]")
+        options.add(parser, recipes.data(known.task or ""))
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        from distillery.preprocessing.user_files import Columns
+        from distillery.stages import data
+
+        recipe = options.apply(recipes.data(arguments.task), arguments)
+        roles = {"train": "data", "test": "test_data", "unlabeled": "unlabeled_data"}
+        given = {role: getattr(arguments, name) for role, name in roles.items()}
+        given = {role: path for role, path in given.items() if path}
+        columns = Columns(arguments.text_column, arguments.text_pair_column, arguments.label_column)
+        if not given:
+            if any(vars(columns).values()) or arguments.labels:
+                raise UserError("columns and labels are options of your own data: name --data FILE")
+            data.run(tasks.get(arguments.task), recipe, arguments.source, arguments.force)
+            return
+        if "train" not in given or arguments.source:
+            raise UserError("your own data needs --data FILE, and no --source")
+        labels = arguments.labels.split(",") if arguments.labels else None
+        data.run_user_files(arguments.task, recipe, given, columns, labels, arguments.force)

@@ -1,0 +1,82 @@
+"""Stages 3 and 4: students, and the rows beside them."""
+
+import argparse
+
+from distillery import recipes, tasks
+from distillery.commands.base import (
+    Command,
+    add_teacher_variant,
+    changed,
+    experiment,
+    experiment_options,
+    force_option,
+    short,
+)
+from distillery.errors import choose
+from distillery.recipes import options
+from distillery.recipes.names import BASELINES, STUDENTS
+
+
+class Student(Command):
+    """Stage 3: trains a student on labels alone."""
+
+    names = ("task", "student")
+
+    def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
+        experiment_options(parser)
+        options.add(parser, recipes.student(known.task or "", known.student or ""))
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        from distillery.stages import student
+
+        name = choose("student", arguments.student, STUDENTS)
+        recipe = changed(recipes.student(arguments.task, name), arguments)
+        task = tasks.get(arguments.task)
+        student.run(task, name, None, recipe, **experiment(arguments))
+
+
+class Distil(Command):
+    """Stage 4: distils a teacher's recorded outputs into a student."""
+
+    names = ("task", "teacher", "student")
+
+    def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
+        experiment_options(parser)
+        add_teacher_variant(parser)
+        names = (known.student or "", short(known.teacher))
+        options.add(parser, recipes.distillation(known.task or "", *names))
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        from distillery.stages import student
+
+        name = choose("student", arguments.student, STUDENTS)
+        teacher = short(arguments.teacher)
+        recipe = recipes.distillation(arguments.task, name, teacher)
+        student.run(
+            tasks.get(arguments.task),
+            name,
+            teacher,
+            changed(recipe, arguments),
+            teacher_variant=arguments.teacher_variant,
+            **experiment(arguments),
+        )
+
+
+class Baseline(Command):
+    """Stage 3: a row that keeps the table honest: the majority class, or a linear model."""
+
+    names = ("task", "baseline")
+
+    def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
+        force_option(parser)
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        from distillery.stages import baseline
+
+        baseline.run(
+            tasks.get(arguments.task),
+            choose("baseline", arguments.baseline, BASELINES),
+            recipes.baseline(arguments.task),
+            command=arguments.command_line,
+            force=arguments.force,
+        )

@@ -1,0 +1,84 @@
+"""Stage 2: what makes teachers and their outputs."""
+
+import argparse
+import logging
+
+from distillery import recipes, tasks
+from distillery.commands.base import (
+    Command,
+    add_teacher_variant,
+    changed,
+    checkpoint_option,
+    experiment,
+    experiment_options,
+    force_option,
+    short,
+)
+from distillery.recipes import options
+
+
+class Pretrain(Command):
+    """Before stage 2: trains an encoder further on the task's texts, as a masked language model."""
+
+    names = ("task", "teacher")
+
+    def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
+        force_option(parser)
+        checkpoint_option(parser)
+        options.add(parser, recipes.pretraining(known.task or "", short(known.teacher)))
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        from distillery.stages import pretrain
+
+        recipe = recipes.pretraining(arguments.task, short(arguments.teacher))
+        pretrain.run(
+            tasks.get(arguments.task),
+            arguments.teacher,
+            options.apply(recipe, arguments),
+            checkpoint_seconds=arguments.checkpoint_seconds,
+            force=arguments.force,
+        )
+
+
+class Teacher(Command):
+    """Stage 2: fine-tunes an encoder on a task, then records its outputs for every row."""
+
+    names = ("task", "teacher")
+
+    def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
+        experiment_options(parser)
+        options.add(parser, recipes.teacher(known.task or "", short(known.teacher)))
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        from distillery.stages import teacher
+
+        recipe = recipes.teacher(arguments.task, short(arguments.teacher))
+        recipe = changed(recipe, arguments)
+        teacher.run(tasks.get(arguments.task), arguments.teacher, recipe, **experiment(arguments))
+
+
+class Record(Command):
+    """Records a teacher's outputs for the rows that have none yet, such as new unlabeled ones."""
+
+    names = ("task", "teacher")
+
+    def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
+        add_teacher_variant(parser)
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        from distillery.stages import teacher
+
+        name, variant = short(arguments.teacher), arguments.teacher_variant
+        outputs = teacher.record(tasks.get(arguments.task), name, variant)
+        logging.info("%d rows are recorded in %s", len(outputs), outputs.folder)
+
+
+class Fetch(Command):
+    """Fetches an encoder into `data/encoders` and checks it."""
+
+    names = ("teacher",)
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        from distillery import encoders
+
+        print(encoders.locate(arguments.teacher))

@@ -1,0 +1,42 @@
+"""What comes after the stages: the report, predictions; and the plan of `run_all.sh`."""
+
+import argparse
+from pathlib import Path
+
+from distillery import recipes, tasks
+from distillery.commands.base import Command
+from distillery.recipes.names import STUDENTS
+
+
+class Report(Command):
+    """Stage 6: the table and the picture, from the results alone."""
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        from distillery.stages import report
+
+        report.run(tasks.get(arguments.task))
+
+
+class Plan(Command):
+    """Prints what `run_all.sh` runs for a task: teachers, students, and the students there are."""
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        for what, names in recipes.plan(arguments.task).as_dict().items():
+            print(what, *names)
+        print("known", *STUDENTS)
+
+
+class Predict(Command):
+    """Gives label and probability of texts: arguments, lines of a file, or lines of stdin."""
+
+    names = ()
+
+    def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
+        parser.add_argument("model", type=Path, help="folder of a saved student or teacher")
+        parser.add_argument("text", nargs="*", help="texts; none: lines of --file or of stdin")
+        parser.add_argument("--file", type=Path, metavar="FILE", help="a text per line, UTF-8")
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        from distillery.stages import predict
+
+        predict.run(arguments.model, arguments.text, arguments.file)

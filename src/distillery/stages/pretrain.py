@@ -1,0 +1,178 @@
+"""Before stage 2: an encoder learns the task's language from its texts, labels unseen.
+
+Masked language modelling (Devlin et al. 2019, arXiv:1810.04805) on the task's own train and
+unlabeled texts (Gururangan et al. 2020, arXiv:2004.10964, task-adaptive pretraining). A chosen
+word piece always becomes the mask: keeping or replacing a tenth each gains nothing (Wettig et
+al. 2023, arXiv:2202.08005, sec. 6).
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from distillery import encoders, files, paths, results
+from distillery.errors import UserError
+from distillery.models.masked_language import MaskedLanguageModel
+from distillery.preprocessing import store
+from distillery.preprocessing.task import Task
+from distillery.recipes import PretrainingRecipe
+from distillery.stages.experiment import lock_of_main, split_inputs
+from distillery.text import batches, encode
+from distillery.training import inference, loop, machine
+from distillery.training.processes import accelerator
+
+VERSION = 1
+METRIC = "masked_accuracy"
+DEV_ROWS = 1000
+FACTS = "pretraining.json"
+
+
+def run(
+    task: Task, spec: str, recipe: PretrainingRecipe, *, checkpoint_seconds: float, force: bool
+) -> None:
+    """Trains the encoder `spec` further; what stage 2 starts from where its recipe says so."""
+    name = encoders.short_name(spec)
+    folder = encoders.locate(spec)
+    target = paths.pretrained(task.name, name)
+    wanted = {
+        "recipe": json.loads(json.dumps(recipe.as_dict())),
+        "stage_version": VERSION,
+        "inputs": {
+            **{key: sum_ for key, sum_ in split_inputs(task).items() if "/test." not in key},
+            f"encoders/{name}/{encoders.WEIGHTS}": files.sha256(folder / encoders.WEIGHTS),
+        },
+    }
+    if not force and _is_current(target, wanted):
+        logging.info("%s is up to date (--force runs it anyway)", target)
+        return
+    commit = results.commit()
+    with lock_of_main(target.name + f"_{task.name}", f"pretraining {name} on {task.name}"):
+        torch.manual_seed(recipe.seed)
+        tokenizer = encode.load_tokenizer(folder)
+        if tokenizer.mask_token_id is None:
+            raise UserError(f"the tokenizer in {folder} has no mask token")
+        model = MaskedLanguageModel(folder, tokenizer.mask_token_id).to(machine.device())
+        key = files.short_hash(wanted)
+        place = paths.run(task.name, target.name, key, recipe.seed)
+        facts = _train(task, model, tokenizer, recipe, place, checkpoint_seconds, name)
+        if accelerator().is_main_process:
+            with files.replacing_folder(target) as temporary:
+                model.encoder.save_pretrained(temporary)
+                encode.save_tokenizer(tokenizer, temporary)
+                sums = {encoders.WEIGHTS: files.sha256(temporary / encoders.WEIGHTS)}
+                about = {**wanted, "run": facts, "outputs": sums, "commit": commit}
+                environment = machine.environment(str(facts["precision"]))
+                files.write_json(temporary / FACTS, {**about, "environment": environment})
+            for left in place.glob("*.safetensors"):
+                left.unlink()
+        accelerator().wait_for_everyone()
+
+
+def _is_current(target: Path, wanted: dict[str, Any]) -> bool:
+    try:
+        facts = read_facts(target)
+        whole = facts["outputs"] == {encoders.WEIGHTS: files.sha256(target / encoders.WEIGHTS)}
+    except (UserError, FileNotFoundError):
+        return False
+    return whole and all(facts.get(key) == value for key, value in wanted.items())
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """How the encoder in `folder` was made; UserError where there is none."""
+    return files.read_json(folder / FACTS, "run", "outputs")
+
+
+def _train(
+    task: Task,
+    model: MaskedLanguageModel,
+    tokenizer: Any,
+    recipe: PretrainingRecipe,
+    place: Path,
+    checkpoint_seconds: float,
+    name: str,
+) -> dict[str, Any]:
+    """Trains in place; gives the facts of the run. Dev texts select the epoch."""
+    reader = encode.Reader(tokenizer, recipe.max_length, recipe.head)
+    splits = [store.read_split(task.name, split) for split in recipe.splits]
+    texts = encode.joined([reader.encode_split(task.name, split) for split in splits if len(split)])
+    dev = reader.encode_split(task.name, store.read_split(task.name, "dev"))
+    special = torch.tensor(tokenizer.all_special_ids)
+    masked = _masking(special, tokenizer.mask_token_id, recipe.masked)
+    rows = np.argsort(-texts.lengths, kind="stable")[: min(8, len(texts))]
+    with torch.random.fork_rng(devices=[]):
+        probe = {n: t.to(machine.device()) for n, t in masked(texts.batch(rows)).items()}
+    del probe["masked"]
+    shape = f"masked {model.encoder.config.model_type} {model.encoder.num_parameters()} parameters"
+    precision = machine.precision_for(shape, recipe.precision, model, probe)
+
+    def evaluate() -> dict[str, float]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # the same masks after every epoch
+            return _scores(model, dev.take(np.arange(min(DEV_ROWS, len(dev)))), masked, precision)
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0  # an epoch or two never sees a text twice alike
+    job = loop.Job(
+        phase=recipe.phase(),
+        lengths=texts.lengths,
+        batch_of=lambda rows: masked(texts.batch(rows)),
+        loss_of=lambda output, batch: _loss(output.logits, batch["masked"]),
+        evaluate=evaluate,
+        metric=METRIC,
+        precision=precision,
+        seed=recipe.seed,
+        title=f"pretraining {name} on {task.name}",
+    )
+    return {**loop.train(model, job, place, checkpoint_seconds), "precision": precision}
+
+
+def _loss(logits: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+    """Mean cross entropy of (M, V) logits; zero where nothing was masked."""
+    total = torch.nn.functional.cross_entropy(logits.float(), words, reduction="sum")
+    return total / max(1, len(words))
+
+
+def _masking(
+    special: torch.Tensor, mask_token: int, share: float
+) -> Callable[[loop.Batch], loop.Batch]:
+    """Batch -> the same with a `share` of its pieces masked; `masked` (M,) is what stood there."""
+
+    def masking(batch: loop.Batch) -> loop.Batch:
+        ids = batch["input_ids"]
+        plain = batch["attention_mask"].bool() & ~torch.isin(ids, special)
+        chosen = plain & (torch.rand(ids.shape) < share)
+        return {
+            **batch,
+            "input_ids": torch.where(chosen, mask_token, ids),
+            "masked": ids[chosen],
+        }
+
+    return masking
+
+
+def _scores(
+    model: MaskedLanguageModel,
+    texts: encode.Encoded,
+    masked: Callable[[loop.Batch], loop.Batch],
+    precision: str,
+) -> dict[str, float]:
+    """Share of masked words named right, and their mean cross entropy."""
+    model.eval()
+    right, total, loss = 0, 0, 0.0
+    with torch.inference_mode():
+        for rows in batches.inference(texts.lengths, inference.tokens_per_batch()):
+            batch = {n: t.to(machine.device()) for n, t in masked(texts.batch(rows)).items()}
+            words = batch.pop("masked")
+            with machine.autocast(precision):
+                logits = model(**batch).logits.float()
+            right += int((logits.argmax(dim=-1) == words).sum())
+            loss += float(torch.nn.functional.cross_entropy(logits, words, reduction="sum"))
+            total += len(words)
+    model.train()
+    return {METRIC: right / max(1, total), "cross_entropy": loss / max(1, total)}
