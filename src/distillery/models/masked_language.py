@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch.nn.functional import linear, pad
 from transformers.modeling_outputs import MaskedLMOutput
 
 from distillery.errors import UserError, reason
 from distillery.models import fast_bert
+
+
+MULTIPLE = 512  # of the places computed: few shapes of these large blocks, or memory fragments
+
+
+def padding(count: int) -> int:
+    """How many places are computed beyond `count` masked ones."""
+    return -count % MULTIPLE
 
 
 class MaskedLanguageModel(nn.Module):
@@ -46,8 +54,10 @@ class MaskedLanguageModel(nn.Module):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> MaskedLMOutput:
-        """(B, T) -> logits (M, V) of the M masked places, row by row."""
+        """(B, T) -> logits (M, V) of the masked places, row by row, and some `padding`."""
         states = self.encoder(input_ids, attention_mask, token_type_ids).last_hidden_state
-        states = self.transform(states[input_ids == self.mask_token])
+        places = (input_ids == self.mask_token).flatten().nonzero()[:, 0]
+        places = pad(places, (0, padding(len(places))))
+        states = self.transform(states.flatten(0, 1)[places])
         words = self.encoder.embeddings.word_embeddings.weight
         return MaskedLMOutput(logits=linear(states, words, self.bias))  # type: ignore[arg-type]

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import cross_entropy, pad
 
 from distillery import encoders, files, paths, results
 from distillery.errors import UserError
-from distillery.models.masked_language import MaskedLanguageModel
+from distillery.models.masked_language import MaskedLanguageModel, padding
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import PretrainingRecipe
@@ -29,6 +30,7 @@ from distillery.training.processes import accelerator
 VERSION = 1
 METRIC = "masked_accuracy"
 DEV_ROWS = 1000
+NONE = -1  # no word to be named
 FACTS = "pretraining.json"
 
 
@@ -134,14 +136,15 @@ def _train(
 
 def _loss(logits: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
     """Mean cross entropy of (M, V) logits; zero where nothing was masked."""
-    total = torch.nn.functional.cross_entropy(logits.float(), words, reduction="sum")
-    return total / max(1, len(words))
+    total = cross_entropy(logits.float(), words, reduction="sum", ignore_index=NONE)
+    return total / (words != NONE).sum().clamp(min=1)
 
 
 def _masking(
     special: torch.Tensor, mask_token: int, share: float
 ) -> Callable[[loop.Batch], loop.Batch]:
-    """Batch -> the same with a `share` of its pieces masked; `masked` (M,) is what stood there."""
+    """Batch -> the same with a `share` of its pieces masked; `masked` (M,) is what stood there,
+    and some padding, `NONE`."""
 
     def masking(batch: loop.Batch) -> loop.Batch:
         ids = batch["input_ids"]
@@ -150,7 +153,7 @@ def _masking(
         return {
             **batch,
             "input_ids": torch.where(chosen, mask_token, ids),
-            "masked": ids[chosen],
+            "masked": pad(ids[chosen], (0, padding(int(chosen.sum()))), value=NONE),
         }
 
     return masking
@@ -172,7 +175,7 @@ def _scores(
             with machine.autocast(precision):
                 logits = model(**batch).logits.float()
             right += int((logits.argmax(dim=-1) == words).sum())
-            loss += float(torch.nn.functional.cross_entropy(logits, words, reduction="sum"))
-            total += len(words)
+            loss += float(cross_entropy(logits, words, reduction="sum", ignore_index=NONE))
+            total += int((words != NONE).sum())
     model.train()
     return {METRIC: right / max(1, total), "cross_entropy": loss / max(1, total)}
