@@ -13,7 +13,6 @@ from transformers.modeling_outputs import MaskedLMOutput
 from distillery.errors import UserError, reason
 from distillery.models import fast_bert
 
-
 MULTIPLE = 512  # of the places computed: few shapes of these large blocks, or memory fragments
 
 
