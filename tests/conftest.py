@@ -18,8 +18,10 @@ STAGES = (
     "baseline --baseline tfidf",
     "student --student bilstm",
     "student --student attention",
+    "student --student bag",
     "distil --teacher tiny --student bilstm",
     "distil --teacher tiny --student attention",
+    "distil --teacher tiny --student bag",
     "report",
 )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from distillery.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-RESERVED = ("encoders", "locks")  # folders beside those of the tasks
+RESERVED = ("encoders", "locks", "vectors")  # folders beside those of the tasks
 SPLITS = ("train", "dev", "test", "unlabeled")
 
 
@@ -42,6 +42,11 @@ def machine() -> Path:
 
 def encoder(name: str) -> Path:
     return data() / "encoders" / name
+
+
+def vectors(name: str) -> Path:
+    """A file of word vectors."""
+    return data() / "vectors" / name
 
 
 def task(name: str) -> Path:

@@ -16,7 +16,8 @@ from distillery.recipes.names import STUDENTS
 from distillery.text import encode
 
 RNNS = [name for name, (architecture, _) in STUDENTS.items() if architecture.startswith("bi")]
-OTHERS = [name for name in STUDENTS if name not in RNNS]
+SEQUENCES = [name for name in STUDENTS if name != "bag"]  # with a state per piece
+OTHERS = [name for name in SEQUENCES if name not in RNNS]
 SIZES = {
     "vocab_size": 50,
     "embedding_size": 8,
@@ -26,6 +27,7 @@ SIZES = {
     "label2id": {"bad": 0, "fair": 1, "good": 2},
 }
 every_student = pytest.mark.parametrize("student", STUDENTS)
+every_sequence = pytest.mark.parametrize("student", SEQUENCES)
 every_architecture = pytest.mark.parametrize("architecture", registry.CLASSES)
 
 
@@ -58,7 +60,7 @@ def test_every_named_student_has_an_architecture_and_back() -> None:
         assert name == (architecture if layers == 1 else f"{architecture}{layers}")
 
 
-@every_student
+@every_sequence
 @pytest.mark.parametrize(("rows", "length"), [(1, 3), (4, 12), (2, 20)])
 @torch.no_grad()
 def test_shapes(student: str, rows: int, length: int) -> None:
@@ -70,7 +72,7 @@ def test_shapes(student: str, rows: int, length: int) -> None:
     assert states.isfinite().all()
 
 
-@every_student
+@every_sequence
 @pytest.mark.parametrize(("rows", "length", "wide"), [(1, 5, 6), (3, 7, 12), (3, 7, 25)])
 @torch.no_grad()
 def test_padding_changes_nothing(student: str, rows: int, length: int, wide: int) -> None:
@@ -90,6 +92,15 @@ def test_a_row_is_the_same_alone_and_beside_others(student: str) -> None:
     together = model(**{name: torch.cat([part[name] for part in batch]) for name in batch[0]})
     for row, ids in enumerate(rows):
         same(model(ids).logits[0], together.logits[row])
+
+
+@every_sequence
+@torch.no_grad()
+def test_pooling_of_the_last_states_sees_text_only(student: str) -> None:
+    model, ids = make(student, pooling="last"), text(3, 7)
+    same(model(ids).logits, model(**padded(ids, 12)).logits)
+    states = model.encoder(ids).last_hidden_state
+    same(model.classifier(torch.cat([states[:, -1], states[:, 0]], 1)), model(ids).logits)
 
 
 @every_student
@@ -141,7 +152,7 @@ def test_order_of_the_pieces_matters(architecture: str) -> None:
     assert (model(ids).logits - model(ids.flip(1)).logits).abs().max() > 1e-4
 
 
-@every_student
+@every_sequence
 @torch.no_grad()
 def test_hidden_states_are_given_on_request(student: str) -> None:
     model, ids = make(student), text(2, 6)
@@ -192,8 +203,8 @@ def test_tuple_is_given_on_request(architecture: str) -> None:
     model, ids = make(architecture), text(1, 4)
     (logits,) = model(ids, return_dict=False)
     same(logits, model(ids).logits)
-    (states,) = model.encoder(ids, return_dict=False)
-    assert states.shape == (1, 4, 16)
+    (first,) = model.encoder(ids, return_dict=False)
+    assert torch.equal(first, model.encoder(ids)[0])
 
 
 @every_student
@@ -211,7 +222,7 @@ def test_saved_student_is_loaded_by_the_auto_classes(student: str, tmp_path: Pat
     encoder, loading = AutoModel.from_pretrained(tmp_path, output_loading_info=True)
     assert type(encoder) is type(model.encoder)
     assert not loading["missing_keys"]
-    assert torch.equal(encoder(ids).last_hidden_state, model.encoder(ids).last_hidden_state)
+    assert torch.equal(encoder(ids)[0], model.encoder(ids)[0])
 
 
 @every_architecture
@@ -221,9 +232,9 @@ def test_saved_encoder_is_loaded_alone(architecture: str, tmp_path: Path) -> Non
     encoder.save_pretrained(tmp_path)
     torch.manual_seed(1)
     loaded = AutoModel.from_pretrained(tmp_path)
-    assert torch.equal(loaded(ids).last_hidden_state, encoder(ids).last_hidden_state)
+    assert torch.equal(loaded(ids)[0], encoder(ids)[0])
     config = AutoConfig.from_pretrained(tmp_path)
-    assert (config.max_length, config.head, config.hidden_size) == (12, 0.25, 16)
+    assert (config.max_length, config.head, config.embedding_size) == (12, 0.25, 8)
 
 
 @every_architecture
@@ -269,9 +280,9 @@ def test_recurrent_weights_keep_the_names_and_the_layout_of_pytorch(
     same(states, model.encoder(ids).last_hidden_state)
 
 
-@every_architecture
-def test_padding_has_no_embedding_and_learns_none(architecture: str) -> None:
-    model = make(architecture)
+@pytest.mark.parametrize("student", SEQUENCES[::2])
+def test_padding_has_no_embedding_and_learns_none(student: str) -> None:
+    model = make(student)
     model(**padded(text(2, 4), 9)).logits.sum().backward()
     weight = model.get_input_embeddings().weight
     assert weight.shape == (50, 8)

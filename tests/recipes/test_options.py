@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from distillery.errors import UserError
-from distillery.recipes import BaselineRecipe, DataRecipe, Phase, StudentRecipe, TeacherRecipe
+from distillery.recipes import BaselineRecipe, DataRecipe, Phase, SequenceRecipe, TeacherRecipe
 from distillery.recipes import options as made
 
 PHASE = Phase(splits=("train",), losses=(("kl", 1.0, {"temperature": 3.0}),))
-ONE = StudentRecipe(phases=(PHASE,))
-TWO = StudentRecipe(phases=(PHASE, replace(PHASE, epochs=9)))
+ONE = SequenceRecipe(phases=(PHASE,))
+TWO = SequenceRecipe(phases=(PHASE, replace(PHASE, epochs=9)))
 
 
 def parser(recipe: Any) -> argparse.ArgumentParser:

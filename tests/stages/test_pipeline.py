@@ -18,8 +18,10 @@ NAMES = {
     "tfidf_smoke",
     "bilstm_smoke",
     "attention_smoke",
+    "bag_smoke",
     "distil_bilstm_tiny_smoke",
     "distil_attention_tiny_smoke",
+    "distil_bag_tiny_smoke",
 }
 
 
@@ -148,3 +150,32 @@ def test_a_variant_has_a_result_of_its_own(smoke_copy: Path) -> None:
 
 def test_training_leaves_tensorboard_events(in_smoke_home: Path) -> None:
     assert list(paths.data().glob("smoke/runs/bilstm_smoke/*/phase1/events/events.out.tfevents.*"))
+
+
+def test_a_teacher_starts_from_further_pretraining(
+    smoke_copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ["--task", "smoke", "--teacher", "tiny"]
+    variant = ["teacher", *names, "--variant", "read", "--pretraining", "task"]
+    assert main(variant) == 2  # there is nothing to start from
+    pretrain = ["pretrain", *names, "--max-length", "32", "--learning-rate", "1e-3"]
+    caplog.set_level("INFO")
+    for _ in range(2):
+        assert main(pretrain) == 0
+    assert "up to date" in caplog.text
+    folder = paths.pretrained("smoke", "tiny")
+    facts = files.read_json(folder / "pretraining.json")
+    history = facts["run"]["history"]
+    assert facts["run"]["rows"] == 288
+    assert history[0]["cross_entropy"] < np.log(100)  # knows more than nothing of some 100 pieces
+    assert main(variant) == 0
+    result = results.read(results.json_path(paths.results(local=True), "tiny_smoke.read"))
+    assert result["recipe"]["pretraining"] == "task"
+    weights = "smoke/encoders/tiny/model.safetensors"
+    assert result["inputs"][weights] == files.sha256(folder / "model.safetensors")
+    # What is no longer what was written is made again.
+    (folder / "model.safetensors").write_bytes(b"damaged")
+    caplog.clear()
+    assert main(pretrain) == 0
+    assert "up to date" not in caplog.text
+    assert files.sha256(folder / "model.safetensors") == result["inputs"][weights]

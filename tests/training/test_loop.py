@@ -1,6 +1,7 @@
 """The pure parts of the training loop: its schedule, its weight decay, its order."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,13 +120,76 @@ def test_gradients_are_clipped_as_pytorch_clips_them() -> None:
         model = torch.nn.ParameterList([weight])
         training = loop._Training(model, job(np.arange(1, 9)), loop.Path("nowhere"))
         for step in range(4):
-            training.optimizer.zero_grad()
+            training.optimizers[0].zero_grad()
             ((weight * 3 + step) ** 2).sum().backward()
             if clip:
                 training._clip()
             else:
                 torch.nn.utils.clip_grad_norm_([weight], PHASE.max_grad_norm)
-            training.optimizer.step()
+            training.optimizers[0].step()
         return weight.detach()
 
     assert torch.allclose(trained(True), trained(False), atol=1e-5)
+
+
+def test_average_follows_its_formula_and_is_put_in_place_for_a_look() -> None:
+    weight = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    average = loop.Average([weight], 0.9)
+    expected = weight.detach().clone()
+    for step in range(30):
+        with torch.no_grad():
+            weight.add_(1.0)
+        average.update(step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * weight.detach()
+    torch.testing.assert_close(average.means[0], expected)
+    own = weight.detach().clone()
+    with average.in_place():
+        torch.testing.assert_close(weight.detach(), expected)
+    torch.testing.assert_close(weight.detach(), own)
+
+
+def test_without_averaging_nothing_is_kept() -> None:
+    weight = torch.nn.Parameter(torch.ones(2))
+    average = loop.Average([weight], 0.0)
+    average.update(3)
+    with average.in_place():
+        assert torch.equal(weight, torch.ones(2))
+    assert average.means == []
+
+
+def test_checkpoint_brings_back_sparse_state_and_average(tmp_path: Path) -> None:
+    """Training on from it gives what training through gives."""
+
+    def a_bag() -> torch.nn.Module:
+        sizes = {"vocab_size": 20, "buckets": 31, "max_length": 8}
+        return registry.create("bag", num_labels=2, **sizes)
+
+    def trained(stop: bool) -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        model = a_bag()
+        phase = replace(PHASE, averaging=0.5, learning_rate=0.1)
+        sizes = torch.arange(1, 9).numpy()
+
+        def started(model: torch.nn.Module) -> loop._Training:
+            return loop._Training(model, replace(job(sizes), phase=phase), tmp_path / str(stop))
+
+        training = started(model)
+        for step in range(6):
+            if stop and step == 3:
+                training._save()
+                model = registry.create(
+                    "bag", vocab_size=20, buckets=31, max_length=8, num_labels=2
+                )
+                training = started(model)
+            for optimizer in training.optimizers:
+                optimizer.zero_grad()
+            model(torch.tensor([[3, 4, step + 5]])).logits.pow(2).sum().backward()
+            training._clip()
+            for optimizer in training.optimizers:
+                optimizer.step()
+            training.checkpoint.average.update(step)
+        return [*training.checkpoint.weights, *training.checkpoint.average.means]
+
+    for one, other in zip(trained(False), trained(True), strict=True):
+        assert torch.equal(one, other)

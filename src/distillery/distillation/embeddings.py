@@ -1,7 +1,9 @@
-"""A start for the student's word embeddings from the teacher's."""
+"""A start for the student's word embeddings: the teacher's, or word vectors."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import safe_open
 
@@ -30,3 +32,12 @@ def principal(matrix: torch.Tensor, width: int) -> torch.Tensor:
     components = centred @ vectors.flip(1)[:, :width]
     components = components * (WORD_STD / components.std())
     return torch.nn.functional.pad(components, (0, width - components.shape[1]))
+
+
+def from_vectors(weight: torch.Tensor, vectors: Mapping[int, np.ndarray]) -> None:
+    """Puts the principal components of word vectors (id -> (D,)) into rows of `weight` (V, E);
+    rows without a vector stay as they are."""
+    rows = torch.tensor(list(vectors))
+    matrix = torch.from_numpy(np.stack(list(vectors.values())))
+    with torch.no_grad():
+        weight[rows] = principal(matrix, weight.shape[1]).to(weight.dtype)

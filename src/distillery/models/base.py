@@ -27,6 +27,7 @@ class StudentConfig(PreTrainedConfig):
     hidden_size: int = 256
     num_hidden_layers: int = 1
     dropout: float = 0.1
+    pooling: str = "attention_max"
     max_length: int = 256
     head: float = 0.25
     pad_token_id: int = 0
@@ -130,11 +131,21 @@ class Pool(nn.Module):
         return torch.cat([mean, highest], dim=-1)
 
 
+class Ends(nn.Module):
+    """(B, T, H) -> (B, 2H): the states of the last and of the first piece, each of them the last
+    one of a direction of an RNN."""
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        last = mask.sum(dim=1) - 1  # (B,)
+        rows = torch.arange(len(states), device=states.device)
+        return torch.cat([states[rows, last], states[:, 0]], dim=-1)
+
+
 class StudentForSequenceClassification(PreTrainedModel):
     """An encoder with the shared head of classification tasks."""
 
     config_class: ClassVar[type] = StudentConfig
-    encoder_class: ClassVar[type[StudentModel]] = StudentModel
+    encoder_class: ClassVar[type[PreTrainedModel]] = StudentModel
     base_model_prefix = "encoder"
     main_input_name = "input_ids"
 
@@ -142,10 +153,21 @@ class StudentForSequenceClassification(PreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels
         self.encoder = self.encoder_class(config)
-        self.pool = Pool(config.hidden_size)
+        width = self.build_head(config)
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(2 * config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(width, config.num_labels)
         self.post_init()
+
+    def build_head(self, config: Any) -> int:
+        """Creates what makes one vector of the encoder's output; gives the vector's width."""
+        self.pool = Ends() if config.pooling == "last" else Pool(config.hidden_size)
+        return 2 * int(config.hidden_size)
+
+    def vector(self, encoded: Any, mask: Tensor) -> Tensor:
+        """The encoder's output and the mask (B, T) -> (B, width)."""
+        (mask,) = shorten(self.config, mask)
+        found: Tensor = self.pool(encoded.last_hidden_state, mask)
+        return found
 
     def _init_weights(self, module: nn.Module) -> None:
         initialize(module)
@@ -171,9 +193,7 @@ class StudentForSequenceClassification(PreTrainedModel):
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
         )
-        (mask,) = shorten(self.config, attention_mask)
-        pooled = self.pool(encoded.last_hidden_state, mask)
-        logits = self.classifier(self.dropout(pooled))
+        logits = self.classifier(self.dropout(self.vector(encoded, attention_mask)))
         output = SequenceClassifierOutput(
             loss=None if labels is None else nn.functional.cross_entropy(logits, labels),
             logits=logits,

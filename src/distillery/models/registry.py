@@ -4,7 +4,7 @@ from typing import Any
 
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
-from distillery.models import attention, rnn, transformer
+from distillery.models import attention, bag, rnn, transformer
 from distillery.recipes.names import STUDENTS
 
 CLASSES: dict[str, type] = {
@@ -12,6 +12,7 @@ CLASSES: dict[str, type] = {
     "bigru": rnn.GRUForSequenceClassification,
     "attention": attention.AttentionForSequenceClassification,
     "transformer": transformer.TransformerForSequenceClassification,
+    "bag": bag.BagForSequenceClassification,
 }
 
 

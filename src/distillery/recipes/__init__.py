@@ -13,24 +13,28 @@ from typing import Any
 
 from distillery.recipes import default
 from distillery.recipes.base import (
+    BagRecipe,
     BaselineRecipe,
     DataRecipe,
     Phase,
     Plan,
     PretrainingRecipe,
     Recipe,
+    SequenceRecipe,
     StudentRecipe,
     TeacherRecipe,
     TextRecipe,
 )
 
 __all__ = [
+    "BagRecipe",
     "BaselineRecipe",
     "DataRecipe",
     "Phase",
     "Plan",
     "PretrainingRecipe",
     "Recipe",
+    "SequenceRecipe",
     "StudentRecipe",
     "TeacherRecipe",
     "TextRecipe",

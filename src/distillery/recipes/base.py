@@ -12,7 +12,9 @@ from distillery import files
 from distillery.errors import UserError, choose
 
 PRECISIONS = ("auto", "fp32", "bf16")
-EMBEDDINGS = ("random", "teacher")
+EMBEDDINGS = ("random", "teacher", "vectors")
+VOCABULARIES = ("pieces", "words")
+POOLINGS = ("attention_max", "last")
 TRANSFER_SPLITS = ("train", "unlabeled")
 PRETRAINING = ("none", "task")
 
@@ -84,10 +86,14 @@ class Phase(Recipe):
     warmup: Annotated[float, "share of the steps with a rising learning rate"] = 0.1
     weight_decay: Annotated[float, "decoupled weight decay"] = 0.01
     max_grad_norm: Annotated[float, "gradients are clipped to this norm"] = 1.0
+    averaging: Annotated[
+        float, "decay of the moving average of the weights that is kept; 0: the weights themselves"
+    ] = 0.0
 
     def __post_init__(self) -> None:
         within(self, 1, 100_000, "epochs", "batch_size")
         within(self, 0, 0.9, "warmup")
+        within(self, 0, 0.99999, "averaging")
         within(self, 0, 100, "weight_decay")
         positive(self.learning_rate, "learning_rate")
         if not self.max_grad_norm > 0:
@@ -202,7 +208,7 @@ class TeacherRecipe(TextRecipe):
 
 @dataclass(frozen=True)
 class StudentRecipe(TextRecipe):
-    """Stages 3 and 4: the student's shape and its training, a list of phases.
+    """Stages 3 and 4: what the recipes of all students share; the training is a list of phases.
 
     A student trained on labels alone and a distilled one differ in the phases and the start of
     the embeddings only.
@@ -211,23 +217,86 @@ class StudentRecipe(TextRecipe):
     tokenizer: Annotated[str, "encoder whose word pieces a student without teacher reads"] = (
         "minilm"
     )
-    embedding_size: Annotated[int, "width of the word embeddings"] = 128
-    hidden_size: Annotated[int, "width of the states, both directions of an RNN together"] = 256
+    vocabulary: Annotated[
+        str, "pieces (the teacher's or the tokenizer's), or words (the commonest of the texts)"
+    ] = "pieces"
+    words: Annotated[int, "words in a vocabulary of words"] = 30_000
     dropout: Annotated[float, "dropout on the embeddings and before the classifier"] = 0.1
-    embeddings: Annotated[str, "their start: random, or teacher (PCA of the teacher's)"] = "random"
     precision: Annotated[str, "auto (the faster one, measured), fp32 or bf16"] = "auto"
     phases: tuple[Phase, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within(self, 0, 0.9, "dropout")
+        choose("vocabulary", self.vocabulary, VOCABULARIES)
+        within(self, 100, 10_000_000, "words")
+        choose("precision", self.precision, PRECISIONS)
+        if not self.phases:
+            raise UserError("a student's recipe needs at least one phase")
+
+    def needs_teacher(self) -> bool:
+        """Whether the model's start comes from a teacher."""
+        return False
+
+    def shape(self) -> dict[str, Any]:
+        """The fields that go into the model's configuration."""
+        names = ("dropout", "max_length", "head")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class SequenceRecipe(StudentRecipe):
+    """Students with a state per word piece: recurrent ones, attention, transformers."""
+
+    embedding_size: Annotated[int, "width of the word embeddings"] = 128
+    hidden_size: Annotated[int, "width of the states, both directions of an RNN together"] = 256
+    pooling: Annotated[
+        str, "states to one vector: attention_max (both), or last (of either direction)"
+    ] = "attention_max"
+    embeddings: Annotated[
+        str, "their start: random, teacher (PCA of the teacher's), or vectors (a file's)"
+    ] = "random"
+    vectors: Annotated[str, "file in data/vectors in GloVe's text format, plain or .gz"] = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         within(self, 4, 65_536, "embedding_size", "hidden_size")
         if self.hidden_size % 4:
             refuse("hidden_size", self.hidden_size, "a multiple of 4 (directions, heads)")
-        within(self, 0, 0.9, "dropout")
         choose("start of the embeddings", self.embeddings, EMBEDDINGS)
-        choose("precision", self.precision, PRECISIONS)
-        if not self.phases:
-            raise UserError("a student's recipe needs at least one phase")
+        choose("pooling", self.pooling, POOLINGS)
+        if (self.embeddings == "vectors") != bool(self.vectors):
+            raise UserError("embeddings=vectors and the vectors' file go together: name both")
+        if self.embeddings == "teacher" and self.vocabulary == "words":
+            raise UserError("embeddings=teacher needs the teacher's vocabulary, pieces")
+
+    def needs_teacher(self) -> bool:
+        return self.embeddings == "teacher"
+
+    def shape(self) -> dict[str, Any]:
+        names = ("embedding_size", "hidden_size", "pooling")
+        return {**super().shape(), **{name: getattr(self, name) for name in names}}
+
+
+@dataclass(frozen=True)
+class BagRecipe(StudentRecipe):
+    """The student `bag`: its table of buckets x embedding_size numbers is its size."""
+
+    embedding_size: Annotated[int, "width of an n-gram's vector"] = 2
+    ngrams: Annotated[int, "longest n-gram of word pieces"] = 2
+    buckets: Annotated[int, "rows of the table that n-grams are hashed into"] = 2**20
+    ngram_dropout: Annotated[float, "share of the n-grams left out in training"] = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within(self, 1, 65_536, "embedding_size")
+        within(self, 1, 8, "ngrams")
+        within(self, 16, 2**28, "buckets")
+        within(self, 0, 0.9, "ngram_dropout")
+
+    def shape(self) -> dict[str, Any]:
+        names = ("embedding_size", "ngrams", "buckets", "ngram_dropout")
+        return {**super().shape(), **{name: getattr(self, name) for name in names}}
 
 
 @dataclass(frozen=True)

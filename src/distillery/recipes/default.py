@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 from distillery.recipes.base import (
+    BagRecipe,
     BaselineRecipe,
     DataRecipe,
     Losses,
     Phase,
     Plan,
     PretrainingRecipe,
+    SequenceRecipe,
     StudentRecipe,
     TeacherRecipe,
 )
@@ -33,11 +35,17 @@ def teacher(name: str) -> TeacherRecipe:
 def student(name: str) -> StudentRecipe:
     """From labels alone."""
     phase = Phase(splits=("train",), losses=LABELS, epochs=6, batch_size=32)
-    return StudentRecipe(phases=(phase,), dropout=0.3)
+    if name == "bag":
+        phase = replace(phase, learning_rate=1e-2)
+        return BagRecipe(phases=(phase,), dropout=0.0, precision="fp32")
+    return SequenceRecipe(phases=(phase,), dropout=0.3)
 
 
 def distillation(name: str, teacher: str) -> StudentRecipe:
     """From the teacher's logits, over the labelled and the unlabeled rows."""
     recipe = student(name)
     phase = replace(recipe.phases[0], splits=("train", "unlabeled"), losses=LOGITS)
-    return replace(recipe, phases=(phase,), embeddings="teacher", dropout=0.1)
+    recipe = replace(recipe, phases=(phase,))
+    if isinstance(recipe, SequenceRecipe):
+        return replace(recipe, embeddings="teacher", dropout=0.1)
+    return recipe

@@ -11,6 +11,7 @@ STUDENTS: dict[str, tuple[str, int]] = {
     "attention2": ("attention", 2),
     "transformer": ("transformer", 1),
     "transformer2": ("transformer", 2),
+    "bag": ("bag", 1),
 }
 
 BASELINES = ("majority", "tfidf")

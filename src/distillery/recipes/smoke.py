@@ -3,10 +3,17 @@
 from dataclasses import replace
 
 from distillery.recipes import default
-from distillery.recipes.base import DataRecipe, Plan, StudentRecipe, TeacherRecipe
+from distillery.recipes.base import (
+    BagRecipe,
+    DataRecipe,
+    Plan,
+    SequenceRecipe,
+    StudentRecipe,
+    TeacherRecipe,
+)
 
 DATA = DataRecipe(dev_rows=32)
-PLAN = Plan(teachers=("tiny",), students=("bilstm", "attention"))
+PLAN = Plan(teachers=("tiny",), students=("bilstm", "attention", "bag"))
 
 
 def teacher(name: str) -> TeacherRecipe:
@@ -15,15 +22,14 @@ def teacher(name: str) -> TeacherRecipe:
 
 def _small(recipe: StudentRecipe) -> StudentRecipe:
     phase = replace(recipe.phases[0], epochs=4, learning_rate=5e-3)
-    return replace(
-        recipe,
-        phases=(phase,),
-        tokenizer="tiny",
-        max_length=32,
-        embedding_size=16,
-        hidden_size=32,
-        precision="fp32",
+    recipe = replace(
+        recipe, phases=(phase,), tokenizer="tiny", max_length=32, words=200, precision="fp32"
     )
+    if isinstance(recipe, SequenceRecipe):
+        return replace(recipe, embedding_size=16, hidden_size=32)
+    if isinstance(recipe, BagRecipe):
+        return replace(recipe, buckets=2**10)
+    return recipe
 
 
 def student(name: str) -> StudentRecipe:

@@ -1,5 +1,6 @@
 """Stages 3 and 4: a student, trained on labels alone or on a teacher's recorded outputs."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from distillery.evaluation import metrics
 from distillery.models import registry
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
-from distillery.recipes import Phase, StudentRecipe
+from distillery.recipes import Phase, SequenceRecipe, StudentRecipe
 from distillery.recipes.names import STUDENTS
 from distillery.stages.experiment import Experiment, Fitted, check_on_dev, split_inputs
-from distillery.text import encode
+from distillery.text import encode, vectors, vocabulary
 from distillery.training import inference, loop, machine
 
 VERSION = 2
@@ -63,6 +64,11 @@ def run(
             folder / "tokenizer.json"
         )
         name = paths.student_result(task.name, student, variant)
+    if isinstance(recipe, SequenceRecipe) and recipe.vectors:
+        file = paths.vectors(recipe.vectors)
+        if not file.is_file():
+            raise UserError(f"there are no word vectors in {file}: put the file there")
+        inputs[f"vectors/{recipe.vectors}"] = files.sha256(file)
     experiment = Experiment(
         name=name,
         stage="distillation" if teacher else "student",
@@ -88,7 +94,7 @@ def run(
 def _refuse_what_is_missing(recipe: StudentRecipe, needed: set[str], teacher: str | None) -> None:
     """UserError where a loss or the embeddings ask for a teacher that there is not, or no loss
     asks for the one that there is."""
-    if teacher is None and ("logits" in needed or recipe.embeddings == "teacher"):
+    if teacher is None and ("logits" in needed or recipe.needs_teacher()):
         raise UserError(
             "a loss or the embeddings need a teacher: use distillery distil --teacher NAME"
         )
@@ -112,28 +118,18 @@ def _fit(
     """Trains with one seed through the recipe's phases; dev selects the epoch of each."""
     task = experiment.task
     folder = source.folder if source else encoders.locate(recipe.tokenizer)
-    tokenizer = encode.load_tokenizer(folder)
+    tokenizer = _tokenizer(task, recipe, folder)
     reader = encode.Reader(tokenizer, recipe.max_length, recipe.head)
     model = registry.create(
         str(experiment.student),
         vocab_size=len(tokenizer),
         pad_token_id=tokenizer.pad_token_id,
-        embedding_size=recipe.embedding_size,
-        hidden_size=recipe.hidden_size,
-        dropout=recipe.dropout,
-        max_length=recipe.max_length,
-        head=recipe.head,
+        **recipe.shape(),
         id2label=dict(enumerate(task.labels)),
         label2id={label: index for index, label in enumerate(task.labels)},
     )
-    if recipe.embeddings == "teacher" and source:
-        start = embeddings.principal(
-            embeddings.teacher_embeddings(source.folder), recipe.embedding_size
-        )
-        with torch.no_grad():
-            weight = model.encoder.word_embeddings.weight
-            weight.copy_(start[: len(weight)])
-            weight[tokenizer.pad_token_id] = 0
+    if isinstance(recipe, SequenceRecipe):
+        _start_embeddings(model, recipe, tokenizer, source)
     dev = store.read_split(task.name, "dev")
     dev_text = reader.encode_split(task.name, dev)
     rows = np.argsort(-dev_text.lengths, kind="stable")[: min(32, len(dev))]
@@ -183,6 +179,29 @@ def _fit(
         "seconds": round(sum(phase["seconds"] for phase in phases), 2),
     }
     return Fitted(save, test_logits, facts, model.num_parameters(), precision)
+
+
+def _tokenizer(task: Task, recipe: StudentRecipe, folder: Path) -> Any:
+    """The word pieces of an encoder's folder, or the words of the task's own texts."""
+    if recipe.vocabulary == "pieces":
+        return encode.load_tokenizer(folder)
+    splits = [store.read_split(task.name, name) for name in ("train", "unlabeled")]
+    return vocabulary.word_tokenizer([split for split in splits if len(split)], recipe.words)
+
+
+def _start_embeddings(
+    model: Any, recipe: SequenceRecipe, tokenizer: Any, source: teachers.Teacher | None
+) -> None:
+    weight = model.encoder.word_embeddings.weight
+    if recipe.embeddings == "teacher" and source:
+        matrix = embeddings.teacher_embeddings(source.folder)
+        with torch.no_grad():
+            weight.copy_(embeddings.principal(matrix, recipe.embedding_size)[: len(weight)])
+            weight[tokenizer.pad_token_id] = 0
+    elif recipe.embeddings == "vectors":
+        found = vectors.read(paths.vectors(recipe.vectors), tokenizer.get_vocab())
+        logging.info("%d of %d embeddings start from %s", len(found), len(weight), recipe.vectors)
+        embeddings.from_vectors(weight, found)
 
 
 def _loss_of(phase: Phase) -> Callable[[Any, loop.Batch], torch.Tensor]:

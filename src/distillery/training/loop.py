@@ -4,9 +4,10 @@ A checkpoint holds everything the loop needs to go on to the same numbers: weigh
 random state, place in the epoch, history. It is one file, replaced whole.
 """
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,19 +93,78 @@ def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[s
     ]
 
 
+def optimizers(model: torch.nn.Module, phase: Phase) -> list[torch.optim.Optimizer]:
+    """AdamW for the model; where embeddings have sparse gradients, lazy Adam for these."""
+    groups = parameter_groups(model, phase.weight_decay)
+    tables = [weight for module in model.modules() if getattr(module, "sparse", False)
+              for weight in module.parameters()]  # fmt: skip
+    sparse = {id(weight) for weight in tables}
+    for group in groups:
+        group["params"] = [weight for weight in group["params"] if id(weight) not in sparse]
+    found: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=phase.learning_rate, fused=True)
+    ]
+    if tables:
+        found.append(torch.optim.SparseAdam(tables, lr=phase.learning_rate))
+    return found
+
+
+class Average:
+    """An exponential moving average of weights (Polyak & Juditsky 1992), young at the start."""
+
+    def __init__(self, weights: list[torch.Tensor], decay: float) -> None:
+        self.weights, self.decay = weights, decay
+        self.means = [weight.detach().clone() for weight in weights] if decay else []
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        if self.decay:
+            decay = min(self.decay, (1 + step) / (10 + step))
+            torch._foreach_lerp_(self.means, self.weights, 1 - decay)
+
+    @contextlib.contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The model has the averaged weights meanwhile."""
+        self._swap()
+        yield
+        self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for weight, average in zip(self.weights, self.means, strict=False):
+            kept = weight.clone()
+            weight.copy_(average)
+            average.copy_(kept)
+
+
 class Checkpoint:
     """Saves and restores a running phase in one file of `folder`, its best weights in another."""
 
-    def __init__(self, folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer):
+    def __init__(
+        self,
+        folder: Path,
+        model: torch.nn.Module,
+        optimizers: list[torch.optim.Optimizer],
+        averaging: float = 0.0,
+    ):
         self.path, self.best = folder / "checkpoint.safetensors", folder / "best.safetensors"
-        self.model, self.optimizer = model, optimizer
-        self.weights = [w for group in optimizer.param_groups for w in group["params"]]
+        self.model = model
+        self.owners = [
+            (weight, optimizer)
+            for optimizer in optimizers
+            for group in optimizer.param_groups
+            for weight in group["params"]
+        ]
+        self.weights = [weight for weight, _ in self.owners]
+        self.average = Average(self.weights, averaging)
 
     def save(self, progress: Progress) -> None:
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        for index, weight in enumerate(self.weights):
-            for name, tensor in self.optimizer.state[weight].items():
-                tensors[f"optimizer.{index}.{name}"] = tensor
+        for index, (weight, optimizer) in enumerate(self.owners):
+            for name, value in optimizer.state[weight].items():
+                tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
+        for index, mean in enumerate(self.average.means):
+            tensors[f"average.{index}"] = mean
         tensors["random"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
@@ -118,13 +178,17 @@ class Checkpoint:
         self.model.load_state_dict(
             {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
         )
-        for index, weight in enumerate(self.weights):
+        for index, (weight, optimizer) in enumerate(self.owners):
             prefix = f"optimizer.{index}."
-            self.optimizer.state[weight] = {
+            state = {
                 name.removeprefix(prefix): tensor.to(weight.device)
                 for name, tensor in tensors.items()
                 if name.startswith(prefix)
             }
+            if isinstance(optimizer, torch.optim.SparseAdam):  # counts in a plain number
+                state["step"] = int(state["step"])  # type: ignore[assignment]
+            optimizer.state[weight] = state
+        self.average.means = [tensors[f"average.{i}"] for i in range(len(self.average.means))]
         torch.set_rng_state(tensors["random"])
         if "random.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random.cuda"])
@@ -212,10 +276,8 @@ class _Training:
     def __init__(self, model: torch.nn.Module, job: Job, folder: Path) -> None:
         phase = job.phase
         self.job = job
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(model, phase.weight_decay), lr=phase.learning_rate, fused=True
-        )
-        self.checkpoint = Checkpoint(folder, model, self.optimizer)
+        self.optimizers = optimizers(model, phase)
+        self.checkpoint = Checkpoint(folder, model, self.optimizers, phase.averaging)
         self.progress = self.checkpoint.load()
         self.model = accelerator().prepare_model(model)
         self.losses = _Losses(folder, CHECK_EVERY[machine.device().type])
@@ -242,10 +304,11 @@ class _Training:
 
     def select(self) -> None:
         """Looks at dev after an epoch, keeps the weights if they are the best so far."""
-        self.progress.history.append(self.job.evaluate())
-        best = self.progress.best(self.job.metric) == self.progress.epoch - 1
-        if best and accelerator().is_main_process:
-            self.checkpoint.save_best()
+        with self.checkpoint.average.in_place():
+            self.progress.history.append(self.job.evaluate())
+            best = self.progress.best(self.job.metric) == self.progress.epoch - 1
+            if best and accelerator().is_main_process:
+                self.checkpoint.save_best()
         self._save()
 
     def _save(self) -> None:
@@ -264,21 +327,26 @@ class _Training:
         loss = self.job.loss_of(output, batch)
         if share:  # DDP averages over processes: weigh by each one's rows
             loss = loss * (len(mine) * processes / len(rows))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad(set_to_none=True)
         accelerator().backward(loss)
         self._clip()
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.checkpoint.average.update(self.progress.step)
         return loss
 
     def _clip(self) -> None:
-        """Clips the gradients' norm: the fused optimizer divides by `grad_scale` as it reads
-        them, which spares a pass over every gradient."""
+        """Clips the norm of the dense gradients: the fused optimizer divides by `grad_scale` as
+        it reads them, which spares a pass over every gradient."""
         grads = [weight.grad for weight in self.checkpoint.weights if weight.grad is not None]
+        grads = [grad for grad in grads if not grad.is_sparse]
         norm = torch.nn.utils.get_total_norm(grads, foreach=True)
-        self.optimizer.grad_scale = (norm / self.job.phase.max_grad_norm).clamp(min=1.0)  # type: ignore[attr-defined]
-        self.optimizer.found_inf = torch.zeros_like(norm)  # type: ignore[attr-defined]
+        dense: Any = self.optimizers[0]
+        dense.grad_scale = (norm / self.job.phase.max_grad_norm).clamp(min=1.0)
+        dense.found_inf = torch.zeros_like(norm)
 
 
 def train(

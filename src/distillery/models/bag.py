@@ -1,0 +1,114 @@
+"""The bag student: hashed n-grams of word pieces, each with a vector of its own, and no order.
+
+The fastest thing that can be distilled into: a text costs a table look-up per n-gram (Joulin et
+al. 2017, arXiv:1607.01759). It has no state per piece, and so no hidden states or attentions.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from distillery.models.base import (
+    StudentConfig,
+    StudentForSequenceClassification,
+    initialize,
+    shorten,
+)
+
+_LOW = 2**31 - 1  # products of two such numbers still fit 64 bits
+_FACTORS = (668_265_263, 374_761_393)  # odd, of no small order: any mix well
+
+
+class BagConfig(StudentConfig):
+    """ngrams: longest n-gram of word pieces. buckets: rows of the table they are hashed into.
+    ngram_dropout: share of a text's n-grams left out in training."""
+
+    model_type = "distillery_bag"
+
+    embedding_size: int = 2
+    ngrams: int = 2
+    buckets: int = 2**20
+    ngram_dropout: float = 0.0
+
+
+def hashed(pieces: Tensor, mask: Tensor, ngrams: int, buckets: int) -> Tensor:
+    """The buckets (B, ngrams * T) of all n-grams of (B, T) pieces; `buckets` where there is none.
+
+    pieces: non-negative numbers below 2^31. Exact integer arithmetic: the same on every device.
+    """
+    found, mixed = [], torch.zeros_like(pieces)
+    for n in range(ngrams):
+        at_end = pieces[:, n:] + 1
+        mixed = (mixed[:, : at_end.shape[1]] * _FACTORS[0] + at_end * _FACTORS[1] + n) & _LOW
+        bucket = ((mixed ^ (mixed >> 15)) * _FACTORS[1] & _LOW) % buckets
+        bucket = torch.where(mask[:, n:].bool(), bucket, buckets)
+        found.append(nn.functional.pad(bucket, (0, min(n, pieces.shape[1])), value=buckets))
+    return torch.cat(found, dim=1)
+
+
+class BagModel(PreTrainedModel):
+    """(B, T) -> a vector per text, `pooler_output` (B, E): the sum of its n-grams' vectors over
+    the root of their number."""
+
+    config_class: ClassVar[type] = BagConfig
+    base_model_prefix = "encoder"
+    main_input_name = "input_ids"
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.table = nn.EmbeddingBag(
+            config.buckets + 1,
+            config.embedding_size,
+            mode="sum",
+            sparse=True,
+            padding_idx=config.buckets,
+        )
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        initialize(module)
+        table = self.table.weight
+        if module is self.table and not getattr(table, "_is_hf_initialized", False):
+            nn.init.normal_(table, std=0.01)
+            nn.init.zeros_(table[self.config.buckets])
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPooling:
+        if kwargs.get("output_hidden_states") or kwargs.get("output_attentions"):
+            raise ValueError("BagModel has no hidden states and no attentions to give")
+        if attention_mask is None:
+            attention_mask = (input_ids != self.config.pad_token_id).long()
+        if token_type_ids is None:
+            token_type_ids = torch.zeros_like(input_ids)
+        mask, pieces, types = shorten(self.config, attention_mask, input_ids, token_type_ids)
+        pieces = pieces + types * self.config.vocab_size  # a word of the second text is another
+        buckets = hashed(pieces, mask, self.config.ngrams, self.config.buckets)
+        if self.training and self.config.ngram_dropout:
+            left_out = torch.rand(buckets.shape, device=buckets.device) < self.config.ngram_dropout
+            buckets = buckets.masked_fill(left_out, self.config.buckets)
+        count = (buckets != self.config.buckets).sum(dim=1, keepdim=True)
+        summed = self.table(buckets)
+        vector = summed / count.clamp(min=1).to(summed.dtype).sqrt()
+        output = BaseModelOutputWithPooling(pooler_output=vector)
+        return output.to_tuple() if return_dict is False else output
+
+
+class BagForSequenceClassification(StudentForSequenceClassification):
+    config_class = BagConfig
+    encoder_class = BagModel
+
+    def build_head(self, config: Any) -> int:
+        return int(config.embedding_size)
+
+    def vector(self, encoded: Any, mask: Tensor) -> Tensor:
+        found: Tensor = encoded.pooler_output
+        return found

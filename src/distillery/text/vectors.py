@@ -1,0 +1,51 @@
+"""Word vectors in GloVe's text format: a word and its numbers per line, plain or as .gz."""
+
+import gzip
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from distillery.errors import UserError
+
+
+def read(path: Path, vocabulary: Mapping[str, int]) -> dict[int, np.ndarray]:
+    """Id -> vector (D,) fp32 of the words of `vocabulary` that the file has; the first of equals.
+
+    word2vec's header line (count and width) is passed over. Raises UserError, with the line's
+    number, where lines differ in width or hold what is no finite number.
+    """
+    found: dict[int, np.ndarray] = {}
+    width = 0
+    for number, line in enumerate(_lines(path), start=1):
+        word, *numbers = line.rstrip().split(" ")
+        if number == 1 and len(numbers) == 1:
+            continue
+        width = width or len(numbers)
+        if len(numbers) != width or not width:
+            raise UserError(f"{path}, line {number}: {len(numbers)} numbers, {width} before")
+        place = vocabulary.get(word)
+        if place is None or place in found:
+            continue
+        try:
+            found[place] = np.array(numbers, dtype=np.float32)
+        except ValueError:
+            raise UserError(f"{path}, line {number}: not a word and {width} numbers") from None
+        if not np.isfinite(found[place]).all():
+            raise UserError(f"{path}, line {number}: a number that is not finite")
+    if not found:
+        raise UserError(f"{path} has no vector for any word of the vocabulary")
+    return found
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for line in file:
+                yield line.decode("utf-8")
+    except FileNotFoundError:
+        raise UserError(f"there are no word vectors in {path}: put the file there") from None
+    except (OSError, EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+        raise UserError(f"{path} cannot be read ({error}): is it whole?") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is no text in UTF-8") from None
