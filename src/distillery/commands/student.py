@@ -1,8 +1,9 @@
 """Stages 3 and 4: students, and the rows beside them."""
 
 import argparse
+import functools
 
-from distillery import recipes, tasks
+from distillery import paths, recipes, tasks
 from distillery.commands.base import (
     Command,
     add_teacher_variant,
@@ -10,6 +11,7 @@ from distillery.commands.base import (
     experiment,
     experiment_options,
     force_option,
+    searched,
     short,
 )
 from distillery.errors import choose
@@ -30,9 +32,12 @@ class Student(Command):
         from distillery.stages import student
 
         name = choose("student", arguments.student, STUDENTS)
-        recipe = changed(recipes.student(arguments.task, name), arguments)
-        task = tasks.get(arguments.task)
-        student.run(task, name, None, recipe, **experiment(arguments))
+        recipe, task = recipes.student(arguments.task, name), tasks.get(arguments.task)
+        what = functools.partial(student.prepare, task, name, None)
+        if arguments.search:
+            searched(task, paths.student_result(task.name, name), recipe, arguments, what)
+        else:
+            student.run(task, name, None, changed(recipe, arguments), **experiment(arguments))
 
 
 class Distil(Command):
@@ -51,15 +56,19 @@ class Distil(Command):
 
         name = choose("student", arguments.student, STUDENTS)
         teacher = short(arguments.teacher)
-        recipe = recipes.distillation(arguments.task, name, teacher)
-        student.run(
+        recipe, task = (
+            recipes.distillation(arguments.task, name, teacher),
             tasks.get(arguments.task),
-            name,
-            teacher,
-            changed(recipe, arguments),
-            teacher_variant=arguments.teacher_variant,
-            **experiment(arguments),
         )
+        variant = arguments.teacher_variant
+        if arguments.search:
+            what = functools.partial(student.prepare, task, name, teacher, teacher_variant=variant)
+            result = paths.distillation_result(task.name, name, teacher, variant)
+            searched(task, result, recipe, arguments, what)
+        else:
+            recipe = changed(recipe, arguments)
+            given = experiment(arguments)
+            student.run(task, name, teacher, recipe, teacher_variant=variant, **given)
 
 
 class Baseline(Command):

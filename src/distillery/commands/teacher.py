@@ -1,9 +1,10 @@
 """Stage 2: what makes teachers and their outputs."""
 
 import argparse
+import functools
 import logging
 
-from distillery import recipes, tasks
+from distillery import paths, recipes, tasks
 from distillery.commands.base import (
     Command,
     add_teacher_variant,
@@ -12,6 +13,7 @@ from distillery.commands.base import (
     experiment,
     experiment_options,
     force_option,
+    searched,
     short,
 )
 from distillery.recipes import options
@@ -52,9 +54,14 @@ class Teacher(Command):
     def run(self, arguments: argparse.Namespace) -> None:
         from distillery.stages import teacher
 
-        recipe = recipes.teacher(arguments.task, short(arguments.teacher))
-        recipe = changed(recipe, arguments)
-        teacher.run(tasks.get(arguments.task), arguments.teacher, recipe, **experiment(arguments))
+        name, task = short(arguments.teacher), tasks.get(arguments.task)
+        recipe = recipes.teacher(arguments.task, name)
+        if arguments.search:
+            what = functools.partial(teacher.prepare, task, arguments.teacher)
+            searched(task, paths.teacher_result(task.name, name), recipe, arguments, what)
+        else:
+            recipe = changed(recipe, arguments)
+            teacher.run(task, arguments.teacher, recipe, **experiment(arguments))
 
 
 class Record(Command):

@@ -5,8 +5,10 @@ phase's number stands in front (`--phase2-epochs 4`).
 """
 
 import argparse
+import itertools
+from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
 
 from distillery.errors import UserError
 from distillery.recipes.base import Losses, Recipe, StudentRecipe
@@ -83,6 +85,48 @@ def add(parser: argparse.ArgumentParser, recipe: Recipe) -> None:
 def _changes(recipe: Recipe, prefix: str, given: dict[str, Any]) -> dict[str, Any]:
     names = (field.name for field in fields(recipe))
     return {name: given[f"{prefix}{name}"] for name in names if f"{prefix}{name}" in given}
+
+
+def differences(recipe: Any, other: Any) -> list[str]:
+    """`["epochs=1", ...]`: the options that make `other` of `recipe`."""
+    found = []
+    pairs = [("", recipe, other)]
+    for index, phases in enumerate(
+        zip(getattr(recipe, "phases", ()), getattr(other, "phases", ()), strict=True)
+    ):
+        pairs.append((_phase_prefix(recipe, index), *phases))
+    for prefix, one, two in pairs:
+        for field in fields(one):
+            value = getattr(two, field.name)
+            if field.name != "phases" and value != getattr(one, field.name):
+                found.append(f"{prefix}{field.name.replace('_', '-')}={_shown(value)}")
+    return found
+
+
+def grid(recipe: Any, fields_and_values: Sequence[str]) -> dict[str, Any]:
+    """`["learning-rate=1e-3,2e-3", "dropout=0.1,0.3"]` -> the four recipes, by what they change.
+
+    The names and the values are those of the command-line options.
+    """
+    axes: list[list[tuple[str, str]]] = []
+    for item in fields_and_values:
+        name, sign, values = item.partition("=")
+        if not sign or not all(values.split(",")):
+            raise UserError(f"'{item}' is not of the form FIELD=VALUE,VALUE,...")
+        axes.append([(name.replace("_", "-"), value) for value in values.split(",")])
+    found = {}
+    for chosen in itertools.product(*axes):
+        parser = _Quiet(add_help=False, allow_abbrev=False)
+        add(parser, recipe)
+        words = [word for name, value in chosen for word in (f"--{name}", value)]
+        label = " ".join(f"{name}={value}" for name, value in chosen)
+        found[label] = apply(recipe, parser.parse_args(words))
+    return found
+
+
+class _Quiet(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}, in what is searched")
 
 
 def apply(recipe: Any, arguments: argparse.Namespace) -> Any:

@@ -91,6 +91,22 @@ class Experiment:
             self._write(folder, runs)
         return True
 
+    def trial(self, fit: Callable[[int, Path], Fitted]) -> dict[str, Any]:
+        """Trains with the first seed, for a search; gives the facts, dev metrics among them.
+
+        Test is not read, and no model is saved. The run's folder is that of the experiment: once
+        the recipe is chosen, its run goes on from there and trains nothing again.
+        """
+        place = paths.run(self.task.name, self.name, files.short_hash(self._wanted), self.seeds[0])
+        if not (place / "trial.json").is_file():
+            with lock_of_main(self.name, f"experiment {self.name}"):
+                torch.manual_seed(self.seeds[0])
+                facts = fit(self.seeds[0], place).facts
+                if accelerator().is_main_process:
+                    files.write_json(place / "trial.json", facts)
+                accelerator().wait_for_everyone()
+        return files.read_json(place / "trial.json", "dev", "seconds")
+
     def _outputs(self) -> dict[str, str]:
         """Checksums of the saved model's files."""
         folder = paths.model(self.task.name, self.name)

@@ -26,7 +26,13 @@ from distillery.training import inference, loop, machine
 VERSION = 2
 
 
-def run(
+def run(*what: Any, force: bool, **options: Any) -> None:
+    """Trains a student and writes its result; the arguments are those of `prepare`."""
+    experiment, fit = prepare(*what, **options)
+    experiment.run(fit, force)
+
+
+def prepare(
     task: Task,
     student: str,
     teacher: str | None,
@@ -37,9 +43,8 @@ def run(
     variant: str | None,
     command: str,
     checkpoint_seconds: float,
-    force: bool,
-) -> None:
-    """Trains a student and writes its result; with a teacher this is distillation.
+) -> tuple[Experiment, Callable[[int, Path], Fitted]]:
+    """A student's experiment, and what trains it; with a teacher this is distillation.
 
     teacher_variant: the teacher was made with this variant.
     """
@@ -88,7 +93,7 @@ def run(
     def fit(seed: int, place: Path) -> Fitted:
         return _fit(experiment, recipe, source, outputs, seed, place)
 
-    experiment.run(fit, force)
+    return experiment, fit
 
 
 def _refuse_what_is_missing(recipe: StudentRecipe, needed: set[str], teacher: str | None) -> None:

@@ -39,7 +39,14 @@ _DROPOUTS = (
 )
 
 
-def run(
+def run(task: Task, spec: str, *what: Any, force: bool, **options: Any) -> None:
+    """Fine-tunes an encoder, records, writes the result; the arguments are those of `prepare`."""
+    experiment, fit = prepare(task, spec, *what, **options)
+    if not experiment.run(fit, force):
+        record(task, str(experiment.teacher), experiment.variant)
+
+
+def prepare(
     task: Task,
     spec: str,
     recipe: TeacherRecipe,
@@ -48,9 +55,8 @@ def run(
     variant: str | None,
     command: str,
     checkpoint_seconds: float,
-    force: bool,
-) -> None:
-    """Fine-tunes `spec` (short name, hub id or folder) on a task, records, writes the result."""
+) -> tuple[Experiment, Callable[[int, Path], Fitted]]:
+    """A teacher's experiment, and what trains it. spec: short name, hub id or folder."""
     name = encoders.short_name(spec)
     if name in (*STUDENTS, *BASELINES):
         raise UserError(f"teacher '{name}' has a student's name: rename its folder")
@@ -75,8 +81,7 @@ def run(
     def fit(seed: int, place: Path) -> Fitted:
         return _fit(experiment, recipe, folder, seed, place)
 
-    if not experiment.run(fit, force):
-        record(task, name, variant)
+    return experiment, fit
 
 
 def _start(task: Task, spec: str, name: str, recipe: TeacherRecipe) -> Path:

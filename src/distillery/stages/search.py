@@ -1,0 +1,52 @@
+"""A grid of recipes, compared on dev: what `recipes/<task>.py` was chosen by. Test stays unread."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from distillery import files, paths, results
+from distillery.preprocessing.task import Task
+from distillery.stages.experiment import Experiment, Fitted
+from distillery.training import machine
+from distillery.training.processes import accelerator
+
+Prepared = tuple[Experiment, Callable[[int, Any], Fitted]]
+
+
+def run(
+    task: Task, name: str, candidates: Mapping[str, Any], prepare: Callable[[Any], Prepared]
+) -> None:
+    """Tries every candidate (what it changes -> recipe) with one seed; writes the table.
+
+    prepare: recipe -> experiment and fit. Each candidate's score is kept at once: started again,
+    the search goes on where it was.
+    """
+    path = paths.results(task.local) / "search" / f"{name}.json"
+    trials: dict[str, dict[str, Any]] = {}
+    for label, recipe in candidates.items():
+        experiment, fit = prepare(recipe)
+        facts = experiment.trial(fit)
+        trials[label] = {
+            **{key: facts[key] for key in ("dev", "history", "seconds", "epochs", "rows")},
+            "recipe": recipe.as_dict(),
+            "seed": experiment.seeds[0],
+        }
+        if accelerator().is_main_process:
+            _write(path, task, trials)
+        logging.info("%s: dev %s %.4f", label, task.metric, facts["dev"][task.metric])
+    best = max(trials, key=lambda label: trials[label]["dev"][task.metric])
+    logging.info("best on dev: %s (%s)", best, path)
+
+
+def _write(path: Any, task: Task, trials: Mapping[str, Any]) -> None:
+    """Adds these trials to those of earlier searches, and the table for people beside them."""
+    earlier = files.read_json(path, "trials")["trials"] if path.is_file() else {}
+    found = {**earlier, **trials}
+    scores = {label: trial["dev"][task.metric] for label, trial in found.items()}
+    environment = machine.environment("as measured")
+    facts = {"split": "dev", "metric": task.metric, "commit": results.commit()}
+    files.write_json(path, {**facts, "environment": environment, "trials": found})
+    lines = [f"dev {task.metric}, seed, what was changed in the recipe"]
+    for label in sorted(scores, key=lambda label: -scores[label]):
+        lines.append(f"{scores[label]:.4f}  {found[label]['seed']}  {label}")
+    files.write_text(path.with_suffix(".txt"), "\n".join(lines) + "\n")
