@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillery import files, paths, results
@@ -84,6 +84,7 @@ def test_mean_is_over_the_runs() -> None:
     assert result()["metrics"] == {"accuracy": pytest.approx(0.85), "macro_f1": 0.5}
 
 
+@settings(deadline=None)
 @given(data=st.data(), labels=st.integers(1, 9), runs=st.integers(1, 3), n=st.integers(1, 20))
 def test_predictions_are_unpacked_as_packed(
     data: st.DataObject, labels: int, runs: int, n: int
@@ -99,6 +100,47 @@ def test_predictions_are_unpacked_as_packed(
 def test_two_labels_take_a_bit_each() -> None:
     # 0 1 1 1 1 0 and two bits of padding
     assert results.pack(PREDICTIONS, 2) == bytes([0b01111000])
+
+
+@pytest.mark.parametrize("packed", [b"", b"\x78\x00"])
+def test_predictions_of_another_length_are_refused(packed: bytes) -> None:
+    with pytest.raises(ValueError, match="bytes cannot be 2 x 3 predictions"):
+        results.unpack(packed, runs=2, n=3, labels=2)
+
+
+LABELS = results.Labels(("bad", "fair", "good"), np.array([0, 2, 1, 2]), "abc")
+
+
+def test_true_labels_are_read_back(tmp_path: Path) -> None:
+    assert results.read_labels(tmp_path, "films") is None
+    results.write_labels(tmp_path, "films", LABELS)
+    found = results.read_labels(tmp_path, "films")
+    assert found is not None
+    assert (found.names, found.sha256) == (LABELS.names, LABELS.sha256)
+    assert np.array_equal(found.values, LABELS.values)
+    assert results.read_all(tmp_path) == {}, "they are no result"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bits": "é"},
+        {"bits": ""},
+        {"bits": None},
+        {"bits": "/w=="},  # label 3 of 3
+        {"n": 0, "bits": ""},
+        {"n": 99},
+        {"n": "four"},
+        {"labels": 3},
+        {"labels": ["one"] * 17},
+    ],
+)
+def test_damaged_labels_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    results.write_labels(tmp_path, "films", LABELS)
+    path = results.labels_path(tmp_path, "films")
+    files.write_json(path, files.read_json(path) | change)
+    with pytest.raises(UserError, match=r"films\.labels\.json is damaged"):
+        results.read_labels(tmp_path, "films")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """Results: one .json with all facts and one .txt with the score per experiment.
 
 The .json is what the report and later stages read; it is written before the .txt, both whole.
-Predictions lie beside them, packed as bits.
+Predictions lie beside them, packed as bits, and once per task the true labels of its test rows.
 """
 
+import base64
+import binascii
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,10 @@ def predictions_path(folder: Path, name: str) -> Path:
     return folder / "predictions" / f"{name}.bits"
 
 
+def labels_path(folder: Path, task: str) -> Path:
+    return folder / "predictions" / f"{task}.labels.json"
+
+
 def pack(predictions: np.ndarray, labels: int) -> bytes:
     """(runs, N) label numbers -> as many bits each as the number of labels needs, in order."""
     width = max(1, (labels - 1).bit_length())
@@ -51,11 +58,55 @@ def pack(predictions: np.ndarray, labels: int) -> bytes:
 
 
 def unpack(packed: bytes, runs: int, n: int, labels: int) -> np.ndarray:
-    """What `pack` packed: (runs, N) int64."""
+    """What `pack` packed: (runs, N) int64. ValueError if it is of another length."""
     width = max(1, (labels - 1).bit_length())
+    if len(packed) != -(-runs * n * width // 8):
+        raise ValueError(f"{len(packed)} bytes cannot be {runs} x {n} predictions")
     bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=runs * n * width)
     found: np.ndarray = (bits.reshape(runs, n, width).astype(np.int64) << np.arange(width)).sum(-1)
     return found
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The true labels of a task's test rows, in the order of the predictions.
+
+    names: of the labels, in order. values: (N,) label numbers. sha256: of the test split's file.
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    sha256: str
+
+
+def write_labels(folder: Path, task: str, labels: Labels) -> None:
+    """Writes the true labels of a task."""
+    packed = pack(labels.values[None, :], len(labels.names))
+    facts = {
+        "task": task,
+        "split": "test",
+        "n": len(labels.values),
+        "labels": [*labels.names],
+        "sha256": labels.sha256,
+        "bits": base64.b64encode(packed).decode(),
+    }
+    files.write_json(labels_path(folder, task), facts)
+
+
+def read_labels(folder: Path, task: str) -> Labels | None:
+    """What `write_labels` wrote, None where it wrote nothing; UserError where it is damaged."""
+    path = labels_path(folder, task)
+    if not path.is_file():
+        return None
+    found = files.read_json(path, "n", "labels", "sha256", "bits")
+    try:
+        names, n = tuple(map(str, found["labels"])), int(found["n"])
+        values = unpack(base64.b64decode(found["bits"], validate=True), 1, n, len(names))[0]
+        if n < 1 or values.max() >= len(names):
+            raise ValueError
+    except (TypeError, ValueError, binascii.Error):
+        raise UserError(f"{path} is damaged: delete it and run a stage of {task} again") from None
+    return Labels(names, values, str(found["sha256"]))
 
 
 def mean_metrics(runs: list[dict[str, Any]]) -> dict[str, float]:

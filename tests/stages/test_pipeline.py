@@ -42,6 +42,23 @@ def test_scores_are_those_of_the_saved_predictions(in_smoke_home: Path) -> None:
         assert float(np.mean(predicted == test.labels)) == result["metrics"]["accuracy"]
 
 
+def test_calibration_is_measured_where_there_are_probabilities(in_smoke_home: Path) -> None:
+    for name, result in results.read_all(paths.results(local=True)).items():
+        errors = [run.get("ece") for run in result["runs"]]
+        assert errors == [None] if name == "majority_smoke" else all(0 < e < 1 for e in errors)
+
+
+def test_true_labels_of_test_lie_beside_the_predictions(smoke_copy: Path) -> None:
+    test, folder = store.read_split("smoke", "test"), paths.results(local=True)
+    labels = results.read_labels(folder, "smoke")
+    assert labels is not None
+    assert np.array_equal(labels.values, test.labels)
+    assert (labels.names, labels.sha256) == (("negative", "positive"), test.sha256)
+    results.labels_path(folder, "smoke").unlink()
+    assert main(["student", "--task", "smoke", "--student", "bilstm"]) == 0
+    assert results.read_labels(folder, "smoke") is not None, "written for results made before"
+
+
 def test_a_saved_student_predicts_what_its_result_says(in_smoke_home: Path) -> None:
     """In a process that only imports distillery and transformers."""
     test = store.read_split("smoke", "test")

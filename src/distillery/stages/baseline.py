@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from distillery import files, paths, results
 from distillery.errors import UserError
-from distillery.evaluation import metrics
+from distillery.evaluation import calibration, metrics
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import BaselineRecipe
-from distillery.stages.experiment import split_inputs
+from distillery.stages.experiment import split_inputs, write_labels
 from distillery.training import machine
 
 VERSION = 1
@@ -33,6 +33,7 @@ def run(task: Task, name: str, recipe: BaselineRecipe, *, command: str, force: b
     }
     if not force and results.is_current(folder, result_name, wanted, [0]):
         logging.info("%s is up to date (--force runs it anyway)", result_name)
+        write_labels(task)
         return
     with files.locked(paths.lock(result_name), f"experiment {result_name}"):
         started = time.monotonic()
@@ -43,8 +44,10 @@ def run(task: Task, name: str, recipe: BaselineRecipe, *, command: str, force: b
             predict, parameters, facts = _tfidf(train, dev, recipe, task.metric)
         seconds = round(time.monotonic() - started, 2)
         test = store.read_split(task.name, "test")
-        predicted = predict(test)
+        predicted, probabilities = predict(test)
         scores = metrics.scores(task.metric, test.labels, predicted)
+        if probabilities is not None:
+            facts["ece"] = calibration.expected_calibration_error(test.labels, probabilities)
         run_facts = {"seed": 0, "metrics": scores, "seconds": seconds, "rows": len(train), **facts}
         result = {
             **dict.fromkeys(results.FIELDS),
@@ -63,6 +66,7 @@ def run(task: Task, name: str, recipe: BaselineRecipe, *, command: str, force: b
             "parameters": parameters,
             "command": command,
         }
+        write_labels(task)
         results.write(folder, result, predicted[None, :], len(task.labels))
         logging.info("%s: %s %.4f on test", result_name, *next(iter(scores.items())))
 
@@ -70,7 +74,7 @@ def run(task: Task, name: str, recipe: BaselineRecipe, *, command: str, force: b
 def _majority(train: store.Split) -> tuple[Any, int, dict[str, Any]]:
     """Always the commonest label of train, the first of equals."""
     label = int(np.bincount(train.labels).argmax())
-    return lambda split: np.full(len(split), label), 0, {}
+    return lambda split: (np.full(len(split), label), None), 0, {}
 
 
 def _tfidf(
@@ -114,8 +118,11 @@ def _tfidf(
     bar.close()
     parameters = int(best.coef_.size + best.intercept_.size)
 
-    def predict(split: store.Split) -> np.ndarray:
-        found: np.ndarray = best.predict(vectorizer.transform(texts(split)))
-        return found
+    def predict(split: store.Split) -> tuple[np.ndarray, np.ndarray]:
+        found = vectorizer.transform(texts(split))
+        known = best.predict_proba(found)  # of the labels that occur in train
+        probabilities = np.zeros((len(split), best.classes_.max() + 1))
+        probabilities[:, best.classes_] = known
+        return best.predict(found), probabilities
 
     return predict, parameters, {"dev_by_C": tried}

@@ -20,7 +20,7 @@ from distillery import encoders, files, paths, results
 from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError
-from distillery.evaluation import metrics
+from distillery.evaluation import calibration, metrics
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import Recipe
@@ -75,6 +75,7 @@ class Experiment:
         folder = paths.results(self.task.local)
         if not force and results.is_current(folder, self.name, self._wanted, self.seeds):
             logging.info("%s is up to date (--force runs it anyway)", self.name)
+            write_labels(self.task)
             return False
         commit = results.commit()  # of the code that runs, which may change on disk meanwhile
         with lock_of_main(self.name, f"experiment {self.name}"):
@@ -142,12 +143,14 @@ class Experiment:
                 fitted.save(temporary)
         accelerator().wait_for_everyone()
         test = store.read_split(self.task.name, "test")
-        predicted = fitted.test_logits(model).argmax(axis=1)
+        logits = fitted.test_logits(model)
+        predicted = logits.argmax(axis=1)
         scores = metrics.scores(self.task.metric, test.labels, predicted)
+        ece = calibration.expected_calibration_error(test.labels, calibration.softmax(logits))
         if not split_inputs(self.task).items() <= self.inputs.items():
             raise UserError(f"the splits of {self.task.name} changed while {self.name} was trained")
         done = {
-            "run": {"seed": seed, "metrics": scores, **fitted.facts},
+            "run": {"seed": seed, "metrics": scores, "ece": ece, **fitted.facts},
             "outputs": self._outputs() if first else {},
             "parameters": fitted.parameters,
             "bytes": (model / encoders.WEIGHTS).stat().st_size,
@@ -166,6 +169,7 @@ class Experiment:
 
     def _write(self, folder: Path, runs: dict[Path, dict[str, Any]]) -> None:
         """The result of all seeds; `runs` is by run folder, the first seed first."""
+        write_labels(self.task)
         predictions = np.stack([np.load(place / "predictions.npy") for place in runs])
         first = next(iter(runs.values()))
         entries = [run["run"] for run in runs.values()]
@@ -194,6 +198,16 @@ class Experiment:
             results.write(folder, result, predictions, len(self.task.labels))
         score, value = next(iter(result["metrics"].items()))
         logging.info("%s: %s %.4f on test (%d rows)", self.name, score, value, result["n"])
+
+
+def write_labels(task: Task) -> None:
+    """Puts the true labels of test beside the predictions, for the report's statistics."""
+    if accelerator().is_main_process:
+        test = store.read_split(task.name, "test")
+        labels = results.Labels(task.labels, test.labels, test.sha256)
+        lock = paths.lock(f"{task.name}.labels")
+        with files.locked(lock, f"writing the labels of {task.name}", wait=True):
+            results.write_labels(paths.results(task.local), task.name, labels)
 
 
 def lock_of_main(name: str, what: str) -> contextlib.AbstractContextManager[None]:
