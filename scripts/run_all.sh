@@ -28,14 +28,14 @@ esac
 task=$1
 shift
 from=1 to=6
-every=() experiment=() data=() teachers=() students=()
+listed="" every=() experiment=() data=() students=()
 while [ $# -gt 0 ]; do
   case $1 in
     -h | --help) usage && exit ;;
     --from | --to | --teachers | --students | --seeds) [ $# -gt 1 ] || fail "$1 needs a value" ;;&
     --from) number "$1" "$2" && from=$2 && shift 2 ;;
     --to) number "$1" "$2" && to=$2 && shift 2 ;;
-    --teachers) IFS=, read -ra teachers <<<"$2" && shift 2 ;;
+    --teachers) listed=$2 && shift 2 ;;
     --students) IFS=, read -ra students <<<"$2" && shift 2 ;;
     --seeds) experiment+=("$1" "$2") && shift 2 ;;
     --from=* | --to=* | --teachers=* | --students=* | --seeds=*) fail "write ${1/=/ }" ;;
@@ -54,8 +54,9 @@ distillery() {
   "$scripts/distillery" "$@"
 }
 
-plan=$("$scripts/distillery" plan --task "$task")
-[ ${#teachers[@]} -gt 0 ] || read -ra teachers <<<"$(sed -n 's/^teachers //p' <<<"$plan")"
+plan=$("$scripts/distillery" plan --task "$task" ${listed:+--teachers "$listed"})
+read -ra teachers <<<"$(sed -n 's/^teachers //p' <<<"$plan")"
+pretrained=" $(sed -n 's/^pretrained //p' <<<"$plan") "
 [ ${#students[@]} -gt 0 ] || read -ra students <<<"$(sed -n 's/^students //p' <<<"$plan")"
 known=$(sed -n 's/^known //p' <<<"$plan")
 for student in "${students[@]}"; do
@@ -67,6 +68,9 @@ if runs 1; then
 fi
 if runs 2; then
   for teacher in "${teachers[@]}"; do
+    if [[ $pretrained = *" $teacher "* ]]; then
+      distillery pretrain --task "$task" --teacher "$teacher" "${every[@]}"
+    fi
     distillery teacher --task "$task" --teacher "$teacher" "${every[@]}" "${experiment[@]}"
   done
 fi

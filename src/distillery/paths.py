@@ -82,6 +82,11 @@ def pretrained(task_name: str, encoder_name: str) -> Path:
     return task(task_name) / "encoders" / encoder_name
 
 
+def pretraining_facts(task_name: str, encoder_name: str) -> Path:
+    """How it was trained further; written with it."""
+    return pretrained(task_name, encoder_name) / "pretraining.json"
+
+
 def lock(name: str) -> Path:
     return data() / "locks" / f"{name}.lock"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from distillery import recipes
 from distillery.recipes.names import BASELINES, STUDENTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +22,10 @@ def _expected() -> dict[str, str]:
         scripts[f"data/{task}.sh"] = f"data --task {task}"
         for teacher in teachers:
             scripts[f"teacher/{teacher}_{task}.sh"] = f"teacher --task {task} --teacher {teacher}"
+            if recipes.teacher(task, teacher).pretraining == "task":
+                scripts[f"teacher/pretrain_{teacher}_{task}.sh"] = (
+                    f"pretrain --task {task} --teacher {teacher}"
+                )
         for name in BASELINES:
             scripts[f"student/{name}_{task}.sh"] = f"baseline --task {task} --baseline {name}"
         for student in students:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from distillery import recipes, tasks
-from distillery.commands.base import Command
+from distillery.commands.base import Command, short
 from distillery.recipes.names import STUDENTS
 
 
@@ -18,11 +18,19 @@ class Report(Command):
 
 
 class Plan(Command):
-    """Prints what `run_all.sh` runs for a task: teachers, students, and the students there are."""
+    """Prints what `run_all.sh` runs for a task: teachers, which of them are pretrained further,
+    students, and the students there are."""
+
+    def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
+        parser.add_argument("--teachers", metavar="A,B,...", help="in place of the plan's own")
 
     def run(self, arguments: argparse.Namespace) -> None:
-        for what, names in recipes.plan(arguments.task).as_dict().items():
-            print(what, *names)
+        plan = recipes.plan(arguments.task)
+        teachers = arguments.teachers.split(",") if arguments.teachers else plan.teachers
+        recipe_of = {name: recipes.teacher(arguments.task, short(name)) for name in teachers}
+        print("teachers", *teachers)
+        print("pretrained", *(name for name in teachers if recipe_of[name].pretraining == "task"))
+        print("students", *plan.students)
         print("known", *STUDENTS)
 
 

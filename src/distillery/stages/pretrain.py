@@ -31,7 +31,6 @@ VERSION = 1
 METRIC = "masked_accuracy"
 DEV_ROWS = 1000
 NONE = -1  # no word to be named
-FACTS = "pretraining.json"
 
 
 def run(
@@ -49,7 +48,8 @@ def run(
             f"encoders/{name}/{encoders.WEIGHTS}": files.sha256(folder / encoders.WEIGHTS),
         },
     }
-    if not force and _is_current(target, wanted):
+    about = paths.pretraining_facts(task.name, name)
+    if not force and _is_current(about, wanted):
         logging.info("%s is up to date (--force runs it anyway)", target)
         return
     commit = results.commit()
@@ -67,26 +67,22 @@ def run(
                 model.encoder.save_pretrained(temporary)
                 encode.save_tokenizer(tokenizer, temporary)
                 sums = {encoders.WEIGHTS: files.sha256(temporary / encoders.WEIGHTS)}
-                about = {**wanted, "run": facts, "outputs": sums, "commit": commit}
                 environment = machine.environment(str(facts["precision"]))
-                files.write_json(temporary / FACTS, {**about, "environment": environment})
+                made = {"commit": commit, "environment": environment}
+                result = {**wanted, "run": facts, "outputs": sums, **made}
+                files.write_json(temporary / about.name, result)
             for left in place.glob("*.safetensors"):
                 left.unlink()
         accelerator().wait_for_everyone()
 
 
-def _is_current(target: Path, wanted: dict[str, Any]) -> bool:
+def _is_current(about: Path, wanted: dict[str, Any]) -> bool:
     try:
-        facts = read_facts(target)
-        whole = facts["outputs"] == {encoders.WEIGHTS: files.sha256(target / encoders.WEIGHTS)}
+        facts = files.read_json(about, "outputs")
+        whole = all(files.sha256(about.parent / f) == sum_ for f, sum_ in facts["outputs"].items())
     except (UserError, FileNotFoundError):
         return False
     return whole and all(facts.get(key) == value for key, value in wanted.items())
-
-
-def read_facts(folder: Path) -> dict[str, Any]:
-    """How the encoder in `folder` was made; UserError where there is none."""
-    return files.read_json(folder / FACTS, "run", "outputs")
 
 
 def _train(

@@ -160,6 +160,9 @@ def _fit(
         return outputs.logits(test.ids)
 
     facts = {**facts, "dropout": dropout}
+    if recipe.pretraining == "task":
+        about = paths.pretraining_facts(task.name, str(experiment.teacher))
+        facts["pretraining"] = files.read_json(about, "run")["run"]
     return Fitted(save, test_logits, facts, model.num_parameters(), precision)
 
 
