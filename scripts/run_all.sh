@@ -65,6 +65,9 @@ done
 
 if runs 1; then
   distillery data --task "$task" "${every[@]}" "${data[@]}"
+  if grep -qx augmented <<<"$plan"; then
+    distillery augment --task "$task" "${every[@]}"
+  fi
 fi
 if runs 2; then
   for teacher in "${teachers[@]}"; do

@@ -1,5 +1,6 @@
 """Shared fixtures: folders of a test's own, and the command line in this process or another."""
 
+import json
 import os
 import subprocess
 import sys
@@ -109,3 +110,21 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     tiny.save(folder)
     return folder
+
+
+@pytest.fixture
+def tagger_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data of nltk's tagger, in its layout, that knows the words of smoke."""
+    from distillery.tasks import smoke
+
+    tags = dict.fromkeys(smoke.WORDS, "RB")
+    tags |= {word: "JJ" for words in smoke._OPINIONS for word in words}
+    tags |= dict.fromkeys(smoke._SUBJECTS, "NN")
+    tags |= {"the": "DT", "The": "DT", "a": "DT", "was": "VBD", "saw": "VBD"}
+    folder = tmp_path / "nltk_data/taggers/averaged_perceptron_tagger_eng"
+    folder.mkdir(parents=True)
+    parts = {"weights": {}, "tagdict": tags, "classes": sorted({*tags.values()})}
+    for name, part in parts.items():
+        path = folder / f"averaged_perceptron_tagger_eng.{name}.json"
+        path.write_text(json.dumps(part))
+    monkeypatch.setattr("nltk.data.path", [str(tmp_path / "nltk_data")])

@@ -13,7 +13,8 @@ from distillery.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 RESERVED = ("encoders", "locks", "vectors")  # folders beside those of the tasks
-SPLITS = ("train", "dev", "test", "unlabeled")
+SPLITS = ("train", "dev", "test", "unlabeled")  # of stage 1
+AUGMENTED = "augmented"  # a split made from these, with a manifest of its own
 
 
 def data() -> Path:
@@ -59,6 +60,15 @@ def manifest(task_name: str) -> Path:
 
 def split(task_name: str, split_name: str) -> Path:
     return task(task_name) / f"{split_name}.parquet"
+
+
+def augmented_manifest(task_name: str) -> Path:
+    return task(task_name) / f"{AUGMENTED}.json"
+
+
+def tags(task_name: str, key: str) -> Path:
+    """The parts of speech of a split's words."""
+    return task(task_name) / "tags" / key
 
 
 def encoded(task_name: str, key: str) -> Path:

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from distillery.errors import UserError
-from distillery.recipes import BaselineRecipe, DataRecipe, Phase, SequenceRecipe, TeacherRecipe
+from distillery.recipes import (
+    AugmentationRecipe,
+    BaselineRecipe,
+    DataRecipe,
+    Phase,
+    SequenceRecipe,
+    TeacherRecipe,
+)
 from distillery.recipes import options as made
 
 PHASE = Phase(splits=("train",), losses=(("kl", 1.0, {"temperature": 3.0}),))
@@ -30,7 +37,9 @@ def test_no_option_changes_nothing(recipe: Any) -> None:
     assert given(recipe) == recipe
 
 
-@pytest.mark.parametrize("recipe", [DataRecipe(), TeacherRecipe(), BaselineRecipe(), ONE])
+@pytest.mark.parametrize(
+    "recipe", [DataRecipe(), AugmentationRecipe(), TeacherRecipe(), BaselineRecipe(), ONE]
+)
 def test_every_field_has_an_option_with_its_default_in_the_help(recipe: Any) -> None:
     text = " ".join(parser(recipe).format_help().split())
     for part in (recipe, *getattr(recipe, "phases", ())):

@@ -10,6 +10,7 @@ from distillery import recipes, tasks
 from distillery.errors import UserError
 from distillery.recipes import base, default
 from distillery.recipes.base import (
+    AugmentationRecipe,
     BagRecipe,
     BaselineRecipe,
     DataRecipe,
@@ -26,7 +27,8 @@ PHASE = Phase(splits=("train",), losses=default.LABELS)
 STUDENT = SequenceRecipe(phases=(PHASE,))
 BAG = BagRecipe(phases=(PHASE,))
 EXAMPLES: tuple[Recipe, ...] = (
-    *(DataRecipe(), PHASE, PretrainingRecipe(), TeacherRecipe(), STUDENT, BAG, BaselineRecipe()),
+    *(DataRecipe(), AugmentationRecipe(), PHASE, PretrainingRecipe(), TeacherRecipe()),
+    *(STUDENT, BAG, BaselineRecipe()),
 )
 OWN = "a-users-own"
 
@@ -35,6 +37,20 @@ IMPOSSIBLE: list[tuple[Recipe, dict[str, Any]]] = [
     (DataRecipe(), {"test_share": 0.0}),
     (DataRecipe(), {"test_share": float("nan")}),
     (DataRecipe(), {"split_seed": -1}),
+    (AugmentationRecipe(), {"splits": ()}),
+    (AugmentationRecipe(), {"splits": ("train", "train")}),
+    (AugmentationRecipe(), {"splits": ("dev",)}),
+    (AugmentationRecipe(), {"splits": ("augmented",)}),
+    (AugmentationRecipe(), {"copies": 0}),
+    (AugmentationRecipe(), {"p_mask": -0.1}),
+    (AugmentationRecipe(), {"p_ngram": float("nan")}),
+    (AugmentationRecipe(), {"p_mask": 0.6, "p_pos": 0.5}),
+    (AugmentationRecipe(), {"p_mask": 0.0, "p_ngram": 0.0}),
+    (AugmentationRecipe(), {"ngram_min": 0}),
+    (AugmentationRecipe(), {"ngram_max": 0}),
+    (AugmentationRecipe(), {"ngram_min": 6}),
+    (AugmentationRecipe(), {"seed": -1}),
+    (PretrainingRecipe(), {"splits": ("train", "augmented")}),
     (PHASE, {"epochs": 0}),
     (PHASE, {"batch_size": 0}),
     (PHASE, {"learning_rate": 0.0}),
@@ -168,6 +184,7 @@ def test_every_task_has_recipes_for_all_it_plans(task: str) -> None:
     assert plan.teachers
     assert set(plan.students) <= set(STUDENTS)
     assert recipes.data(task).hash()
+    assert recipes.augmentation(task).hash()
     assert recipes.baseline(task).hash()
     for teacher in plan.teachers:
         assert recipes.teacher(task, teacher).epochs >= 1

@@ -16,7 +16,7 @@ TASK_STUDENTS["smoke"] = (*TASK_STUDENTS["demo"], "bag")
 
 
 def _expected() -> dict[str, str]:
-    scripts = {}
+    scripts = {"data/augment.sh": 'augment "${task[@]}"'}
     for task, teachers in TEACHERS.items():
         students = TASK_STUDENTS[task]
         scripts[f"data/{task}.sh"] = f"data --task {task}"
@@ -50,6 +50,15 @@ def test_a_script_is_one_command_and_passes_options_on(name: str, arguments: str
     assert lines[0] == "#!/usr/bin/env bash"
     assert "set -euo pipefail" in lines
     assert lines[-1] == f'exec "$(dirname "${{BASH_SOURCE[0]}}")/../distillery" {arguments} "$@"'
+
+
+def test_augmentation_names_its_task_first(home: Path) -> None:
+    script = ROOT / "scripts/data/augment.sh"
+    done = _run(script, "smoke", "--copies", "0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "copies 0 is impossible: 1 to 1000" in done.stderr
+    assert "required: --task" in _run(script).stderr
+    assert "--p-mask" in _run(script, "--help").stdout
 
 
 def _run(*command: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -44,7 +44,7 @@ DISTIL = ["distil", "--task", "smoke", "--teacher", "tiny", "--student", "bilstm
         ([*DISTIL, "--losses", "kl:1:temperature=0", "--variant", "x"], "temperature 0"),
         ([*DISTIL, "--losses", "mse:x", "--variant", "x"], "'mse:x' is not of the form"),
         ([*DISTIL, "--losses", "cross_entropy", "--variant", "x"], "no loss uses the teacher"),
-        ([*DISTIL, "--splits", "test", "--variant", "x"], "unknown split to train on 'test'"),
+        ([*DISTIL, "--splits", "test", "--variant", "x"], "unknown split 'test'"),
         (["baseline", "--task", "smoke", "--baseline", "svm"], "unknown baseline 'svm'"),
         (["data", "--task", "imdb", "--source", "/nowhere"], "/nowhere does not exist"),
         (["data", "--task", "smoke", "--source", "/"], "leave --source out"),

@@ -66,6 +66,29 @@ def test_short_texts_are_what_the_tokenizer_gives(tokenizer: Any) -> None:
     assert encoded.second.tolist() == encoded.lengths.tolist()
 
 
+def test_special_tokens_written_in_a_text_are_those_tokens(tokenizer: Any) -> None:
+    """A masked word is the mask, whatever stands around it; a user's `[SEP]` ends no text."""
+    text, pair = "the [MASK] was,[MASK]. great [SEP] [PAD] it", "a [CLS] plot"
+    encoded = Reader(tokenizer, 64, 0.25).encode([text], [pair])
+    expected = "[CLS] the [MASK] was , [MASK] . great [SEP] [PAD] it [SEP] a [CLS] plot [SEP]"
+    assert words(tokenizer, encoded.pieces) == expected
+    batch = encoded.batch(np.arange(1))
+    assert batch["attention_mask"].sum() == len(expected.split())
+    assert batch["token_type_ids"].sum() == len(["a", "[CLS]", "plot", "[SEP]"])
+
+
+@pytest.mark.parametrize("mask", ["great", None])
+def test_augmented_rows_are_read_with_the_tokenizers_own_mask(
+    home: Path, tiny_folder: Path, mask: str | None
+) -> None:
+    other = encode.load_tokenizer(tiny_folder)
+    other.mask_token = mask
+    encoder = Reader(other, 16, 0.25)
+    for name, shown in ((paths.AUGMENTED, mask or "[UNK]"), ("train", "[MASK]")):
+        encoded = encoder.encode_split("films", split(["the [MASK] film"], name))
+        assert words(other, encoded.pieces[:]) == f"[CLS] the {shown} film [SEP]"
+
+
 def test_long_text_keeps_head_and_tail(tokenizer: Any) -> None:
     encoded = Reader(tokenizer, 8, 0.5).encode(TEXTS[2:], None)
     assert words(tokenizer, encoded.pieces) == "[CLS] a good story a fine cast [SEP]"

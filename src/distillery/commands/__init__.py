@@ -7,6 +7,7 @@ from distillery.commands.base import Command
 
 COMMANDS: dict[str, Callable[[], Command]] = {
     "data": data.Data,
+    "augment": data.Augment,
     "pretrain": teacher.Pretrain,
     "teacher": teacher.Teacher,
     "record": teacher.Record,

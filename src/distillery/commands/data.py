@@ -1,4 +1,4 @@
-"""Stage 1."""
+"""Stage 1, and what makes more rows of its splits."""
 
 import argparse
 from pathlib import Path
@@ -53,3 +53,17 @@ class Data(Command):
             raise UserError("your own data needs --data FILE, and no --source")
         labels = arguments.labels.split(",") if arguments.labels else None
         data.run_user_files(arguments.task, recipe, given, columns, labels, arguments.force)
+
+
+class Augment(Command):
+    """After stage 1: makes changed copies of a task's texts, for a teacher to label."""
+
+    def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
+        force_option(parser)
+        options.add(parser, recipes.augmentation(known.task or ""))
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        from distillery.stages import augment
+
+        recipe = options.apply(recipes.augmentation(arguments.task), arguments)
+        augment.run(tasks.get(arguments.task), recipe, arguments.force)

@@ -19,7 +19,7 @@ class Report(Command):
 
 class Plan(Command):
     """Prints what `run_all.sh` runs for a task: teachers, which of them are pretrained further,
-    students, and the students there are."""
+    students, and the students there are; `augmented` where distillation trains on such rows."""
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         parser.add_argument("--teachers", metavar="A,B,...", help="in place of the plan's own")
@@ -32,6 +32,8 @@ class Plan(Command):
         print("pretrained", *(name for name in teachers if recipe_of[name].pretraining == "task"))
         print("students", *plan.students)
         print("known", *STUDENTS)
+        if recipes.needs_augmentation(arguments.task):
+            print("augmented")
 
 
 class Predict(Command):

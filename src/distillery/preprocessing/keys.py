@@ -9,6 +9,7 @@ _MARKUP = re.compile(
     re.IGNORECASE,
 )
 _SPACE = re.compile(r"\s+")
+MASK = "[MASK]"  # a masked word in augmented texts; each tokenizer reads its own mask there
 
 
 def clean(text: str) -> str:

@@ -1,6 +1,6 @@
 """Splits on disk: one Parquet file each, and the manifest that is written last."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,15 +105,19 @@ def read_manifest(task_name: str) -> dict[str, Any]:
 
 
 def read_split(task_name: str, name: str) -> Split:
-    """A split whose file is the one the manifest describes, else UserError."""
+    """A split whose file is the one its manifest describes, else UserError."""
     import pyarrow.parquet as pq
 
-    manifest, path = read_manifest(task_name), paths.split(task_name, name)
+    path = paths.split(task_name, name)
+    if name == paths.AUGMENTED:
+        expected, again = read_augmented_manifest(task_name)["sha256"], "augmentation"
+    else:
+        expected, again = read_manifest(task_name)["sha256"].get(name), "stage 1"
     if not path.is_file():
-        raise UserError(f"{path} is missing: run stage 1 again with --force")
+        raise UserError(f"{path} is missing: run {again} again with --force")
     checksum = files.sha256(path)
-    if checksum != manifest["sha256"].get(name):
-        raise UserError(f"{path} is not the file of its manifest: run stage 1 again with --force")
+    if checksum != expected:
+        raise UserError(f"{path} is not the file of its manifest: run {again} again with --force")
     table = pq.read_table(path, columns=["id", "label"])
     count = len(table)
     return Split(
@@ -145,4 +149,75 @@ def is_current(task_name: str, recipe: DataRecipe, wanted: dict[str, Any] | None
             and files.sha256(paths.split(task_name, name)) == checksum
             for name, checksum in manifest["sha256"].items()
         )
+    )
+
+
+def write_augmented(
+    task_name: str, splits: list[Split], rows: Iterable[list[making.Row]], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Writes the augmented split, some rows at a time, and last its own manifest, returned.
+
+    The manifest of stage 1, on which all results depend, stays as it is. splits: those of stage 1,
+    in which none of the rows stands. facts: may be filled while `rows` are made.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"row": pa.int64(), "label": pa.int64()}
+    names = [name for name in making.Row._fields if name != "text_pair" or splits[0].paired]
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in names])
+    count = 0
+    with files.replacing(paths.split(task_name, paths.AUGMENTED)) as temporary:
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for chunk in rows:
+                columns = [[getattr(row, name) for row in chunk] for name in names]
+                writer.write_table(pa.table(columns, schema=schema))
+                count += len(chunk)
+        paths.augmented_manifest(task_name).unlink(missing_ok=True)
+    manifest = {
+        "task": task_name,
+        "sources": {split.name: split.sha256 for split in splits},
+        **facts,
+        "rows": count,
+        "sha256": files.sha256(paths.split(task_name, paths.AUGMENTED)),
+    }
+    files.write_json(paths.augmented_manifest(task_name), manifest)
+    return manifest
+
+
+def read_augmented_manifest(task_name: str) -> dict[str, Any]:
+    """The manifest of the augmented split; UserError where there is none or where it was made
+    from other splits than those of now."""
+    path = paths.augmented_manifest(task_name)
+    again = f"run scripts/data/augment.sh {task_name}"
+    if not path.is_file():
+        raise UserError(f"task {task_name} has no augmented rows: {again}")
+    manifest = files.read_json(path, "version", "recipe_hash", "sources", "rows", "sha256")
+    if manifest["sources"] != read_manifest(task_name)["sha256"]:
+        raise UserError(f"the augmented rows of {task_name} were made from other splits: {again}")
+    return manifest
+
+
+def augmented_fault(task_name: str) -> str | None:
+    """Why the augmented rows that there are cannot be used; None where they can, or are not."""
+    if not paths.augmented_manifest(task_name).is_file():
+        return None
+    try:
+        read_augmented_manifest(task_name)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def augmented_is_current(task_name: str, wanted: Mapping[str, Any]) -> bool:
+    """Whether the augmented split is whole, of these splits and made as `wanted` says."""
+    try:
+        manifest = read_augmented_manifest(task_name)
+    except UserError:
+        return False
+    path = paths.split(task_name, paths.AUGMENTED)
+    return (
+        all(manifest[key] == value for key, value in wanted.items())
+        and path.is_file()
+        and files.sha256(path) == manifest["sha256"]
     )

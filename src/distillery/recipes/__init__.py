@@ -1,8 +1,8 @@
 """Every hyperparameter, a file per task; nothing else sets one.
 
 `recipes/<task>.py` says what differs from `recipes/default.py`: it may define `DATA`, `PLAN`,
-`BASELINE` and the functions `pretraining(name)`, `teacher(name)`, `student(name)` and
-`distillation(name, teacher)`.
+`AUGMENTATION`, `BASELINE` and the functions `pretraining(name)`, `teacher(name)`, `student(name)`
+and `distillation(name, teacher)`.
 A user's own task has no file and takes the defaults.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from distillery.recipes import default
 from distillery.recipes.base import (
+    AugmentationRecipe,
     BagRecipe,
     BaselineRecipe,
     DataRecipe,
@@ -27,6 +28,7 @@ from distillery.recipes.base import (
 )
 
 __all__ = [
+    "AugmentationRecipe",
     "BagRecipe",
     "BaselineRecipe",
     "DataRecipe",
@@ -38,9 +40,11 @@ __all__ = [
     "StudentRecipe",
     "TeacherRecipe",
     "TextRecipe",
+    "augmentation",
     "baseline",
     "data",
     "distillation",
+    "needs_augmentation",
     "plan",
     "pretraining",
     "student",
@@ -58,6 +62,11 @@ def _of(task: str, what: str) -> Any:
 
 def data(task: str) -> DataRecipe:
     recipe: DataRecipe = _of(task, "DATA")
+    return recipe
+
+
+def augmentation(task: str) -> AugmentationRecipe:
+    recipe: AugmentationRecipe = _of(task, "AUGMENTATION")
     return recipe
 
 
@@ -89,3 +98,14 @@ def student(task: str, name: str) -> StudentRecipe:
 def distillation(task: str, name: str, teacher_name: str) -> StudentRecipe:
     recipe: StudentRecipe = _of(task, "distillation")(name, teacher_name)
     return recipe
+
+
+def needs_augmentation(task: str) -> bool:
+    """Whether any planned distillation trains on augmented rows."""
+    found = plan(task)
+    return any(
+        "augmented" in phase.splits
+        for name in found.students
+        for teacher_name in found.teachers
+        for phase in distillation(task, name, teacher_name).phases
+    )

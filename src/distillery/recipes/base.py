@@ -15,7 +15,8 @@ PRECISIONS = ("auto", "fp32", "bf16")
 EMBEDDINGS = ("random", "teacher", "vectors")
 VOCABULARIES = ("pieces", "words")
 POOLINGS = ("attention_max", "last")
-TRANSFER_SPLITS = ("train", "unlabeled")
+SOURCE_SPLITS = ("train", "unlabeled")
+TRANSFER_SPLITS = (*SOURCE_SPLITS, "augmented")
 PRETRAINING = ("none", "task")
 
 
@@ -64,6 +65,47 @@ class DataRecipe(Recipe):
         within(self, 0.01, 0.9, "test_share")
 
 
+def _distinct_splits(splits: tuple[str, ...], allowed: tuple[str, ...]) -> None:
+    if len(set(splits)) < len(splits):
+        raise UserError(f"splits {','.join(splits)} name one twice")
+    for split in splits:
+        choose("split", split, allowed)
+
+
+@dataclass(frozen=True)
+class AugmentationRecipe(Recipe):
+    """Between stages 1 and 2: changed copies of texts (Tang et al. 2019, arXiv:1903.12136)."""
+
+    splits: Annotated[tuple[str, ...], "splits whose texts are changed, of train, unlabeled"] = (
+        "train",
+    )
+    copies: Annotated[int, "changed copies per text; those that repeat another are dropped"] = 20
+    p_mask: Annotated[float, "share of the words that become the mask"] = 0.1
+    p_pos: Annotated[
+        float,
+        "share of the words that become another of their part of speech; 0.1 in the paper; needs"
+        " nltk's averaged_perceptron_tagger_eng, for English texts",
+    ] = 0.0
+    p_ngram: Annotated[float, "share of the copies of which one n-gram stays"] = 0.25
+    ngram_min: Annotated[int, "words of the shortest n-gram"] = 1
+    ngram_max: Annotated[int, "words of the longest n-gram"] = 5
+    seed: Annotated[int, "seed of all draws"] = 0
+
+    def __post_init__(self) -> None:
+        if not self.splits:
+            raise UserError("augmentation needs at least one split")
+        _distinct_splits(self.splits, SOURCE_SPLITS)
+        within(self, 1, 1000, "copies")
+        within(self, 0, 1, "p_mask", "p_pos", "p_ngram")
+        if self.p_mask + self.p_pos > 1:
+            refuse("p_pos", self.p_pos, f"p_mask {self.p_mask:g} leaves less")
+        if not self.p_mask + self.p_pos + self.p_ngram:
+            raise UserError("augmentation changes nothing: one of p_mask, p_pos, p_ngram is not 0")
+        within(self, 1, 100_000, "ngram_min")
+        at_least(self, self.ngram_min, "ngram_max")
+        at_least(self, 0, "seed")
+
+
 Losses = tuple[tuple[str, float, dict[str, float]], ...]
 
 
@@ -74,7 +116,9 @@ class Phase(Recipe):
     The learning rate rises linearly over `warmup` and falls linearly to zero.
     """
 
-    splits: Annotated[tuple[str, ...], "splits whose rows are trained on, of train, unlabeled"]
+    splits: Annotated[
+        tuple[str, ...], "splits whose rows are trained on, of train, unlabeled, augmented"
+    ]
     losses: Annotated[
         Losses,
         "losses as name:weight[:option=value], of cross_entropy (labels), mse, kl (with a"
@@ -100,10 +144,7 @@ class Phase(Recipe):
             refuse("max_grad_norm", self.max_grad_norm, "more than 0")
         if not self.splits or not self.losses:
             raise UserError("a phase needs at least one split and one loss")
-        if len(set(self.splits)) < len(self.splits):
-            raise UserError(f"splits {','.join(self.splits)} name one twice")
-        for split in self.splits:
-            choose("split to train on", split, TRANSFER_SPLITS)
+        _distinct_splits(self.splits, TRANSFER_SPLITS)
         for name, weight, _ in self.losses:
             positive(weight, f"weight of loss {name}")
 
@@ -134,7 +175,7 @@ class PretrainingRecipe(TextRecipe):
     """Before stage 2: masked language modelling on the task's own texts."""
 
     splits: Annotated[tuple[str, ...], "splits whose texts are read, of train, unlabeled"] = (
-        *TRANSFER_SPLITS,
+        *SOURCE_SPLITS,
     )
     masked: Annotated[float, "share of the word pieces to be guessed"] = 0.2
     epochs: Annotated[int, "passes over the texts"] = 1
@@ -151,6 +192,7 @@ class PretrainingRecipe(TextRecipe):
         within(self, 0.01, 0.9, "masked")
         at_least(self, 0, "seed")
         choose("precision", self.precision, PRECISIONS)
+        _distinct_splits(self.splits, SOURCE_SPLITS)
         self.phase()
 
     def phase(self) -> Phase:

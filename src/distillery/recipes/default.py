@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from distillery.recipes.base import (
+    AugmentationRecipe,
     BagRecipe,
     BaselineRecipe,
     DataRecipe,
@@ -18,6 +19,7 @@ from distillery.recipes.base import (
 DATA = DataRecipe()
 PLAN = Plan(teachers=("minilm",), students=("bilstm", "attention"))
 BASELINE = BaselineRecipe()
+AUGMENTATION = AugmentationRecipe()
 
 LABELS: Losses = (("cross_entropy", 1.0, {}),)
 LOGITS: Losses = (("mse", 1.0, {}),)

@@ -3,9 +3,16 @@
 from dataclasses import replace
 
 from distillery.recipes import default
-from distillery.recipes.base import DataRecipe, Plan, StudentRecipe, TeacherRecipe
+from distillery.recipes.base import (
+    AugmentationRecipe,
+    DataRecipe,
+    Plan,
+    StudentRecipe,
+    TeacherRecipe,
+)
 
 DATA = DataRecipe(dev_rows=400)
+AUGMENTATION = AugmentationRecipe(copies=2)
 PLAN = Plan(teachers=("minilm",), students=("bilstm", "attention"))
 
 

@@ -3,11 +3,19 @@
 from dataclasses import replace
 
 from distillery.recipes import default
-from distillery.recipes.base import DataRecipe, Plan, StudentRecipe, TeacherRecipe
+from distillery.recipes.base import (
+    AugmentationRecipe,
+    DataRecipe,
+    Plan,
+    StudentRecipe,
+    TeacherRecipe,
+)
 from distillery.recipes.names import STUDENTS
 
 DATA = DataRecipe(dev_rows=2500)
 PLAN = Plan(teachers=("minilm",), students=tuple(STUDENTS))
+# Five words of a long review say little: some sentences stay. A copy costs a teacher's pass.
+AUGMENTATION = AugmentationRecipe(copies=2, ngram_min=32, ngram_max=128)
 
 
 def teacher(name: str) -> TeacherRecipe:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from distillery.recipes import default
 from distillery.recipes.base import (
+    AugmentationRecipe,
     BagRecipe,
     DataRecipe,
     Plan,
@@ -13,6 +14,7 @@ from distillery.recipes.base import (
 )
 
 DATA = DataRecipe(dev_rows=32)
+AUGMENTATION = AugmentationRecipe(copies=2)
 PLAN = Plan(teachers=("tiny",), students=("bilstm", "attention", "bag"))
 
 

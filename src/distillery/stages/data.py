@@ -104,3 +104,6 @@ def _write(task: Task, raw: sources.Splits, facts: dict[str, Any], recipe: DataR
     for reason, count in dropped.items():
         if count:
             logging.info("  dropped %d %s", count, reason)
+    fault = store.augmented_fault(task.name)
+    if fault:
+        logging.warning("%s", fault)

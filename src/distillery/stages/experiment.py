@@ -8,7 +8,7 @@ import contextlib
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,9 @@ class Experiment:
         predicted = logits.argmax(axis=1)
         scores = metrics.scores(self.task.metric, test.labels, predicted)
         ece = calibration.expected_calibration_error(test.labels, calibration.softmax(logits))
-        if not split_inputs(self.task).items() <= self.inputs.items():
+        augmented = _input_name(self.task, paths.AUGMENTED) in self.inputs
+        now = split_inputs(self.task, [paths.AUGMENTED] if augmented else [])
+        if not now.items() <= self.inputs.items():
             raise UserError(f"the splits of {self.task.name} changed while {self.name} was trained")
         done = {
             "run": {"seed": seed, "metrics": scores, "ece": ece, **fitted.facts},
@@ -225,11 +227,17 @@ def check_on_dev(task: Task, source: teachers.Teacher, outputs: TeacherOutputs) 
     teachers.check_outputs(source.name, logits, dev.labels, task.labels, floor)
 
 
-def split_inputs(task: Task) -> dict[str, str]:
-    """The splits of a task, and what its labels mean, as inputs of an experiment."""
-    manifest = store.read_manifest(task.name)
-    inputs = {
-        paths.split(task.name, name).relative_to(paths.data()).as_posix(): checksum
-        for name, checksum in manifest["sha256"].items()
-    }
+def _input_name(task: Task, split: str) -> str:
+    return paths.split(task.name, split).relative_to(paths.data()).as_posix()
+
+
+def split_inputs(task: Task, used: Collection[str] = ()) -> dict[str, str]:
+    """The splits of a task, and what its labels mean, as inputs of an experiment.
+
+    used: the splits it trains on; only where augmented rows are among them do they count.
+    """
+    sums = dict(store.read_manifest(task.name)["sha256"])
+    if paths.AUGMENTED in used:
+        sums[paths.AUGMENTED] = store.read_augmented_manifest(task.name)["sha256"]
+    inputs = {_input_name(task, name): checksum for name, checksum in sums.items()}
     return {**inputs, f"{task.name}/labels": files.short_hash([*task.labels, task.metric])}

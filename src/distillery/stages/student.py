@@ -50,7 +50,7 @@ def prepare(
     """
     needed = set().union(*(losses.needs(phase.losses) for phase in recipe.phases))
     _refuse_what_is_missing(recipe, needed, teacher)
-    inputs = split_inputs(task)
+    inputs = split_inputs(task, {split for phase in recipe.phases for split in phase.splits})
     source, outputs = None, None
     if teacher:
         source = teachers.find(task, teacher, teacher_variant)
@@ -103,13 +103,19 @@ def _refuse_what_is_missing(recipe: StudentRecipe, needed: set[str], teacher: st
         raise UserError(
             "a loss or the embeddings need a teacher: use distillery distil --teacher NAME"
         )
-    if teacher is None and any("unlabeled" in phase.splits for phase in recipe.phases):
-        raise UserError("unlabeled rows need a teacher: use distillery distil --teacher NAME")
+    unlabelled = {split for phase in recipe.phases for split in phase.splits} - {"train"}
+    if teacher is None and unlabelled:
+        raise UserError(
+            f"{min(unlabelled)} rows need a teacher: use distillery distil --teacher NAME"
+        )
     if teacher is not None and "logits" not in needed:
         raise UserError("no loss uses the teacher: name one of mse, kl, teacher_labels")
     for phase in recipe.phases:
-        if "unlabeled" in phase.splits and "logits" not in losses.needs(phase.losses):
-            raise UserError("a phase over unlabeled rows needs a loss on the teacher's outputs")
+        unlabelled = set(phase.splits) - {"train"}
+        if unlabelled and "logits" not in losses.needs(phase.losses):
+            raise UserError(
+                f"a phase over {min(unlabelled)} rows needs a loss on the teacher's outputs"
+            )
 
 
 def _fit(

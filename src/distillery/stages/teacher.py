@@ -263,11 +263,11 @@ def record(task: Task, name: str, variant: str | None = None) -> TeacherOutputs:
     found = teachers.find(task, name, variant)
     with lock_of_main(f"outputs_{found.fingerprint}", f"recording {name} on {task.name}"):
         outputs = TeacherOutputs(task.name, found.fingerprint, name)
-        splits = {split: store.read_split(task.name, split) for split in paths.SPLITS}
+        splits = {split: store.read_split(task.name, split) for split in _recorded(task)}
         missing = {n: s for n, s in splits.items() if len(s) and not outputs.has(s.ids).all()}
         if missing:
             logits_of, reader = _recorder(found)
-        for split in ("dev", "train", "unlabeled", "test"):
+        for split in ("dev", "train", "unlabeled", paths.AUGMENTED, "test"):
             if split in missing:
                 ids, text = missing[split].ids, reader.encode_split(task.name, missing[split])
                 count = outputs.record(ids, text, logits_of, accelerator().is_main_process)
@@ -278,6 +278,16 @@ def record(task: Task, name: str, variant: str | None = None) -> TeacherOutputs:
             if split == "dev":
                 check_on_dev(task, found, outputs)
     return outputs
+
+
+def _recorded(task: Task) -> tuple[str, ...]:
+    """The splits to record: augmented rows too, where there are some of these splits."""
+    fault = store.augmented_fault(task.name)
+    if fault:
+        logging.warning("%s", fault)
+    if fault or not paths.augmented_manifest(task.name).is_file():
+        return paths.SPLITS
+    return (*paths.SPLITS, paths.AUGMENTED)
 
 
 def _recorder(

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from distillery import files, paths
 from distillery.errors import UserError, reason
+from distillery.preprocessing.keys import MASK
 from distillery.preprocessing.store import Split
 
 if TYPE_CHECKING:
@@ -221,6 +222,16 @@ class Reader:
         offsets, second = (np.load(folder / file, mmap_mode="r") for file in (_OFFSETS, _SECOND))
         return Encoded(pieces, offsets, second, pad)
 
+    def _own_mask(
+        self, split: Split, texts: list[str], pairs: list[str] | None
+    ) -> tuple[list[str], list[str] | None]:
+        """Texts with the tokenizer's own mask in place of that of augmented rows."""
+        mask = self.tokenizer.mask_token or self.tokenizer.unk_token
+        if split.name != paths.AUGMENTED or mask == MASK:
+            return texts, pairs
+        own = [[text.replace(MASK, mask) for text in side] for side in (texts, pairs or [])]
+        return own[0], own[1] if pairs else None
+
     def _write(self, split: Split, folder: Path) -> None:
         """Tokenizes a split into a folder, some texts at a time."""
         lengths, second = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
@@ -228,7 +239,7 @@ class Reader:
         with files.replacing_folder(folder) as temporary:
             with (temporary / _PIECES).open("wb") as file:
                 for texts, pairs in split.chunks(CHUNK):
-                    encoded = self.encode(texts, pairs)
+                    encoded = self.encode(*self._own_mask(split, texts, pairs))
                     encoded.pieces[:].tofile(file)
                     lengths.append(encoded.lengths)
                     second.append(encoded.second)

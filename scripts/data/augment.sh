@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# After stage 1: makes changed copies of a task's texts, for a teacher to label.
+#
+# Usage   scripts/data/augment.sh TASK [OPTION...]
+#
+# Options: --help lists them, every value of the recipe among them.
+set -euo pipefail
+task=()
+[[ ${1:--} = -* ]] || { task=(--task "$1") && shift; }
+exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" augment "${task[@]}" "$@"
