@@ -7,8 +7,9 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import pytest
 
 from distillery import recipes, tasks
+from distillery.cli import main
 from distillery.errors import UserError
-from distillery.recipes import base, default
+from distillery.recipes import base, default, smoke
 from distillery.recipes.base import (
     AugmentationRecipe,
     BagRecipe,
@@ -205,3 +206,20 @@ def test_a_users_task_takes_the_defaults() -> None:
     for name in ("base", "names", "options"):
         assert recipes.student(name, "bilstm") == default.student("bilstm")
         assert recipes.data(name) == default.DATA
+
+
+def test_a_plan_that_trains_on_augmented_rows_asks_for_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So that `run_all.sh` makes them."""
+    assert not recipes.needs_augmentation("smoke")
+    usual = smoke.distillation
+
+    def distillation(name: str, teacher: str) -> base.StudentRecipe:
+        recipe = usual(name, teacher)
+        return replace(recipe, phases=(replace(recipe.phases[0], splits=("augmented",)),))
+
+    monkeypatch.setattr(smoke, "distillation", distillation)
+    assert recipes.needs_augmentation("smoke")
+    assert main(["plan", "--task", "smoke"]) == 0
+    assert "augmented" in capsys.readouterr().out.splitlines()
