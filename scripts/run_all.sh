@@ -48,6 +48,8 @@ done
 
 [ "$from$to" != 55 ] || fail "stage 5, compression, is still to come"
 
+trap 'exit 143' TERM # once the stage has answered it: with the whole process group it gets it too
+
 runs() { [ "$from" -le "$1" ] && [ "$1" -le "$to" ]; }
 distillery() {
   echo "== distillery $*" >&2

@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -113,8 +114,29 @@ def _quiet() -> None:
     transformers.utils.logging.disable_progress_bar()
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came: what a container, a scheduler or `kill` stops a process with."""
+
+
+def _terminate(*_: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break the way out
+    raise _Terminated
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; 0 where it worked, 2 after a one-line error, 130 after Ctrl-C."""
+    """Runs a command; 0 where it worked, 2 after a one-line error, 130 after Ctrl-C, 143 after
+    SIGTERM."""
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _run(argv)
+    except KeyboardInterrupt as stop:
+        _say("stopped; the same command goes on where it was")
+        return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     if not given or given[0] in ("-h", "--help"):
         print(_usage())
@@ -133,14 +155,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(f"{error.strerror or error}{where}")
     except SafetensorError as error:  # how a full disk looks to the writer of weights
         return _refuse(str(error))
-    except KeyboardInterrupt:
-        tqdm.write("distillery: stopped; the same command goes on where it was", file=sys.stderr)
-        return 130
     return 0
 
 
 def _refuse(reason: str) -> int:
-    """Says the one line, of several processes once, and gives the exit status."""
-    if os.environ.get("RANK", "0") == "0":
-        tqdm.write(f"distillery: {reason}", file=sys.stderr)
+    _say(reason)
     return 2
+
+
+def _say(line: str) -> None:
+    """Says the one line, of several processes once."""
+    if os.environ.get("RANK", "0") == "0":
+        tqdm.write(f"distillery: {line}", file=sys.stderr)

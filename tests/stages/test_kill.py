@@ -54,6 +54,27 @@ def test_killed_in_training_it_goes_on_to_the_same_result(
     assert after["metrics"] == before["metrics"]
 
 
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_stopped_in_training_it_says_so_in_a_line_and_goes_on(
+    smoke_copy: Path, spawn: Callable[..., Popen[bytes]], sent: signal.Signals, status: int
+) -> None:
+    path = results.json_path(paths.results(local=True), "bilstm_smoke")
+    before = json.loads(path.read_text())
+    runs = paths.data() / "smoke/runs/bilstm_smoke"
+    process = spawn(*STAGES["bilstm_smoke"], "--force", "--checkpoint-seconds", "0")
+    _wait_for(process, lambda: any(runs.rglob("checkpoint.safetensors")))
+    os.killpg(process.pid, sent)
+    _, said = process.communicate()
+    assert process.returncode == status
+    assert said.decode().splitlines()[-1] == (
+        "distillery: stopped; the same command goes on where it was"
+    )
+    assert b"Traceback" not in said
+    path.unlink()
+    assert main(STAGES["bilstm_smoke"]) == 0
+    assert json.loads(path.read_text())["outputs"] == before["outputs"]
+
+
 def test_killed_while_splits_are_made_it_makes_them_anew(
     home: Path, spawn: Callable[..., Popen[bytes]]
 ) -> None:
