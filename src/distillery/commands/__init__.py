@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from distillery.commands import data, student, teacher, use
+from distillery.commands import data, fetch, student, teacher, use
 from distillery.commands.base import Command
 
 COMMANDS: dict[str, Callable[[], Command]] = {
@@ -16,6 +16,6 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "distil": student.Distil,
     "report": use.Report,
     "predict": use.Predict,
-    "fetch": teacher.Fetch,
+    "fetch": fetch.Fetch,
     "plan": use.Plan,
 }

@@ -78,14 +78,3 @@ class Record(Command):
         name, variant = short(arguments.teacher), arguments.teacher_variant
         outputs = teacher.record(tasks.get(arguments.task), name, variant)
         logging.info("%d rows are recorded in %s", len(outputs), outputs.folder)
-
-
-class Fetch(Command):
-    """Fetches an encoder into `data/encoders` and checks it."""
-
-    names = ("teacher",)
-
-    def run(self, arguments: argparse.Namespace) -> None:
-        from distillery import encoders
-
-        print(encoders.locate(arguments.teacher))

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from distillery import files
 from distillery.errors import UserError, reason
+from distillery.preprocessing import downloads
 from distillery.preprocessing.task import Example, Hub, Task
 
 Splits = dict[str, list[Example]]
@@ -24,13 +25,13 @@ def read(task: Task, source: Path | None) -> tuple[Splits, dict[str, Any]]:
     """The rows of each official split in their order, and a description of where they are from.
 
     source: an archive (.tar, .tar.gz) or a folder in the layout of the official download or of
-    the hub; None for the hub itself or the task's generator.
+    the hub; None for the hub (or what was fetched of it) or the task's generator.
     """
     if source is None and task.generate:
         splits = {name: list(rows) for name, rows in task.generate().items()}
         return splits, {"kind": "generated", "synthetic": task.synthetic}
     if source is None:
-        return _read_hub(task, None), {"kind": "hub", **_hub_facts(task)}
+        return _read_hub(task, downloads.of_hub(task)), {"kind": "hub", **_hub_facts(task)}
     if task.parse is None and task.hub is None:
         raise UserError(f"task {task.name} is generated: leave --source out")
     if not source.exists():

