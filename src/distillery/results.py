@@ -6,6 +6,7 @@ Predictions lie beside them, packed as bits, and once per task the true labels o
 
 import base64
 import binascii
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,13 @@ MISSING_ALLOWED = ("baseline", "variant")
 
 
 def commit() -> dict[str, Any]:
-    """HEAD of the project's repository, and whether the working tree differs from it."""
+    """HEAD of the project's repository, and whether the working tree differs from it.
+
+    `DISTILLERY_COMMIT` says both where there is no repository: `HEAD` or `HEAD-dirty`.
+    """
+    head, _, dirty = os.environ.get("DISTILLERY_COMMIT", "").partition("-")
+    if head:
+        return {"head": head, "dirty": dirty == "dirty"}
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(paths.ROOT), *arguments]
