@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCRIPTS := scripts/distillery $(wildcard scripts/*.sh scripts/*/*.sh) download_requirements.sh rundocker.sh .ci/run
 
-.PHONY: help install install-dev demo demo-seeds bench bench-growth test lint clean
+.PHONY: help install install-dev demo demo-seeds bench bench-growth test test-docker lint clean
 
 help: ## says what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -48,6 +48,9 @@ bench-growth: install ## time and memory of recording and distilling as rows gro
 
 test: install-dev ## the whole suite, in under 5 minutes
 	$(BIN)/python -m pytest $(ARGS)
+
+test-docker: install-dev ## the image, built and run for real; needs a Docker daemon
+	$(BIN)/python -m pytest -m docker -s tests/docker $(ARGS)
 
 lint: install-dev ## ruff, mypy, import-linter, shellcheck, shfmt, hadolint
 	$(BIN)/ruff check src tests benchmarks

@@ -206,6 +206,14 @@ def test_result_without_its_predictions_or_damaged_is_not_current(home: Path) ->
     assert not results.is_current(folder, "bilstm_films", {}, [1, 2])
 
 
+@pytest.mark.parametrize(("said", "dirty"), [("abc", False), ("abc-dirty", True)])
+def test_commit_can_be_told_where_there_is_no_repository(
+    said: str, dirty: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTILLERY_COMMIT", said)
+    assert results.commit() == {"head": "abc", "dirty": dirty}
+
+
 def test_commit_outside_a_repository_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
