@@ -36,6 +36,7 @@ _HELP = {
     "teacher": "bert, minilm, a hub id (owner/name) or a folder",
     "student": ", ".join(STUDENTS),
     "baseline": ", ".join(BASELINES),
+    "model": "name of a model's result, such as distil_bilstm_minilm_imdb",
 }
 
 

@@ -14,6 +14,7 @@ from distillery import files, hub, paths
 from distillery.errors import UserError
 
 WEIGHTS = "model.safetensors"
+ONNX = "model.onnx"  # the weights of an exported model, and how it computes
 _FILES = ("config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json", "vocab.txt")
 
 

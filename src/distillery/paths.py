@@ -135,14 +135,23 @@ def distillation_result(
     return _variant(f"distil_{student}_{teacher}_{task_name}", variant)
 
 
+def compressed(source: str, step: str, variant: str | None = None) -> str:
+    """What stage 5 makes of the result `source`. step: pruned, int8 or onnx."""
+    for part in source.split("."):
+        checked_name("model", part)
+    return _variant(f"{source}.{step}", variant)
+
+
 def command(name: str, names: Mapping[str, str]) -> str:
     """What a user types for an experiment: its script, or the command line where it has none.
 
-    names: role (student, baseline, teacher, task) -> name.
+    names: role (student, baseline, teacher, task, or model and task) -> name.
     """
     folder = {"distil": "distillation", "baseline": "student"}.get(name, name)
     roles = ("student", "baseline", "teacher", "task")
-    stem = "_".join(names[role] for role in roles if role in names)
+    stem = names.get("model") or "_".join(names[role] for role in roles if role in names)
+    if name in ("compress", "prune", "quantize", "export"):
+        folder, stem = "compression", f"{name}_{stem}"
     script = f"scripts/{folder}/{stem}.sh"
     if (ROOT / script).is_file():
         return script

@@ -23,6 +23,7 @@ FIELDS = (
     *("commit", "environment", "parameters", "bytes", "command"),
 )
 MISSING_ALLOWED = ("baseline", "variant")
+SOURCE = "source"  # of a compressed model alone: name, metrics and bytes of what it was made of
 
 
 def commit() -> dict[str, Any]:
@@ -125,7 +126,7 @@ def mean_metrics(runs: list[dict[str, Any]]) -> dict[str, float]:
 
 def write(folder: Path, result: dict[str, Any], predictions: np.ndarray, labels: int) -> None:
     """Writes the predictions (runs, N), the .json and, last, the .txt of a result."""
-    assert set(result) == set(FIELDS), set(result) ^ set(FIELDS)
+    assert set(result) - {SOURCE} == set(FIELDS), set(result) ^ set(FIELDS)
     name = result["name"]
     with files.replacing(predictions_path(folder, name)) as temporary:
         temporary.write_bytes(pack(predictions, labels))
@@ -139,6 +140,9 @@ def write(folder: Path, result: dict[str, Any], predictions: np.ndarray, labels:
         f"parameters {result['parameters']}, bytes {result['bytes']}",
         f"made by {result['command']}",
     ]
+    if source := result.get(SOURCE):
+        was = f"{score} {source['metrics'][score]:.4f}, bytes {source['bytes']}"
+        lines.insert(3, f"made of {source['name']}: {was}")
     files.write_text(folder / f"{name}.txt", "\n".join(lines) + "\n")
 
 
@@ -155,6 +159,9 @@ def read(path: Path) -> dict[str, Any]:
     for run in result["runs"]:
         if not isinstance(run, dict) or not {"seed", "metrics", "seconds", "rows"} <= set(run):
             raise UserError(f"{path} is no result: a run lacks seed, metrics, seconds or rows")
+    source = result.get(SOURCE, {"name": "", "metrics": {}, "bytes": 0})
+    if not isinstance(source, dict) or not {"name", "metrics", "bytes"} <= set(source):
+        raise UserError(f"{path} is no result: its source lacks name, metrics or bytes")
     if result["name"] != path.name.removesuffix(".json"):
         raise UserError(f"{path} holds the result of another name: '{result['name']}'")
     return result

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from distillery.commands import data, fetch, student, teacher, use
+from distillery.commands import compression, data, fetch, student, teacher, use
 from distillery.commands.base import Command
 
 COMMANDS: dict[str, Callable[[], Command]] = {
@@ -14,6 +14,10 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "student": student.Student,
     "baseline": student.Baseline,
     "distil": student.Distil,
+    "compress": compression.Compress,
+    "prune": compression.Prune,
+    "quantize": compression.Quantize,
+    "export": compression.Export,
     "report": use.Report,
     "predict": use.Predict,
     "fetch": fetch.Fetch,

@@ -92,6 +92,8 @@ def load_model(folder: Path) -> Any:
     """The classifier saved in a folder, in fp32, from safetensors only."""
     from transformers import AutoModelForSequenceClassification
 
+    if (folder / FACTS).is_file():
+        check_weights(folder, read_facts(folder))
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             folder,
@@ -111,7 +113,12 @@ def load_model(folder: Path) -> Any:
 def write_facts(
     folder: Path, task: Task, recipe: TextRecipe, precision: str, pairs: bool, **more: Any
 ) -> None:
-    """Writes beside a model what `read_facts` reads."""
+    """Writes beside a model, whose weights are there, what `read_facts` reads."""
+    weights = {
+        name: files.sha256(folder / name)
+        for name in (encoders.WEIGHTS, encoders.ONNX)
+        if (folder / name).is_file()
+    }
     facts = {
         "task": task.name,
         "labels": list(task.labels),
@@ -119,6 +126,7 @@ def write_facts(
         "head": recipe.head,
         "precision": precision,
         "pairs": pairs,
+        "weights": weights,
     }
     files.write_json(folder / FACTS, {**facts, **more})
 
@@ -128,6 +136,19 @@ def read_facts(folder: Path) -> dict[str, Any]:
     if not (folder / FACTS).is_file():
         raise UserError(f"{folder} holds no model that distillery saved (no {FACTS})")
     return files.read_json(folder / FACTS, "labels", "max_length", "head", "precision", "pairs")
+
+
+def check_weights(folder: Path, facts: dict[str, Any]) -> None:
+    """UserError where weights are not the ones that were saved: truncated, tampered with, gone.
+
+    Models saved before `weights` was among the facts are let through.
+    """
+    for name, checksum in facts.get("weights", {}).items():
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f"{path} is missing: run its stage again with --force")
+        if files.sha256(path) != checksum:
+            raise UserError(f"{path} is not the file that was saved: run its stage again")
 
 
 def find(task: Task, name: str, variant: str | None = None) -> Teacher:

@@ -10,11 +10,14 @@ from distillery.models.fused_attention import attend
 
 
 class AttentionConfig(StudentConfig):
-    """kernel_size: pieces that the convolution in front sees at once (odd)."""
+    """kernel_size: pieces that the convolution in front sees at once (odd). attention_head_size:
+    width of a head, hidden_size / num_attention_heads where None; pruned models have fewer heads
+    of the old width."""
 
     model_type = "distillery_attention"
 
     num_attention_heads: int = 4
+    attention_head_size: int | None = None
     kernel_size: int = 5
 
 
@@ -24,18 +27,19 @@ class SelfAttention(nn.Module):
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.heads = config.num_attention_heads
+        width = config.attention_head_size or config.hidden_size // self.heads
         self.norm = nn.LayerNorm(config.hidden_size)
-        self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.output = nn.Linear(config.hidden_size, config.hidden_size)
+        self.query_key_value = nn.Linear(config.hidden_size, 3 * self.heads * width)
+        self.output = nn.Linear(self.heads * width, config.hidden_size)
 
     def forward(
         self, states: Tensor, mask: Tensor, with_attentions: bool
     ) -> tuple[Tensor, Tensor | None]:
         """(B, T, H), mask (B, T) true on text -> (B, T, H), weights (B, heads, T, T)."""
-        rows, length, width = states.shape
+        rows, length, _ = states.shape
         projected = self.query_key_value(self.norm(states))
-        split = projected.view(rows, length, 3, self.heads, width // self.heads)
-        query, key, value = split.permute(2, 0, 3, 1, 4)  # each (B, heads, T, H / heads)
+        split = projected.view(rows, length, 3, self.heads, -1)
+        query, key, value = split.permute(2, 0, 3, 1, 4)  # each (B, heads, T, width of a head)
         weights = None
         if with_attentions:
             scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5

@@ -44,7 +44,7 @@ def shorten(config: Any, mask: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
     inner = room - 2
     start = 1 + round(inner * config.head)  # pieces kept from the start, first token included
     lengths = mask.sum(dim=1, keepdim=True)  # (B, 1)
-    places = torch.arange(room, device=mask.device)[None, :].expand(len(mask), room)
+    places = torch.arange(room, device=mask.device)[None, :].expand(mask.shape[0], room)
     skipped = (lengths - room).clamp(min=0)
     places = places + torch.where(places < start, 0, skipped)  # (B, room)
     return tuple(tensor.gather(1, places) for tensor in (mask, *tensors))

@@ -4,7 +4,7 @@ from typing import Any
 
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
-from distillery.models import attention, bag, rnn, transformer
+from distillery.models import attention, bag, pruned_bert, rnn, transformer
 from distillery.recipes.names import STUDENTS
 
 CLASSES: dict[str, type] = {
@@ -23,6 +23,7 @@ def register() -> None:
         AutoConfig.register(config.model_type, config, exist_ok=True)
         AutoModel.register(config, model.encoder_class, exist_ok=True)  # type: ignore[attr-defined]
         AutoModelForSequenceClassification.register(config, model, exist_ok=True)
+    pruned_bert.register()
 
 
 def create(student: str, **sizes: Any) -> Any:

@@ -82,7 +82,7 @@ def _is_exported() -> bool:
 def _one_direction(layer: nn.LSTM | nn.GRU, inputs: Tensor, suffix: str) -> Tensor:
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
     weights = [getattr(layer, name + suffix) for name in names]
-    start = inputs.new_zeros(1, len(inputs), layer.hidden_size)
+    start = inputs.new_zeros(1, inputs.shape[0], layer.hidden_size)
     # biases, layers, dropout, training, bidirectional, batch first
     options = (True, 1, 0.0, layer.training, False, True)
     if isinstance(layer, nn.LSTM):

@@ -1,17 +1,18 @@
 """Every hyperparameter, a file per task; nothing else sets one.
 
 `recipes/<task>.py` says what differs from `recipes/default.py`: it may define `DATA`, `PLAN`,
-`AUGMENTATION`, `BASELINE` and the functions `pretraining(name)`, `teacher(name)`, `student(name)`
-and `distillation(name, teacher)`.
+`AUGMENTATION`, `BASELINE`, `QUANTIZATION` and the functions `pretraining(name)`, `teacher(name)`,
+`student(name)`, `distillation(name, teacher)` and `pruning(phases)`.
 A user's own task has no file and takes the defaults.
 """
 
 import importlib
 import importlib.util
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
-from distillery.recipes import default
+from distillery.recipes import base, default
 from distillery.recipes.base import (
     AugmentationRecipe,
     BagRecipe,
@@ -20,6 +21,8 @@ from distillery.recipes.base import (
     Phase,
     Plan,
     PretrainingRecipe,
+    PruningRecipe,
+    QuantizationRecipe,
     Recipe,
     SequenceRecipe,
     StudentRecipe,
@@ -35,6 +38,8 @@ __all__ = [
     "Phase",
     "Plan",
     "PretrainingRecipe",
+    "PruningRecipe",
+    "QuantizationRecipe",
     "Recipe",
     "SequenceRecipe",
     "StudentRecipe",
@@ -47,6 +52,8 @@ __all__ = [
     "needs_augmentation",
     "plan",
     "pretraining",
+    "pruning",
+    "quantization",
     "student",
     "teacher",
 ]
@@ -109,3 +116,21 @@ def needs_augmentation(task: str) -> bool:
         for teacher_name in found.teachers
         for phase in distillation(task, name, teacher_name).phases
     )
+
+
+def pruning(task: str, name: str | None, teacher_name: str) -> PruningRecipe:
+    """name: the student that is pruned, None for the teacher itself. It is distilled again as it
+    was distilled before; a teacher as it was fine-tuned, from its own outputs."""
+    if name:
+        phases = distillation(task, name, teacher_name).phases
+    else:
+        phase = teacher(task, teacher_name).phase()
+        splits = base.SOURCE_SPLITS
+        phases = (replace(phase, splits=splits, losses=default.LOGITS),)
+    recipe: PruningRecipe = _of(task, "pruning")(phases)
+    return recipe
+
+
+def quantization(task: str) -> QuantizationRecipe:
+    recipe: QuantizationRecipe = _of(task, "QUANTIZATION")
+    return recipe

@@ -18,6 +18,7 @@ POOLINGS = ("attention_max", "last")
 SOURCE_SPLITS = ("train", "unlabeled")
 TRANSFER_SPLITS = (*SOURCE_SPLITS, "augmented")
 PRETRAINING = ("none", "task")
+QUANTIZATIONS = ("dynamic", "static")
 
 
 def refuse(name: str, value: object, allowed: str) -> None:
@@ -339,6 +340,47 @@ class BagRecipe(StudentRecipe):
     def shape(self) -> dict[str, Any]:
         names = ("embedding_size", "ngrams", "buckets", "ngram_dropout")
         return {**super().shape(), **{name: getattr(self, name) for name in names}}
+
+
+@dataclass(frozen=True)
+class PruningRecipe(Recipe):
+    """Stage 5: what is taken out of a model, and how it is distilled again."""
+
+    sparsity: Annotated[
+        float, "share of the heads, feed-forward neurons and hidden units taken out of each layer"
+    ] = 0.5
+    vocabulary: Annotated[
+        int, "word pieces kept, the commonest of the task's texts and their characters; 0: all"
+    ] = 0
+    rows: Annotated[int, "rows of train that the importance of the units is measured on"] = 1024
+    precision: Annotated[str, "auto (the faster one, measured), fp32 or bf16"] = "auto"
+    phases: tuple[Phase, ...] = ()
+
+    def __post_init__(self) -> None:
+        within(self, 0, 0.99, "sparsity")
+        at_least(self, 0, "vocabulary")
+        at_least(self, 1, "rows")
+        choose("precision", self.precision, PRECISIONS)
+        if not self.sparsity and not self.vocabulary:
+            raise UserError("sparsity 0 and vocabulary 0 take nothing out: give one of them")
+        if not self.phases:
+            raise UserError("a pruned model's recipe needs at least one phase")
+
+
+@dataclass(frozen=True)
+class QuantizationRecipe(Recipe):
+    """Stage 5: the types of an ONNX model's weights and inputs."""
+
+    method: Annotated[
+        str, "dynamic, or static: ranges of matmuls' inputs from dev rows; not for recurrent models"
+    ] = "dynamic"
+    embedding_bits: Annotated[int, "bits of a value of the embeddings, 8 or 4"] = 8
+    calibration_rows: Annotated[int, "rows of dev that static ranges are measured on"] = 256
+
+    def __post_init__(self) -> None:
+        choose("method", self.method, QUANTIZATIONS)
+        choose("embedding_bits", str(self.embedding_bits), ("8", "4"))
+        at_least(self, 1, "calibration_rows")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from distillery.recipes.base import (
     Phase,
     Plan,
     PretrainingRecipe,
+    PruningRecipe,
+    QuantizationRecipe,
     SequenceRecipe,
     StudentRecipe,
     TeacherRecipe,
@@ -20,6 +22,7 @@ DATA = DataRecipe()
 PLAN = Plan(teachers=("minilm",), students=("bilstm", "attention"))
 BASELINE = BaselineRecipe()
 AUGMENTATION = AugmentationRecipe()
+QUANTIZATION = QuantizationRecipe()
 
 LABELS: Losses = (("cross_entropy", 1.0, {}),)
 LOGITS: Losses = (("mse", 1.0, {}),)
@@ -51,3 +54,8 @@ def distillation(name: str, teacher: str) -> StudentRecipe:
     if isinstance(recipe, SequenceRecipe):
         return replace(recipe, embeddings="teacher", dropout=0.1)
     return recipe
+
+
+def pruning(phases: tuple[Phase, ...]) -> PruningRecipe:
+    """phases: how the student was distilled."""
+    return PruningRecipe(phases=phases)

@@ -6,7 +6,9 @@ from distillery.recipes import default
 from distillery.recipes.base import (
     AugmentationRecipe,
     DataRecipe,
+    Phase,
     Plan,
+    PruningRecipe,
     StudentRecipe,
     TeacherRecipe,
 )
@@ -38,3 +40,8 @@ def distillation(name: str, teacher: str) -> StudentRecipe:
     recipe = default.distillation(name, teacher)
     phase = replace(recipe.phases[0], epochs=2, batch_size=64, learning_rate=2e-3)
     return replace(recipe, phases=(phase,))
+
+
+def pruning(phases: tuple[Phase, ...]) -> PruningRecipe:
+    """10,000 of the 30,522 word pieces: embeddings are most of a student's file."""
+    return PruningRecipe(phases=phases, vocabulary=10_000)

@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
 
 from distillery.errors import UserError
-from distillery.recipes.base import Losses, Recipe, StudentRecipe
+from distillery.recipes.base import Losses, Recipe
 
 
 def parse_losses(text: str) -> Losses:
@@ -70,7 +70,7 @@ def _add_fields(group: Any, recipe: Recipe, prefix: str) -> None:
 
 
 def _phase_prefix(recipe: Recipe, index: int) -> str:
-    many = isinstance(recipe, StudentRecipe) and len(recipe.phases) > 1
+    many = len(getattr(recipe, "phases", ())) > 1
     return f"phase{index + 1}-" if many else ""
 
 
@@ -137,7 +137,7 @@ def apply(recipe: Any, arguments: argparse.Namespace) -> Any:
         if key.startswith("recipe:") and value is not None
     }
     changes = _changes(recipe, "", given)
-    if isinstance(recipe, StudentRecipe):
+    if hasattr(recipe, "phases"):
         changes["phases"] = tuple(
             replace(phase, **_changes(phase, _phase_prefix(recipe, index), given))
             for index, phase in enumerate(recipe.phases)

@@ -7,7 +7,9 @@ from distillery.recipes.base import (
     AugmentationRecipe,
     BagRecipe,
     DataRecipe,
+    Phase,
     Plan,
+    PruningRecipe,
     SequenceRecipe,
     StudentRecipe,
     TeacherRecipe,
@@ -40,3 +42,7 @@ def student(name: str) -> StudentRecipe:
 
 def distillation(name: str, teacher: str) -> StudentRecipe:
     return _small(default.distillation(name, teacher))
+
+
+def pruning(phases: tuple[Phase, ...]) -> PruningRecipe:
+    return PruningRecipe(phases=phases, vocabulary=96, rows=16)

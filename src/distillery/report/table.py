@@ -21,6 +21,10 @@ COLUMNS = (
     *("parameters", "size on disk", "s/epoch", "made by"),
 )
 VARIANT_COLUMNS = ("result", "variant", "score", "change", *COLUMNS[4:])
+COMPRESSED_COLUMNS = (
+    *("result", "variant", "made of", "its score", "score", "change"),
+    *("parameters", "size on disk", "times smaller", "made by"),
+)
 LEGEND = """\
 - The dev split selected everything; the test split was read once, at the end.
 - single: trained on the labels alone; distilled: the same student taught by the teacher; gain: \
@@ -134,7 +138,12 @@ def markdown(results: Mapping[str, Result], task: str, students: Sequence[str]) 
         blocks.append(f"### {who}: {metric} (%) on {n:,} test rows")
         cells = [_cells(row, metric) for row in lines if row.teacher == teacher]
         blocks.append(_table(COLUMNS, cells))
-    if variants := [result for result in found if result.get("variant")]:
+    if compressed := [result for result in found if result["stage"] == "compression"]:
+        blocks.append("### Compressed")
+        cells = [_compressed_cells(result, metric) for result in compressed]
+        blocks.append(_table(COMPRESSED_COLUMNS, cells))
+    others = (result for result in found if result["stage"] != "compression")
+    if variants := [result for result in others if result.get("variant")]:
         blocks.append("### Variants")
         cells = [_variant_cells(result, found, metric) for result in variants]
         blocks.append(_table(VARIANT_COLUMNS, cells))
@@ -177,8 +186,18 @@ def _variant_cells(result: Result, found: Sequence[Result], metric: str) -> list
     return [name, variant, score(result, metric), change, *sizes, made_by]
 
 
+def _compressed_cells(result: Result, metric: str) -> list[str]:
+    """A compressed model beside what it was made of."""
+    source = result["source"]
+    sizes = [_parameters(result), _size(result), f"{source['bytes'] / result['bytes']:.1f}"]
+    made_by = _code(result["command"]) if result.get("command") else NO_VALUE
+    before, change = f"{100 * source['metrics'][metric]:.2f}", _points(source, result, metric)
+    names = [_code(result["name"]), result["variant"], _code(source["name"])]
+    return [*names, before, score(result, metric), change, *sizes, made_by]
+
+
 def _table(columns: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
-    left = ("model", "result", "variant", "made by")
+    left = ("model", "result", "variant", "made of", "made by")
     rule = [":---" if column in left else "---:" for column in columns]
     return "\n".join(f"| {' | '.join(line)} |" for line in [columns, rule, *cells])
 
@@ -229,7 +248,8 @@ def _seconds(result: Result | None) -> str:
 def notes(found: Sequence[Result], n: int) -> list[str]:
     """Plain lines on machines, seeds, rows and commits; each says whose it is where they differ."""
     lines = [*_groups("Machine", found, _machine), *_groups("Seeds", found, _seeds)]
-    trained = [r for r in found if r["stage"] != "baseline"]
+    trained = [r for r in found if any(run["rows"] for run in r["runs"])]
+    trained = [r for r in trained if r["stage"] != "baseline"]
     lines += _groups("Training rows per epoch", trained, _train_rows)
     lines += _groups("Code", found, _commit)
     other = [f"`{r['name']}` ({r['n']:,})" for r in found if r["n"] != n]

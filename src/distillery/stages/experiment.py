@@ -47,7 +47,8 @@ class Fitted:
 class Experiment:
     """A name, and everything its result depends on.
 
-    inputs: file (relative to the data folder) -> sha256. version: of the stage's code.
+    inputs: file (relative to the data folder) -> sha256. version: of the stage's code. source:
+    name, metrics and bytes of what a compressed model is made of.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Experiment:
     layers: int | None = None
     teacher: str | None = None
     variant: str | None = None
+    source: dict[str, Any] | None = None
     checkpoint_seconds: float = 120.0
 
     @property
@@ -155,7 +157,7 @@ class Experiment:
             "run": {"seed": seed, "metrics": scores, "ece": ece, **fitted.facts},
             "outputs": self._outputs() if first else {},
             "parameters": fitted.parameters,
-            "bytes": (model / encoders.WEIGHTS).stat().st_size,
+            "bytes": weights_of(model).stat().st_size,
             "environment": machine.environment(fitted.precision),
             "commit": commit,
         }
@@ -195,6 +197,7 @@ class Experiment:
             "parameters": first["parameters"],
             "bytes": first["bytes"],
             "command": self.command,
+            **({results.SOURCE: self.source} if self.source else {}),
         }
         if accelerator().is_main_process:
             results.write(folder, result, predictions, len(self.task.labels))
@@ -210,6 +213,12 @@ def write_labels(task: Task) -> None:
         lock = paths.lock(f"{task.name}.labels")
         with files.locked(lock, f"writing the labels of {task.name}", wait=True):
             results.write_labels(paths.results(task.local), task.name, labels)
+
+
+def weights_of(folder: Path) -> Path:
+    """The file of a saved model's weights."""
+    exported = folder / encoders.ONNX
+    return exported if exported.is_file() else folder / encoders.WEIGHTS
 
 
 def lock_of_main(name: str, what: str) -> contextlib.AbstractContextManager[None]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from distillery.compression import runtime
 from distillery.distillation import teacher as teachers
 from distillery.errors import UserError
 from distillery.preprocessing import keys
@@ -25,7 +26,7 @@ def run(folder: Path, texts: list[str], file: Path | None) -> None:
     facts = teachers.read_facts(folder)
     if facts["pairs"]:
         raise UserError(f"the model in {folder} reads pairs of texts; predict gives it single ones")
-    model = teachers.load_model(folder).to(machine.device()).eval()
+    model = runtime.load(folder).to(machine.device()).eval()
     tokenizer = encode.load_tokenizer(folder)
     reader = encode.Reader(tokenizer, facts["max_length"], facts["head"])
     lines = (keys.clean(text) for text in texts or _lines(file))

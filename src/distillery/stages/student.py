@@ -90,10 +90,11 @@ def prepare(
         checkpoint_seconds=checkpoint_seconds,
     )
 
-    def fit(seed: int, place: Path) -> Fitted:
-        return _fit(experiment, recipe, source, outputs, seed, place)
+    def start(seed: int, place: Path) -> Fitted:
+        model, tokenizer = _new(experiment, recipe, source)
+        return fit(experiment, recipe, model, tokenizer, outputs, seed, place)
 
-    return experiment, fit
+    return experiment, start
 
 
 def _refuse_what_is_missing(recipe: StudentRecipe, needed: set[str], teacher: str | None) -> None:
@@ -118,19 +119,13 @@ def _refuse_what_is_missing(recipe: StudentRecipe, needed: set[str], teacher: st
             )
 
 
-def _fit(
-    experiment: Experiment,
-    recipe: StudentRecipe,
-    source: teachers.Teacher | None,
-    outputs: TeacherOutputs | None,
-    seed: int,
-    place: Path,
-) -> Fitted:
-    """Trains with one seed through the recipe's phases; dev selects the epoch of each."""
+def _new(
+    experiment: Experiment, recipe: StudentRecipe, source: teachers.Teacher | None
+) -> tuple[Any, Any]:
+    """The untrained student and its tokenizer."""
     task = experiment.task
     folder = source.folder if source else encoders.locate(recipe.tokenizer)
     tokenizer = _tokenizer(task, recipe, folder)
-    reader = encode.Reader(tokenizer, recipe.max_length, recipe.head)
     model = registry.create(
         str(experiment.student),
         vocab_size=len(tokenizer),
@@ -141,6 +136,21 @@ def _fit(
     )
     if isinstance(recipe, SequenceRecipe):
         _start_embeddings(model, recipe, tokenizer, source)
+    return model, tokenizer
+
+
+def fit(
+    experiment: Experiment,
+    recipe: StudentRecipe,
+    model: Any,
+    tokenizer: Any,
+    outputs: TeacherOutputs | None,
+    seed: int,
+    place: Path,
+) -> Fitted:
+    """Trains a model with one seed through the recipe's phases; dev selects the epoch of each."""
+    task = experiment.task
+    reader = encode.Reader(tokenizer, recipe.max_length, recipe.head)
     dev = store.read_split(task.name, "dev")
     dev_text = reader.encode_split(task.name, dev)
     rows = np.argsort(-dev_text.lengths, kind="stable")[: min(32, len(dev))]

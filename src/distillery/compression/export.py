@@ -1,0 +1,114 @@
+"""Classifiers as ONNX models, checked to give what PyTorch gives.
+
+PyTorch's exporter by tracing is used: `torch.export`, on which the newer one rests, fixes the
+batch size of recurrent layers (torch 2.13). Of a BERT the model holds what its logits need
+(`models.fast_bert`).
+"""
+
+import copy
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from distillery.compression import runtime
+from distillery.errors import UserError
+from distillery.models import fast_bert
+from distillery.text.encode import Encoded
+
+OPSET = 20
+TOLERANCE = 1e-4  # largest difference of a logit from PyTorch's
+ROWS = (1, 32)
+LENGTHS = (8, 128)  # and the model's maximum
+
+Batch = dict[str, Tensor]
+
+
+class _Logits(nn.Module):
+    """(B, T) inputs by place -> logits (B, labels)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        found: Tensor = self.model(**dict(zip(runtime.INPUTS, inputs, strict=True))).logits
+        return found
+
+
+def write(model: Any, text: Encoded, max_length: int, path: Path) -> float:
+    """Writes a classifier to `path`; gives the largest difference of a logit from PyTorch's.
+
+    Batch and length are dynamic, up to `max_length` pieces. text: rows to compare on.
+    UserError, and no file, where a logit differs by more than `TOLERANCE`.
+    """
+    model = model.cpu().eval()
+    try:
+        _trace(model, next(_probes(text, max_length)), path)
+        onnx.checker.check_model(str(path), full_check=True)
+        return _compare(model, text, max_length, path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _trace(model: Any, example: Batch, path: Path) -> None:
+    lean = copy.deepcopy(model)
+    fast_bert.use_in(lean)
+    every = {name: {0: "batch", 1: "length"} for name in runtime.INPUTS}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tracing: `_compare` finds what it gets wrong
+        torch.onnx.export(
+            _Logits(lean).eval(),
+            tuple(example[name] for name in runtime.INPUTS),
+            path,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[*runtime.INPUTS],
+            output_names=["logits"],
+            dynamic_axes={**every, "logits": {0: "batch"}},
+        )
+
+
+def _compare(model: Any, text: Encoded, max_length: int, path: Path) -> float:
+    runs = runtime.session(path)
+    worst = 0.0
+    for batch in _probes(text, max_length):
+        rows, length = batch["input_ids"].shape
+        with torch.inference_mode():
+            expected = model(**batch).logits
+        try:
+            found = runtime.logits(runs, batch)
+        except Exception:  # ONNX Runtime's own kinds
+            found = torch.full_like(expected, torch.nan)
+        difference = float((found - expected).abs().max())
+        if not difference <= TOLERANCE:
+            raise UserError(
+                f"the ONNX model's logits differ from PyTorch's by {difference:.1e} (batch {rows},"
+                f" length {length}), over {TOLERANCE:g}: not exported"
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+def _probes(text: Encoded, max_length: int) -> Iterator[Batch]:
+    """Batches of running text at every length and number of rows, the first one padded."""
+    stream = np.concatenate([text.take(np.array([row])).pieces[1:-1] for row in range(len(text))])
+    first, *_, last = text.take(np.array([0])).pieces[:]
+    for length in sorted({min(max_length, length) for length in (*LENGTHS, max_length)}):
+        for rows in ROWS[::-1]:
+            ids = np.resize(stream, (rows, length)).astype(np.int64)
+            for lengths in (np.linspace(3, length, rows).astype(int), np.full(rows, length)):
+                places = np.arange(length)[None, :]
+                mask = places < lengths[:, None]
+                pieces = np.where(mask, ids, text.pad)
+                pieces[:, 0] = first
+                pieces[np.arange(rows), lengths - 1] = last
+                types = mask & (places >= lengths[:, None] // 2)
+                arrays = (pieces, mask.astype(np.int64), types.astype(np.int64))
+                yield dict(zip(runtime.INPUTS, map(torch.from_numpy, arrays), strict=True))

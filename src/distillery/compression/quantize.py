@@ -1,0 +1,179 @@
+"""ONNX models with weights of 8 or 4 bits.
+
+- Word and position embeddings: per block of a row, read by `GatherBlockQuantized`.
+- Matmuls and LSTMs: int8 weights, a scale per output. Dynamic: the inputs are quantized as they
+  come. Static: by ranges seen on calibration rows, for models without recurrent layers.
+- What has no int8 kernel (convolutions, GRUs): int8 on disk, fp32 when computed.
+
+Weights of fewer than `SMALL` values, the classifier's among them, stay fp32. All scales are
+symmetric: w = s q (Jacob et al. 2018, arXiv:1712.05877, eq. 1, with zero point 0).
+"""
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantType,
+    quantize_dynamic,
+    quantize_static,
+)
+
+from distillery.errors import UserError
+from distillery.recipes import QuantizationRecipe
+
+SMALL = 4096
+BLOCKS = {8: 128, 4: 32}  # bits -> values that share a scale
+CONTRIB = "com.microsoft"
+RECURRENT = ("LSTM", "GRU")
+
+
+class _Rows(CalibrationDataReader):  # type: ignore[misc]
+    """Gives the calibration batches one by one."""
+
+    def __init__(self, batches: Iterable[dict[str, np.ndarray]]) -> None:
+        self.batches = iter(batches)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self.batches, None)
+
+
+def write(
+    source: Path,
+    target: Path,
+    recipe: QuantizationRecipe,
+    calibration: Iterable[dict[str, np.ndarray]],
+) -> None:
+    """Writes the quantized model of an ONNX file. calibration: batches, read by static alone.
+
+    UserError where a recurrent model is to be static.
+    """
+    model = onnx.load(source)
+    small = _small_matmuls(model)
+    shared: dict[str, Any] = {
+        "per_channel": True,
+        "weight_type": QuantType.QInt8,
+        "nodes_to_exclude": small,
+    }
+    with tempfile.TemporaryDirectory() as place:
+        half = Path(place) / "half.onnx"
+        if recipe.method == "static":
+            if any(node.op_type in RECURRENT for node in model.graph.node):
+                raise UserError("a recurrent model has no static quantization: use dynamic")
+            kinds = ["MatMul"]
+            quantize_static(source, half, _Rows(calibration), op_types_to_quantize=kinds, **shared)
+        else:
+            quantize_dynamic(source, half, ["MatMul", "LSTM"], **shared)
+        model = onnx.load(half)
+    _shrink_embeddings(model, recipe.embedding_bits)
+    _shrink_rest(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, target)
+
+
+def _weights(model: ModelProto) -> dict[str, TensorProto]:
+    return {tensor.name: tensor for tensor in model.graph.initializer}
+
+
+def _small_matmuls(model: ModelProto) -> list[str]:
+    """Matmuls with a weight of few values."""
+    weights = _weights(model)
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "MatMul"
+        and node.input[1] in weights
+        and np.prod(weights[node.input[1]].dims) < SMALL
+    ]
+
+
+def _replace(model: ModelProto, old: list[TensorProto], new: list[TensorProto]) -> None:
+    for tensor in old:
+        model.graph.initializer.remove(tensor)
+    model.graph.initializer.extend(new)
+
+
+def packed_blocks(table: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """(V, E) -> uint8 codes, two to a byte for 4 bits, scales (V, blocks), and the block's size.
+
+    A value is (code - 2^(bits - 1)) * scale of its block. UserError for 4 bits of an odd width.
+    """
+    rows, width = table.shape
+    if bits == 4 and width % 2:
+        raise UserError(f"embedding_bits 4 is impossible: the embeddings' width {width} is odd")
+    block = min(BLOCKS[bits], max(16, 1 << (width - 1).bit_length()))  # 16 is the kernel's least
+    padded = np.pad(table, ((0, 0), (0, -width % block))).reshape(rows, -1, block)
+    half = 2 ** (bits - 1)
+    scales = np.abs(padded).max(axis=2) / (half - 1)
+    scales[scales == 0] = 1
+    codes = (np.round(padded / scales[..., None]) + half).astype(np.uint8).reshape(rows, -1)
+    codes = codes[:, :width]
+    if bits == 4:
+        codes = codes[:, 0::2] | (codes[:, 1::2] << 4)
+    return codes, scales.astype(np.float32), block
+
+
+def _shrink_embeddings(model: ModelProto, bits: int) -> None:
+    """Tables that rows are gathered from: 8 or 4 bits a value."""
+    weights = _weights(model)
+    tables = {
+        node.input[0]
+        for node in model.graph.node
+        if node.op_type == "Gather" and _is_large(weights.get(node.input[0]), 2)
+    }
+    for name in tables:
+        codes, scales, block = packed_blocks(numpy_helper.to_array(weights[name]), bits)
+        parts = {f"{name}.codes": codes, f"{name}.scales": scales}
+        _replace(model, [weights[name]], [numpy_helper.from_array(a, n) for n, a in parts.items()])
+        for place, node in enumerate(model.graph.node):
+            if node.op_type == "Gather" and node.input[0] == name:
+                new = helper.make_node(
+                    "GatherBlockQuantized",
+                    [f"{name}.codes", node.input[1], f"{name}.scales"],
+                    node.output,
+                    name=node.name,
+                    domain=CONTRIB,
+                    gather_axis=0,
+                    quantize_axis=1,
+                    block_size=block,
+                    bits=bits,
+                )
+                model.graph.node[place].CopyFrom(new)
+    if tables and CONTRIB not in {opset.domain for opset in model.opset_import}:
+        model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
+
+
+def _is_large(tensor: TensorProto | None, *ranks: int) -> bool:
+    return (
+        tensor is not None
+        and tensor.data_type == TensorProto.FLOAT
+        and len(tensor.dims) in (ranks or (2, 3, 4))
+        and bool(np.prod(tensor.dims) >= SMALL)
+    )
+
+
+def _shrink_rest(model: ModelProto) -> None:
+    """Every large fp32 weight that is left: int8 with a scale per output, made fp32 when read."""
+    readers: dict[str, NodeProto] = {name: node for node in model.graph.node for name in node.input}
+    before: list[NodeProto] = []
+    for name, tensor in _weights(model).items():
+        if not _is_large(tensor):
+            continue
+        weight = numpy_helper.to_array(tensor)
+        axis = 1 if readers[name].op_type in RECURRENT else 0
+        others = tuple(dim for dim in range(weight.ndim) if dim != axis)
+        scales = np.abs(weight).max(axis=others) / 127
+        scales[scales == 0] = 1
+        shape = [-1 if dim == axis else 1 for dim in range(weight.ndim)]
+        codes = np.round(weight / scales.reshape(shape)).astype(np.int8)
+        parts = {f"{name}.codes": codes, f"{name}.scales": scales.astype(np.float32)}
+        _replace(model, [tensor], [numpy_helper.from_array(a, n) for n, a in parts.items()])
+        before.append(helper.make_node("DequantizeLinear", [*parts], [name], axis=axis))
+    nodes = [*before, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)

@@ -1,0 +1,47 @@
+"""A BERT classifier with heads taken out: fewer heads, of the width they had.
+
+BERT of transformers derives the width of a head from `hidden_size` and `num_attention_heads`, so
+it has no configuration for this.
+"""
+
+from typing import Any
+
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+)
+
+
+class PrunedBertConfig(BertConfig):
+    """num_attention_heads: before pruning; kept_heads: left in each layer."""
+
+    model_type = "distillery_pruned_bert"
+
+    kept_heads: int = 12
+
+
+class PrunedBertForSequenceClassification(BertForSequenceClassification):
+    """Weights keep BERT's names; `intermediate_size` is what is left in each layer."""
+
+    config_class = PrunedBertConfig
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        for layer in self.bert.encoder.layer:
+            attention, output = layer.attention.self, layer.attention.output
+            width = config.kept_heads * attention.attention_head_size
+            attention.num_attention_heads, attention.all_head_size = config.kept_heads, width
+            for name in ("query", "key", "value"):
+                setattr(attention, name, nn.Linear(config.hidden_size, width))
+            output.dense = nn.Linear(width, config.hidden_size)
+
+
+def register() -> None:
+    """Makes the Auto classes know pruned BERTs."""
+    AutoConfig.register(PrunedBertConfig.model_type, PrunedBertConfig, exist_ok=True)
+    AutoModelForSequenceClassification.register(
+        PrunedBertConfig, PrunedBertForSequenceClassification, exist_ok=True
+    )

@@ -1,0 +1,304 @@
+"""Stage 5: a saved model pruned and distilled again, quantized, or exported to ONNX."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from distillery import encoders, files, paths, recipes, results
+from distillery.compression import export as exporting
+from distillery.compression import prune as pruning
+from distillery.compression import quantize as quantizing
+from distillery.compression import runtime, units, vocabulary
+from distillery.distillation import losses
+from distillery.distillation import teacher as teachers
+from distillery.distillation.outputs import TeacherOutputs
+from distillery.errors import UserError
+from distillery.preprocessing import store
+from distillery.preprocessing.task import Task
+from distillery.recipes import PruningRecipe, QuantizationRecipe, Recipe, StudentRecipe
+from distillery.stages import student
+from distillery.stages.experiment import Experiment, Fitted, split_inputs, weights_of
+from distillery.text import encode
+from distillery.training import inference, machine
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Source:
+    """A saved model, as its result and its facts describe it."""
+
+    task: Task
+    result: dict[str, Any]
+    folder: Path
+    facts: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.result["name"])
+
+    def tokenizer(self) -> Any:
+        return encode.load_tokenizer(self.folder)
+
+    def reader(self) -> encode.Reader:
+        return encode.Reader(self.tokenizer(), self.facts["max_length"], self.facts["head"])
+
+    def dev(self) -> encode.Encoded:
+        return self.reader().encode_split(self.task.name, store.read_split(self.task.name, "dev"))
+
+
+def find(task: Task, name: str) -> Source:
+    """The model of a result. UserError where it is not there, changed, or no PyTorch model."""
+    for part in name.split("."):
+        paths.checked_name("model", part)
+    path = results.json_path(paths.results(task.local), name)
+    if not path.is_file():
+        known = ", ".join(sorted(results.read_all(path.parent))) or "none yet"
+        raise UserError(f"unknown model '{name}': results of these are in {path.parent}: {known}")
+    result, folder = results.read(path), paths.model(task.name, name)
+    if result["task"] != task.name or result["stage"] == "baseline":
+        raise UserError(f"'{name}' is no model of task {task.name}")
+    facts = teachers.read_facts(folder)
+    if (folder / encoders.ONNX).is_file():
+        raise UserError(f"'{name}' is exported already: name the model that it was made of")
+    for file, checksum in result["outputs"].items():
+        saved = paths.data() / file
+        if not saved.is_file() or files.sha256(saved) != checksum:
+            raise UserError(f"{saved} is missing or not the one of the result: run its stage again")
+    return Source(task, result, folder, facts)
+
+
+def _experiment(
+    source: Source, step: str, variant: str | None, recipe: Recipe, command: str, **more: Any
+) -> Experiment:
+    """The experiment of a step: what it is called, and everything its result depends on."""
+    result = source.result
+    read = [weights_of(source.folder), source.folder / "tokenizer.json"]
+    sums = {path.relative_to(paths.data()).as_posix(): files.sha256(path) for path in read}
+    outputs = f"{source.task.name}/outputs"  # a pruned model can be pruned again
+    if outputs in result["inputs"]:
+        sums[outputs] = result["inputs"][outputs]
+    return Experiment(
+        name=paths.compressed(source.name, step, variant),
+        stage="compression",
+        task=source.task,
+        recipe=recipe,
+        version=VERSION,
+        inputs={**split_inputs(source.task), **sums, **more.pop("inputs", {})},
+        command=command,
+        seeds=[result["runs"][0]["seed"]],
+        student=result["student"],
+        layers=result["layers"],
+        teacher=result["teacher"],
+        variant=" ".join(filter(None, (result["variant"], step, variant))),
+        source={
+            "name": source.name,
+            "metrics": result["runs"][0]["metrics"],
+            "bytes": result["bytes"],
+        },
+        **more,
+    )
+
+
+def export(task: Task, name: str, *, command: str, force: bool) -> None:
+    """Exports a model to ONNX in fp32, checked against PyTorch."""
+    source = find(task, name)
+    experiment = _experiment(source, "onnx", None, Recipe(), command)
+
+    def write(model: Any, target: Path) -> dict[str, Any]:
+        difference = exporting.write(model, source.dev(), source.facts["max_length"], target)
+        return {"opset": exporting.OPSET, "difference": difference}
+
+    experiment.run(lambda seed, place: _converted(source, "fp32", write), force)
+
+
+def quantize(
+    task: Task,
+    name: str,
+    recipe: QuantizationRecipe,
+    *,
+    variant: str | None,
+    command: str,
+    force: bool,
+) -> None:
+    """Exports a model to ONNX with weights of 8 bits, its embeddings with 8 or 4."""
+    source = find(task, name)
+    experiment = _experiment(source, "int8", variant, recipe, command)
+
+    def write(model: Any, target: Path) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as place:
+            whole = Path(place) / encoders.ONNX
+            exporting.write(model, source.dev(), source.facts["max_length"], whole)
+            quantizing.write(whole, target, recipe, _calibration(source, recipe))
+        return {"opset": exporting.OPSET}
+
+    experiment.run(lambda seed, place: _converted(source, "int8", write), force)
+
+
+def _calibration(source: Source, recipe: QuantizationRecipe) -> Iterator[dict[str, np.ndarray]]:
+    text = source.dev()
+    for row in range(min(len(text), recipe.calibration_rows)):
+        batch = text.batch(np.array([row]))
+        yield {name: tensor.numpy() for name, tensor in batch.items()}
+
+
+def _converted(
+    source: Source, precision: str, write: Callable[[Any, Path], dict[str, Any]]
+) -> Fitted:
+    """What comes of a model by `write`: (model, file of the ONNX model) -> facts of the run."""
+    model = teachers.load_model(source.folder)
+    facts: dict[str, Any] = {"rows": 0, "seconds": 0.0}
+
+    def save(target: Path) -> None:
+        started = time.monotonic()
+        facts.update(write(model, target / encoders.ONNX))
+        facts["seconds"] = round(time.monotonic() - started, 2)
+        model.config.save_pretrained(target)
+        encode.save_tokenizer(source.tokenizer(), target)
+        _write_facts(source, target, precision)
+
+    def test_logits(saved: Path) -> np.ndarray:
+        test = store.read_split(source.task.name, "test")
+        text = source.reader().encode_split(source.task.name, test)
+        return inference.logits(runtime.OnnxClassifier(saved), text, "fp32", "test")
+
+    return Fitted(save, test_logits, facts, model.num_parameters(), precision)
+
+
+def _write_facts(source: Source, target: Path, precision: str) -> None:
+    reading = recipes.TextRecipe(source.facts["max_length"], source.facts["head"])
+    teachers.write_facts(target, source.task, reading, precision, source.facts["pairs"])
+
+
+def prune(
+    task: Task,
+    name: str,
+    recipe: PruningRecipe,
+    *,
+    variant: str | None,
+    command: str,
+    checkpoint_seconds: float,
+    force: bool,
+) -> None:
+    """Takes units and word pieces out of a model, then distils it again from recorded outputs."""
+    source = find(task, name)
+    outputs = _outputs(source)
+    experiment = _experiment(
+        source,
+        *("pruned", variant, recipe, command),
+        inputs={f"{task.name}/outputs": outputs.fingerprint},
+        checkpoint_seconds=checkpoint_seconds,
+    )
+    again = StudentRecipe(
+        max_length=source.facts["max_length"],
+        head=source.facts["head"],
+        precision=recipe.precision,
+        phases=recipe.phases,
+    )
+
+    def fit(seed: int, place: Path) -> Fitted:
+        model, tokenizer = teachers.load_model(source.folder), source.tokenizer()
+        if recipe.sparsity:
+            model = _without_units(source, model, recipe, outputs)
+        if recipe.vocabulary:
+            tokenizer = _without_pieces(source, model, tokenizer, recipe)
+        logging.info("%s: %d parameters", experiment.name, model.num_parameters())
+        return student.fit(experiment, again, model, tokenizer, outputs, seed, place)
+
+    experiment.run(fit, force)
+
+
+def _outputs(source: Source) -> TeacherOutputs:
+    """What a model was distilled from; of a teacher, its own outputs."""
+    result, task = source.result, source.task
+    if result["teacher"] is None:
+        raise UserError(f"'{source.name}' has no teacher to be distilled from again")
+    fingerprint = result["inputs"].get(f"{task.name}/outputs")
+    if fingerprint is None:
+        fingerprint = teachers.find(task, result["teacher"], result["variant"]).fingerprint
+    return TeacherOutputs(task.name, fingerprint, result["teacher"])
+
+
+def _without_units(
+    source: Source, model: Any, recipe: PruningRecipe, outputs: TeacherOutputs
+) -> Any:
+    """The model without the units that the first phase's loss misses least."""
+    train = store.read_split(source.task.name, "train")
+    text = source.reader().encode_split(source.task.name, train)
+    chosen = np.random.default_rng(0).permutation(len(train))[: recipe.rows]
+    total = losses.combined(recipe.phases[0].losses)
+    model.to(machine.device())
+
+    def of_row(row: int) -> Callable[[Any], torch.Tensor]:
+        rows = np.array([row])
+        batch = {
+            **text.batch(rows),
+            "teacher_logits": torch.from_numpy(outputs.logits(train.ids[rows])),
+            "labels": torch.from_numpy(train.labels[rows]),
+        }
+        batch = {name: tensor.to(machine.device()) for name, tensor in batch.items()}
+        inputs = {name: batch[name] for name in runtime.INPUTS}
+        return lambda model: total(model(**inputs).logits, batch)
+
+    groups = units.of(model)
+    scores = pruning.importance(model, map(of_row, chosen), groups)
+    return pruning.pruned(model, scores, groups, recipe.sparsity)
+
+
+def _without_pieces(source: Source, model: Any, tokenizer: Any, recipe: PruningRecipe) -> Any:
+    """The tokenizer with a smaller vocabulary, and the model's embeddings likewise."""
+    counts = np.zeros(len(tokenizer), np.int64)
+    for name in ("train", "unlabeled"):
+        split = store.read_split(source.task.name, name)
+        if len(split):
+            text = source.reader().encode_split(source.task.name, split)
+            counts += np.bincount(text.pieces[:], minlength=len(counts))
+    kept = vocabulary.commonest(tokenizer, counts, recipe.vocabulary)
+    smaller = vocabulary.cut_tokenizer(tokenizer, kept)
+    vocabulary.cut_embeddings(model, kept, smaller.pad_token_id)
+    return smaller
+
+
+def chain(
+    task: Task,
+    student_name: str,
+    teacher: str,
+    teacher_variant: str | None,
+    variant: str | None,
+    *,
+    checkpoint_seconds: float,
+    force: bool,
+) -> None:
+    """Exports and quantizes a distilled student, then prunes it, distils it again, and exports
+    and quantizes what is left."""
+    name = paths.distillation_result(task.name, student_name, teacher, teacher_variant, variant)
+    smaller = paths.compressed(name, "pruned")
+
+    def command(step: str, model: str) -> str:
+        return paths.command(step, {"task": task.name, "model": model})
+
+    def convert(model: str) -> None:
+        export(task, model, command=command("export", model), force=force)
+        quantize(
+            *(task, model, recipes.quantization(task.name)),
+            variant=None,
+            command=command("quantize", model),
+            force=force,
+        )
+
+    convert(name)
+    prune(
+        *(task, name, recipes.pruning(task.name, student_name, teacher)),
+        variant=None,
+        command=command("prune", name),
+        checkpoint_seconds=checkpoint_seconds,
+        force=force,
+    )
+    convert(smaller)
