@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs the numbered stages of a task: 1 data, 2 teacher, 3 student, 4 distillation, 6 report
-# (5, compression, is still to come). What is up to date is skipped, what was killed goes on.
+# Runs the numbered stages of a task: 1 data, 2 teacher, 3 student, 4 distillation, 5 compression
+# (of the students that the task's plan names), 6 report. What is up to date is skipped, what was
+# killed goes on.
 #
 # Usage   scripts/run_all.sh TASK [--from N] [--to N] [--teachers A,B] [--students A,B]
 #                            [--seeds N] [--force] [options of stage 1]
@@ -46,8 +47,6 @@ done
 [ "$from" -le "$to" ] || fail "--from $from is behind --to $to"
 [ "$from" -eq 1 ] || [ ${#data[@]} -eq 0 ] || fail "${data[0]} is an option of stage 1, which --from $from leaves out"
 
-[ "$from$to" != 55 ] || fail "stage 5, compression, is still to come"
-
 trap 'exit 143' TERM # once the stage has answered it: with the whole process group it gets it too
 
 runs() { [ "$from" -le "$1" ] && [ "$1" -le "$to" ]; }
@@ -60,6 +59,7 @@ plan=$("$scripts/distillery" plan --task "$task" ${listed:+--teachers "$listed"}
 read -ra teachers <<<"$(sed -n 's/^teachers //p' <<<"$plan")"
 pretrained=" $(sed -n 's/^pretrained //p' <<<"$plan") "
 [ ${#students[@]} -gt 0 ] || read -ra students <<<"$(sed -n 's/^students //p' <<<"$plan")"
+compressed=$(sed -n 's/^compressed //p' <<<"$plan")
 known=$(sed -n 's/^known //p' <<<"$plan")
 for student in "${students[@]}"; do
   [[ " $known " = *" $student "* ]] || fail "unknown student '$student': choose from $known"
@@ -92,6 +92,14 @@ if runs 4; then
     for student in "${students[@]}"; do
       distillery distil --task "$task" --teacher "$teacher" --student "$student" \
         "${every[@]}" "${experiment[@]}"
+    done
+  done
+fi
+if runs 5; then
+  for teacher in "${teachers[@]}"; do
+    for student in "${students[@]}"; do
+      [[ " $compressed " != *" $student "* ]] ||
+        distillery compress --task "$task" --teacher "$teacher" --student "$student" "${every[@]}"
     done
   done
 fi

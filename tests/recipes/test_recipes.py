@@ -18,6 +18,8 @@ from distillery.recipes.base import (
     Phase,
     Plan,
     PretrainingRecipe,
+    PruningRecipe,
+    QuantizationRecipe,
     Recipe,
     SequenceRecipe,
     TeacherRecipe,
@@ -27,9 +29,10 @@ from distillery.recipes.names import STUDENTS
 PHASE = Phase(splits=("train",), losses=default.LABELS)
 STUDENT = SequenceRecipe(phases=(PHASE,))
 BAG = BagRecipe(phases=(PHASE,))
+PRUNING = PruningRecipe(phases=(PHASE,))
 EXAMPLES: tuple[Recipe, ...] = (
     *(DataRecipe(), AugmentationRecipe(), PHASE, PretrainingRecipe(), TeacherRecipe()),
-    *(STUDENT, BAG, BaselineRecipe()),
+    *(STUDENT, BAG, BaselineRecipe(), PRUNING, QuantizationRecipe()),
 )
 OWN = "a-users-own"
 
@@ -103,6 +106,16 @@ IMPOSSIBLE: list[tuple[Recipe, dict[str, Any]]] = [
     (BAG, {"ngram_dropout": 1.0}),
     (STUDENT, {"precision": "double"}),
     (STUDENT, {"phases": ()}),
+    (PRUNING, {"sparsity": 1.0}),
+    (PRUNING, {"sparsity": float("nan")}),
+    (PRUNING, {"sparsity": 0.0}),  # and no vocabulary: nothing would change
+    (PRUNING, {"vocabulary": -1}),
+    (PRUNING, {"rows": 0}),
+    (PRUNING, {"precision": "int8"}),
+    (PRUNING, {"phases": ()}),
+    (QuantizationRecipe(), {"method": "none"}),
+    (QuantizationRecipe(), {"embedding_bits": 2}),
+    (QuantizationRecipe(), {"calibration_rows": 0}),
     (BaselineRecipe(), {"ngrams": 0}),
     (BaselineRecipe(), {"min_rows": 0}),
     (BaselineRecipe(), {"inverse_regularization": ()}),
@@ -183,7 +196,7 @@ def test_dropout_is_a_number_or_the_machines_choice() -> None:
 def test_every_task_has_recipes_for_all_it_plans(task: str) -> None:
     plan = recipes.plan(task)
     assert plan.teachers
-    assert set(plan.students) <= set(STUDENTS)
+    assert set(plan.compressed) <= set(plan.students) <= set(STUDENTS)
     assert recipes.data(task).hash()
     assert recipes.augmentation(task).hash()
     assert recipes.baseline(task).hash()

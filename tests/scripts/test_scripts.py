@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEACHERS = {"imdb": ("bert", "minilm"), "demo": ("minilm",), "smoke": ("tiny",)}
 TASK_STUDENTS = {"imdb": tuple(STUDENTS), "demo": ("bilstm", "attention")}
 TASK_STUDENTS["smoke"] = (*TASK_STUDENTS["demo"], "bag")
+TASK_COMPRESSED = {task: recipes.plan(task).compressed for task in ("imdb", "smoke")}
 
 
 def _expected() -> dict[str, str]:
@@ -34,6 +35,18 @@ def _expected() -> dict[str, str]:
             scripts[f"distillation/{student}_{teacher}_{task}.sh"] = (
                 f"distil --task {task} --teacher {teacher} --student {student}"
             )
+    for task, compressed in TASK_COMPRESSED.items():
+        teacher = TEACHERS[task][-1]
+        steps = [("export", teacher), ("quantize", teacher)] if task == "imdb" else []
+        for student in compressed:
+            scripts[f"compression/compress_{student}_{teacher}_{task}.sh"] = (
+                f"compress --task {task} --teacher {teacher} --student {student}"
+            )
+            name = f"distil_{student}_{teacher}"
+            steps += [(step, name) for step in ("prune", "quantize", "export")]
+        for step, name in steps:
+            model = f"{name}_{task}"
+            scripts[f"compression/{step}_{model}.sh"] = f"{step} --task {task} --model {model}"
     return scripts
 
 

@@ -19,7 +19,8 @@ class Report(Command):
 
 class Plan(Command):
     """Prints what `run_all.sh` runs for a task: teachers, which of them are pretrained further,
-    students, and the students there are; `augmented` where distillation trains on such rows."""
+    students, which of them are compressed, and the students there are; `augmented` where
+    distillation trains on such rows."""
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         parser.add_argument("--teachers", metavar="A,B,...", help="in place of the plan's own")
@@ -31,6 +32,7 @@ class Plan(Command):
         print("teachers", *teachers)
         print("pretrained", *(name for name in teachers if recipe_of[name].pretraining == "task"))
         print("students", *plan.students)
+        print("compressed", *plan.compressed)
         print("known", *STUDENTS)
         if recipes.needs_augmentation(arguments.task):
             print("augmented")

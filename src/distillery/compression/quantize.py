@@ -9,8 +9,10 @@ Weights of fewer than `SMALL` values, the classifier's among them, stay fp32. Al
 symmetric: w = s q (Jacob et al. 2018, arXiv:1712.05877, eq. 1, with zero point 0).
 """
 
+import contextlib
+import logging
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +64,14 @@ def write(
     }
     with tempfile.TemporaryDirectory() as place:
         half = Path(place) / "half.onnx"
-        if recipe.method == "static":
-            if any(node.op_type in RECURRENT for node in model.graph.node):
-                raise UserError("a recurrent model has no static quantization: use dynamic")
-            kinds = ["MatMul"]
-            quantize_static(source, half, _Rows(calibration), op_types_to_quantize=kinds, **shared)
-        else:
-            quantize_dynamic(source, half, ["MatMul", "LSTM"], **shared)
+        with _without_advice():
+            if recipe.method == "static":
+                if any(node.op_type in RECURRENT for node in model.graph.node):
+                    raise UserError("a recurrent model has no static quantization: use dynamic")
+                shared["op_types_to_quantize"] = ["MatMul"]
+                quantize_static(source, half, _Rows(calibration), **shared)
+            else:
+                quantize_dynamic(source, half, ["MatMul", "LSTM"], **shared)
         model = onnx.load(half)
     _shrink_embeddings(model, recipe.embedding_bits)
     _shrink_rest(model)
@@ -76,17 +79,28 @@ def write(
     onnx.save(model, target)
 
 
+@contextlib.contextmanager
+def _without_advice() -> Iterator[None]:
+    """ONNX Runtime recommends a pass over the graph, which its session makes anyway."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def _weights(model: ModelProto) -> dict[str, TensorProto]:
     return {tensor.name: tensor for tensor in model.graph.initializer}
 
 
 def _small_matmuls(model: ModelProto) -> list[str]:
-    """Matmuls with a weight of few values."""
+    """Matmuls with a weight of few values; a Gemm under its name once it is made a matmul."""
     weights = _weights(model)
+    ends = {"MatMul": "", "Gemm": "_MatMul"}
     return [
-        node.name
+        f"{node.name}{ends[node.op_type]}"
         for node in model.graph.node
-        if node.op_type == "MatMul"
+        if node.op_type in ends
         and node.input[1] in weights
         and np.prod(weights[node.input[1]].dims) < SMALL
     ]

@@ -405,7 +405,8 @@ class BaselineRecipe(Recipe):
 
 @dataclass(frozen=True)
 class Plan(Recipe):
-    """What `run_all.sh` runs for a task."""
+    """What `run_all.sh` runs for a task. compressed: the students that go through stage 5."""
 
     teachers: tuple[str, ...]
     students: tuple[str, ...]
+    compressed: tuple[str, ...]

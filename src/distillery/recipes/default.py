@@ -19,7 +19,7 @@ from distillery.recipes.base import (
 )
 
 DATA = DataRecipe()
-PLAN = Plan(teachers=("minilm",), students=("bilstm", "attention"))
+PLAN = Plan(teachers=("minilm",), students=("bilstm", "attention"), compressed=("bilstm",))
 BASELINE = BaselineRecipe()
 AUGMENTATION = AugmentationRecipe()
 QUANTIZATION = QuantizationRecipe()

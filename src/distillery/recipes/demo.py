@@ -13,7 +13,7 @@ from distillery.recipes.base import (
 
 DATA = DataRecipe(dev_rows=400)
 AUGMENTATION = AugmentationRecipe(copies=2)
-PLAN = Plan(teachers=("minilm",), students=("bilstm", "attention"))
+PLAN = Plan(teachers=("minilm",), students=("bilstm", "attention"), compressed=("bilstm",))
 
 
 def teacher(name: str) -> TeacherRecipe:

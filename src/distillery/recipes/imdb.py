@@ -15,9 +15,13 @@ from distillery.recipes.base import (
 from distillery.recipes.names import STUDENTS
 
 DATA = DataRecipe(dev_rows=2500)
-PLAN = Plan(teachers=("minilm",), students=tuple(STUDENTS))
 # Five words of a long review say little: some sentences stay. A copy costs a teacher's pass.
 AUGMENTATION = AugmentationRecipe(copies=2, ngram_min=32, ngram_max=128)
+PLAN = Plan(
+    teachers=("minilm",),
+    students=tuple(STUDENTS),
+    compressed=("attention", "bilstm", "transformer2"),
+)
 
 
 def teacher(name: str) -> TeacherRecipe:

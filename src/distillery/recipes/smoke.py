@@ -17,7 +17,7 @@ from distillery.recipes.base import (
 
 DATA = DataRecipe(dev_rows=32)
 AUGMENTATION = AugmentationRecipe(copies=2)
-PLAN = Plan(teachers=("tiny",), students=("bilstm", "attention", "bag"))
+PLAN = Plan(teachers=("tiny",), students=("bilstm", "attention", "bag"), compressed=("bilstm",))
 
 
 def teacher(name: str) -> TeacherRecipe:

@@ -1,0 +1,206 @@
+"""Stage 5 on `smoke`: a chain of results, and models that are whole or refused."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from distillery import files, paths, results
+from distillery.cli import main
+from distillery.compression import runtime
+from distillery.distillation import teacher as teachers
+from distillery.preprocessing import store
+from distillery.recipes import QuantizationRecipe, quantization
+from distillery.text import encode
+from distillery.training import inference
+
+SOURCE = "distil_bilstm_tiny_smoke"
+SMALLER = f"{SOURCE}.pruned"
+MADE = (f"{SOURCE}.onnx", f"{SOURCE}.int8", SMALLER, f"{SMALLER}.onnx", f"{SMALLER}.int8")
+COMPRESS = ["compress", "--task", "smoke", "--teacher", "tiny", "--student", "bilstm"]
+Refused = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def chain_home(smoke_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of `smoke_home` in which stage 5 has run once, for tests that only read."""
+    folder = tmp_path_factory.mktemp("chain")
+    shutil.copytree(smoke_home, folder, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _use(folder, monkeypatch)
+        assert main(COMPRESS) == 0
+        assert main(["report", "--task", "smoke"]) == 0
+    return folder
+
+
+def _use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DISTILLERY_DATA", str(folder / "data"))
+    monkeypatch.setenv("DISTILLERY_RESULTS", str(folder / "results"))
+    return folder
+
+
+@pytest.fixture
+def in_chain_home(chain_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return _use(chain_home, monkeypatch)
+
+
+@pytest.fixture
+def chain_copy(chain_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `chain_home`, to break."""
+    shutil.copytree(chain_home, tmp_path, dirs_exist_ok=True)
+    return _use(tmp_path, monkeypatch)
+
+
+def _result(name: str) -> dict[str, object]:
+    return results.read(results.json_path(paths.results(local=True), name))
+
+
+def test_every_step_has_a_result_beside_its_sources(in_chain_home: Path) -> None:
+    for name in MADE:
+        result, source = _result(name), _result(name.rpartition(".")[0])
+        assert result["stage"] == "compression"
+        assert result["source"] == {
+            "name": source["name"],
+            "metrics": source["runs"][0]["metrics"],
+            "bytes": source["bytes"],
+        }
+        said = (paths.results(local=True) / f"{name}.txt").read_text()
+        assert f"made of {source['name']}: accuracy" in said
+    assert [_result(name)["variant"] for name in MADE] == [
+        *("onnx", "int8", "pruned"),
+        *("pruned onnx", "pruned int8"),
+    ]
+    assert _result(f"{SOURCE}.onnx")["metrics"] == _result(SOURCE)["metrics"]
+    assert _result(SMALLER)["parameters"] < _result(SOURCE)["parameters"]
+    assert _result(SMALLER)["bytes"] < _result(SOURCE)["bytes"]
+
+
+def test_every_folder_is_what_the_contract_says(in_chain_home: Path) -> None:
+    for name in MADE:
+        folder = paths.model("smoke", name)
+        exported = not name.endswith("pruned")
+        weights = "model.onnx" if exported else "model.safetensors"
+        assert {path.name for path in folder.iterdir()} == {
+            *(weights, "config.json", "distillery.json"),
+            *("tokenizer.json", "tokenizer_config.json"),
+        }
+        facts = teachers.read_facts(folder)
+        assert facts["weights"] == {weights: files.sha256(folder / weights)}
+        assert facts["labels"] == ["negative", "positive"]
+        assert _result(name)["bytes"] == (folder / weights).stat().st_size
+
+
+def test_a_loaded_model_predicts_what_its_result_says(in_chain_home: Path) -> None:
+    test = store.read_split("smoke", "test")
+    for name in MADE:
+        folder = paths.model("smoke", name)
+        facts, tokenizer = teachers.read_facts(folder), encode.load_tokenizer(folder)
+        text = encode.Reader(tokenizer, facts["max_length"], facts["head"])
+        logits = inference.logits(
+            runtime.load(folder), text.encode(test_texts(test), None), "fp32", "test"
+        )
+        packed = results.predictions_path(paths.results(local=True), name).read_bytes()
+        predicted = results.unpack(packed, runs=1, n=len(test), labels=2)[0]
+        assert np.array_equal(logits.argmax(axis=1), predicted), name
+
+
+def test_texts(test: store.Split) -> list[str]:
+    return next(test.chunks(1000))[0]
+
+
+test_texts.__test__ = False  # type: ignore[attr-defined]
+
+
+def test_the_table_has_a_row_for_each(in_chain_home: Path) -> None:
+    page = (paths.results(local=True) / "README.md").read_text()
+    compressed = page.split("### Compressed")[1].split("###")[0]
+    for name in MADE:
+        assert f"| `{name}` | " in compressed
+    assert f"scripts/compression/prune_{SOURCE}.sh" in compressed
+    assert "### Variants" not in page
+
+
+def test_the_pruned_student_reads_with_its_own_vocabulary(in_chain_home: Path) -> None:
+    folder = paths.model("smoke", SMALLER)
+    model = teachers.load_model(folder)
+    assert len(encode.load_tokenizer(folder)) == model.config.vocab_size == 96
+    assert model.config.hidden_size == 16
+
+
+def test_predict_reads_an_exported_model(
+    in_chain_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = {}
+    for name in (SOURCE, f"{SOURCE}.onnx"):
+        assert main(["predict", str(paths.model("smoke", name)), "the plot was great"]) == 0
+        lines[name] = capsys.readouterr().out
+    assert lines[SOURCE] == lines[f"{SOURCE}.onnx"]
+
+
+def test_what_is_up_to_date_is_skipped(
+    in_chain_home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    assert main(COMPRESS) == 0
+    for name in MADE:
+        assert f"{name} is up to date" in caplog.text
+
+
+@pytest.mark.parametrize("step", ["int8", "pruned"])
+@pytest.mark.parametrize("how", ["truncated", "tampered with", "lost"])
+def test_a_damaged_model_is_one_line(
+    chain_copy: Path, refused: Refused, step: str, how: str
+) -> None:
+    folder = paths.model("smoke", f"{SOURCE}.{step}")
+    path = folder / ("model.onnx" if step == "int8" else "model.safetensors")
+    whole = path.read_bytes()
+    if how == "lost":
+        path.unlink()
+    elif how == "truncated":
+        path.write_bytes(whole[:-100])
+    else:
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert f"{path} is " in refused("predict", folder, "text")
+
+
+def test_what_cannot_be_compressed_is_one_line(in_chain_home: Path, refused: Refused) -> None:
+    def said(step: str, model: str, *more: str) -> str:
+        return refused(step, "--task", "smoke", "--model", model, *more)
+
+    assert "unknown model 'nothing'" in said("export", "nothing")
+    assert "model '' cannot be a file's name" in said("export", "../x")
+    assert "is exported already" in said("quantize", f"{SOURCE}.onnx")
+    assert "'majority_smoke' is no model" in said("prune", "majority_smoke")
+    assert "has no teacher to be distilled from again" in said("prune", "bilstm_smoke")
+    static = ("--method", "static", "--variant", "static")
+    assert "use dynamic" in said("quantize", SOURCE, *static)
+    assert not paths.model("smoke", f"{SOURCE}.int8.static").exists()
+    assert "give it a name with --variant" in said("prune", SOURCE, "--sparsity", "0.2")
+
+
+def test_a_changed_source_is_refused(chain_copy: Path, refused: Refused) -> None:
+    path = paths.model("smoke", SOURCE) / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\7")
+    assert "is missing or not the one" in refused("export", "--task", "smoke", "--model", SOURCE)
+
+
+def test_a_variant_has_a_name_of_its_own(chain_copy: Path) -> None:
+    four = ["--embedding-bits", "4", "--variant", "int4"]
+    assert main(["quantize", "--task", "smoke", "--model", SOURCE, *four]) == 0
+    result = _result(f"{SOURCE}.int8.int4")
+    assert result["variant"] == "int8 int4"
+    assert result["recipe"] == QuantizationRecipe(embedding_bits=4).as_dict()
+    assert quantization("smoke") == QuantizationRecipe()
+
+
+def test_a_teacher_is_pruned_from_its_own_outputs(chain_copy: Path) -> None:
+    command = ["prune", "--task", "smoke", "--model", "tiny_smoke", "--epochs", "1"]
+    assert main([*command, "--variant", "short"]) == 0
+    folder = paths.model("smoke", "tiny_smoke.pruned.short")
+    model = teachers.load_model(folder)
+    assert (model.config.kept_heads, model.config.intermediate_size) == (1, 32)
+    assert isinstance(model(torch.tensor([[1, 2]])).logits, torch.Tensor)
+    assert main(["export", "--task", "smoke", "--model", "tiny_smoke.pruned.short"]) == 0
