@@ -69,6 +69,18 @@ def test_result_names_are_those_users_know() -> None:
     assert both == "distil_bilstm_bert.long_imdb.t4"
 
 
+def test_compressed_results_are_called_after_their_source() -> None:
+    smaller = paths.compressed("distil_bilstm_bert_imdb", "pruned")
+    assert smaller == "distil_bilstm_bert_imdb.pruned"
+    assert paths.compressed(smaller, "int8", "int4") == "distil_bilstm_bert_imdb.pruned.int8.int4"
+    for source in ("", "../x", "a..b", "a/b"):
+        with pytest.raises(UserError, match="cannot be a file's name"):
+            paths.compressed(source, "onnx")
+    assert paths.command("export", {"task": "imdb", "model": "minilm_imdb"}) == (
+        "scripts/compression/export_minilm_imdb.sh"
+    )
+
+
 def test_variant_must_be_a_plain_name() -> None:
     with pytest.raises(UserError, match=r"variant '\.\./x'"):
         paths.student_result("imdb", "bilstm", "../x")

@@ -15,6 +15,7 @@ from distillery.text.encode import Encoded
 
 MAX_LENGTH, VOCABULARY = 24, 200
 KINDS = (*STUDENTS, "bert", "pruned bert")
+PRUNABLE = tuple(kind for kind in KINDS if kind != "bag")
 
 
 def classifier(kind: str, **sizes: Any) -> Any:
@@ -33,7 +34,8 @@ def classifier(kind: str, **sizes: Any) -> Any:
         if kind == "pruned bert":
             model = units.smaller(model, {"heads": 3, "neurons": 20})
         return model.eval()
-    sizes = {"vocab_size": VOCABULARY, "embedding_size": 32, "hidden_size": 32} | sizes
+    own = {"buckets": 3000} if kind == "bag" else {"embedding_size": 32, "hidden_size": 32}
+    sizes = {"vocab_size": VOCABULARY, **own, **sizes}
     return registry.create(kind, max_length=MAX_LENGTH, **sizes).eval()
 
 

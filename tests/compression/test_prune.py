@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification
 
 from distillery.compression import prune, units
 from distillery.errors import UserError
-from tests.compression.conftest import KINDS, MAX_LENGTH, batch, classifier
+from tests.compression.conftest import MAX_LENGTH, PRUNABLE, batch, classifier
 
 INPUTS = batch(6, MAX_LENGTH)
 
@@ -19,7 +19,7 @@ def _loss(model: Any) -> Tensor:
     return model(**INPUTS).logits.pow(2).mean()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PRUNABLE)
 @torch.no_grad()
 def test_units_that_nothing_reads_go_without_a_trace(kind: str) -> None:
     model = classifier(kind)
@@ -71,6 +71,19 @@ def test_a_pruned_model_is_saved_and_loaded_as_it_is(kind: str, tmp_path: Path) 
         assert torch.equal(loaded(**INPUTS).logits, smaller(**INPUTS).logits)
     kept = {group.kind: group.count for group in units.of(loaded)}
     assert kept == {g.kind: max(1, round(0.4 * g.count)) for g in groups}
+
+
+def test_recurrent_students_with_another_pooling_are_pruned_too() -> None:
+    model = classifier("bigru", pooling="last")
+    groups = units.of(model)
+    scores = prune.importance(model, [_loss], groups)
+    smaller = prune.pruned(model, scores, groups, 0.5).eval()
+    assert smaller(**INPUTS).logits.shape == model(**INPUTS).logits.shape
+
+
+def test_a_bag_has_no_units() -> None:
+    with pytest.raises(UserError, match="a model of the type distillery_bag cannot be pruned"):
+        units.of(classifier("bag"))
 
 
 def test_one_unit_stays() -> None:

@@ -23,7 +23,8 @@ RECIPES = {
 
 def _quantized(kind: str, recipe: QuantizationRecipe, text: Encoded, folder: Path) -> Path:
     whole, small = folder / "whole.onnx", folder / "small.onnx"
-    model = classifier(kind, embedding_size=64, hidden_size=64)
+    sizes = {} if kind == "bag" else {"embedding_size": 64, "hidden_size": 64}
+    model = classifier(kind, **sizes)
     export.write(model, text, MAX_LENGTH, whole)
     rows = (text.batch(np.array([row])) for row in range(len(text)))
     batches = ({name: tensor.numpy() for name, tensor in row.items()} for row in rows)
@@ -36,7 +37,7 @@ def _quantized(kind: str, recipe: QuantizationRecipe, text: Encoded, folder: Pat
     [
         *((kind, "dynamic") for kind in ("bilstm2", "bigru", "attention", "transformer", "bert")),
         *(("bilstm", "4 bits"), ("attention", "4 bits"), ("transformer", "static")),
-        ("pruned bert", "static"),
+        *(("pruned bert", "static"), ("bag", "dynamic")),
     ],
 )
 def test_logits_stay_near_and_large_weights_are_small_integers(
@@ -74,6 +75,11 @@ def test_a_value_is_its_code_times_the_scale_of_its_block(
     found = (codes.astype(np.float32) - 2 ** (bits - 1)) * per_value
     assert np.abs(found - table).max() <= per_value.max() / 2 + 1e-6
     assert not found[3].any()
+
+
+def test_4_bits_of_a_narrow_table_are_refused(text: Encoded, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="embedding_bits 4 is impossible for rows of 2: 8"):
+        _quantized("bag", RECIPES["4 bits"], text, tmp_path)
 
 
 def test_4_bits_of_an_odd_width_are_refused() -> None:

@@ -58,5 +58,5 @@ def test_a_model_says_the_same_of_texts_of_kept_pieces(tiny_folder: Path) -> Non
 @pytest.mark.parametrize("size", [3, 100_000])
 def test_impossible_sizes_are_refused(tiny_folder: Path, size: int) -> None:
     tokenizer = encode.load_tokenizer(tiny_folder)
-    with pytest.raises(UserError, match=rf"vocabulary {size} is impossible: \d+ to \d+"):
+    with pytest.raises(UserError, match=rf"pieces {size} is impossible: \d+ to \d+"):
         vocabulary.commonest(tokenizer, _counts(tokenizer, TEXTS), size)

@@ -108,8 +108,8 @@ IMPOSSIBLE: list[tuple[Recipe, dict[str, Any]]] = [
     (STUDENT, {"phases": ()}),
     (PRUNING, {"sparsity": 1.0}),
     (PRUNING, {"sparsity": float("nan")}),
-    (PRUNING, {"sparsity": 0.0}),  # and no vocabulary: nothing would change
-    (PRUNING, {"vocabulary": -1}),
+    (PRUNING, {"sparsity": 0.0}),  # and no pieces: nothing would change
+    (PRUNING, {"pieces": -1}),
     (PRUNING, {"rows": 0}),
     (PRUNING, {"precision": "int8"}),
     (PRUNING, {"phases": ()}),

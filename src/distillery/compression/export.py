@@ -57,10 +57,16 @@ def write(model: Any, text: Encoded, max_length: int, path: Path) -> float:
         raise
 
 
+def _xor(graph: Any, one: Any, other: Any) -> Any:
+    """Exclusive or of integers, a bag's, which the exporter refuses though ONNX has it."""
+    return graph.op("BitwiseXor", one, other)
+
+
 def _trace(model: Any, example: Batch, path: Path) -> None:
     lean = copy.deepcopy(model)
     fast_bert.use_in(lean)
     every = {name: {0: "batch", 1: "length"} for name in runtime.INPUTS}
+    torch.onnx.register_custom_op_symbolic("aten::__xor_", _xor, OPSET)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing: `_compare` finds what it gets wrong
         torch.onnx.export(

@@ -1,6 +1,7 @@
 """ONNX models with weights of 8 or 4 bits.
 
-- Word and position embeddings: per block of a row, read by `GatherBlockQuantized`.
+- Word and position embeddings: per block of a row, read by `GatherBlockQuantized`. Narrow tables,
+  a bag's: int8 with a scale per column.
 - Matmuls and LSTMs: int8 weights, a scale per output. Dynamic: the inputs are quantized as they
   come. Static: by ranges seen on calibration rows, for models without recurrent layers.
 - What has no int8 kernel (convolutions, GRUs): int8 on disk, fp32 when computed.
@@ -31,6 +32,7 @@ from distillery.recipes import QuantizationRecipe
 
 SMALL = 4096
 BLOCKS = {8: 128, 4: 32}  # bits -> values that share a scale
+NARROW = 16  # the least block that the kernel knows
 CONTRIB = "com.microsoft"
 RECURRENT = ("LSTM", "GRU")
 
@@ -120,7 +122,7 @@ def packed_blocks(table: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray,
     rows, width = table.shape
     if bits == 4 and width % 2:
         raise UserError(f"embedding_bits 4 is impossible: the embeddings' width {width} is odd")
-    block = min(BLOCKS[bits], max(16, 1 << (width - 1).bit_length()))  # 16 is the kernel's least
+    block = min(BLOCKS[bits], max(NARROW, 1 << (width - 1).bit_length()))
     padded = np.pad(table, ((0, 0), (0, -width % block))).reshape(rows, -1, block)
     half = 2 ** (bits - 1)
     scales = np.abs(padded).max(axis=2) / (half - 1)
@@ -141,7 +143,11 @@ def _shrink_embeddings(model: ModelProto, bits: int) -> None:
         if node.op_type == "Gather" and _is_large(weights.get(node.input[0]), 2)
     }
     for name in tables:
-        codes, scales, block = packed_blocks(numpy_helper.to_array(weights[name]), bits)
+        table = numpy_helper.to_array(weights[name])
+        if table.shape[1] < NARROW:
+            _shrink_narrow(model, weights[name], bits)
+            continue
+        codes, scales, block = packed_blocks(table, bits)
         parts = {f"{name}.codes": codes, f"{name}.scales": scales}
         _replace(model, [weights[name]], [numpy_helper.from_array(a, n) for n, a in parts.items()])
         for place, node in enumerate(model.graph.node):
@@ -162,6 +168,40 @@ def _shrink_embeddings(model: ModelProto, bits: int) -> None:
         model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
 
 
+def _shrink_narrow(model: ModelProto, tensor: TensorProto, bits: int) -> None:
+    """A table of rows too short for a scale of their own: int8, made fp32 once gathered."""
+    name = tensor.name
+    if bits != 8:
+        raise UserError(f"embedding_bits {bits} is impossible for rows of {tensor.dims[1]}: 8")
+    codes, scales = _per_channel(numpy_helper.to_array(tensor), 1)
+    parts = {f"{name}.codes": codes, f"{name}.scales": scales}
+    _replace(model, [tensor], [numpy_helper.from_array(a, n) for n, a in parts.items()])
+    nodes = []
+    for node in model.graph.node:
+        nodes.append(node)
+        if node.op_type == "Gather" and node.input[0] == name:
+            (found,) = node.output
+            node.input[0], node.output[0] = f"{name}.codes", f"{found}.codes"
+            inputs = [node.output[0], f"{name}.scales"]
+            nodes.append(helper.make_node("DequantizeLinear", inputs, [found], axis=-1))
+    _set_nodes(model, nodes)
+
+
+def _set_nodes(model: ModelProto, nodes: list[NodeProto]) -> None:
+    copies = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+
+
+def _per_channel(weight: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """int8 codes in the weight's shape, and a scale (C,) for each place along `axis`."""
+    others = tuple(dim for dim in range(weight.ndim) if dim != axis)
+    scales = np.abs(weight).max(axis=others) / 127
+    scales[scales == 0] = 1
+    shape = [-1 if dim == axis else 1 for dim in range(weight.ndim)]
+    return np.round(weight / scales.reshape(shape)).astype(np.int8), scales.astype(np.float32)
+
+
 def _is_large(tensor: TensorProto | None, *ranks: int) -> bool:
     return (
         tensor is not None
@@ -178,16 +218,9 @@ def _shrink_rest(model: ModelProto) -> None:
     for name, tensor in _weights(model).items():
         if not _is_large(tensor):
             continue
-        weight = numpy_helper.to_array(tensor)
         axis = 1 if readers[name].op_type in RECURRENT else 0
-        others = tuple(dim for dim in range(weight.ndim) if dim != axis)
-        scales = np.abs(weight).max(axis=others) / 127
-        scales[scales == 0] = 1
-        shape = [-1 if dim == axis else 1 for dim in range(weight.ndim)]
-        codes = np.round(weight / scales.reshape(shape)).astype(np.int8)
-        parts = {f"{name}.codes": codes, f"{name}.scales": scales.astype(np.float32)}
+        codes, scales = _per_channel(numpy_helper.to_array(tensor), axis)
+        parts = {f"{name}.codes": codes, f"{name}.scales": scales}
         _replace(model, [tensor], [numpy_helper.from_array(a, n) for n, a in parts.items()])
         before.append(helper.make_node("DequantizeLinear", [*parts], [name], axis=axis))
-    nodes = [*before, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    _set_nodes(model, [*before, *model.graph.node])

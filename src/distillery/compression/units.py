@@ -14,6 +14,7 @@ from transformers import BertForSequenceClassification
 
 from distillery.errors import UserError
 from distillery.models.attention import AttentionModel
+from distillery.models.base import Pool
 from distillery.models.pruned_bert import PrunedBertConfig, PrunedBertForSequenceClassification
 from distillery.models.rnn import RNNModel
 from distillery.models.transformer import TransformerModel
@@ -55,7 +56,7 @@ def of(model: Any) -> list[Group]:
         return [*_bert(model)]
     encoder = model.base_model
     if isinstance(encoder, RNNModel):
-        return [*_recurrent(encoder)]
+        return [*_recurrent(model)]
     if isinstance(encoder, AttentionModel):
         return [*_attention(encoder)]
     raise UserError(f"a model of the type {model.config.model_type} cannot be pruned")
@@ -118,8 +119,8 @@ def _attention(encoder: AttentionModel) -> Iterator[Group]:
         yield Group("heads", attention.heads, written, (read,))
 
 
-def _recurrent(encoder: RNNModel) -> Iterator[Group]:
-    layers: Any = encoder.layers
+def _recurrent(model: Any) -> Iterator[Group]:
+    layers = model.encoder.layers
     for number, layer in enumerate(layers):
         size = layer.hidden_size
         gates = 4 if isinstance(layer, nn.LSTM) else 3
@@ -132,9 +133,8 @@ def _recurrent(encoder: RNNModel) -> Iterator[Group]:
             if number + 1 < len(layers):
                 after = f"encoder.layers.{number + 1}.weight_ih_l0"
                 read += [Slice(after + direction, 1, (offset,)) for direction in ("", "_reverse")]
-            else:  # the pool gives its mean, then its maximum, over both directions
-                read += [
-                    Slice("pool.query.weight", 1, (offset,)),
-                    Slice("classifier.weight", 1, (offset, 2 * size + offset)),
-                ]
+            else:  # the pool gives two vectors, each of both directions
+                read.append(Slice("classifier.weight", 1, (offset, 2 * size + offset)))
+                if isinstance(model.pool, Pool):
+                    read.append(Slice("pool.query.weight", 1, (offset,)))
             yield Group("hidden", size, written, (*read,))

@@ -27,7 +27,7 @@ def commonest(tokenizer: Any, counts: np.ndarray, size: int) -> list[int]:
         if len(letter) == 1 and letter in characters:
             kept.add(number)
     if not len(kept) <= size <= len(counts):
-        raise UserError(f"vocabulary {size} is impossible: {len(kept)} to {len(counts)}")
+        raise UserError(f"pieces {size} is impossible: {len(kept)} to {len(counts)}")
     by_count = np.argsort(-counts, kind="stable").tolist()
     rest = [number for number in by_count if number not in kept]
     return sorted([*kept, *rest[: size - len(kept)]])

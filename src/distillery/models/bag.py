@@ -15,6 +15,7 @@ from distillery.models.base import (
     StudentConfig,
     StudentForSequenceClassification,
     initialize,
+    is_exported,
     shorten,
 )
 
@@ -96,7 +97,10 @@ class BagModel(PreTrainedModel):
             left_out = torch.rand(buckets.shape, device=buckets.device) < self.config.ngram_dropout
             buckets = buckets.masked_fill(left_out, self.config.buckets)
         count = (buckets != self.config.buckets).sum(dim=1, keepdim=True)
-        summed = self.table(buckets)
+        if is_exported():  # ONNX has no node for a bag; the row of padding is zero
+            summed = nn.functional.embedding(buckets, self.table.weight).sum(dim=1)
+        else:
+            summed = self.table(buckets)
         vector = summed / count.clamp(min=1).to(summed.dtype).sqrt()
         output = BaseModelOutputWithPooling(pooler_output=vector)
         return output.to_tuple() if return_dict is False else output

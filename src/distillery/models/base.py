@@ -115,6 +115,11 @@ class StudentModel(PreTrainedModel):
         return output.to_tuple() if return_dict is False else output
 
 
+def is_exported() -> bool:
+    """Whether a model is being written down, for ONNX say, where some layers are one node."""
+    return torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None
+
+
 class Pool(nn.Module):
     """(B, T, H) -> (B, 2H): an attention-weighted mean beside the maximum, over text only."""
 
@@ -137,7 +142,7 @@ class Ends(nn.Module):
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         last = mask.sum(dim=1) - 1  # (B,)
-        rows = torch.arange(len(states), device=states.device)
+        rows = torch.arange(states.shape[0], device=states.device)
         return torch.cat([states[rows, last], states[:, 0]], dim=-1)
 
 

@@ -7,7 +7,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from distillery.models import gru
-from distillery.models.base import StudentConfig, StudentForSequenceClassification, StudentModel
+from distillery.models.base import (
+    StudentConfig,
+    StudentForSequenceClassification,
+    StudentModel,
+    is_exported,
+)
 
 
 class LSTMConfig(StudentConfig):
@@ -63,7 +68,7 @@ def _padded(layer: nn.LSTM | nn.GRU, inputs: Tensor, mask: Tensor) -> Tensor:
     lengths = mask.sum(dim=1, keepdim=True)  # (B, 1)
     places = torch.arange(mask.shape[1])[None, :]  # (1, T)
     turned = torch.where(places < lengths, lengths - 1 - places, places)  # (B, T)
-    if isinstance(layer, nn.GRU) and not _is_exported():
+    if isinstance(layer, nn.GRU) and not is_exported():
         states = gru.bidirectional(layer, inputs, turned)
     else:
         order = turned[:, :, None]
@@ -72,11 +77,6 @@ def _padded(layer: nn.LSTM | nn.GRU, inputs: Tensor, mask: Tensor) -> Tensor:
         backward = backward.gather(1, order.expand_as(backward))
         states = torch.cat([forward, backward], dim=-1)
     return states.masked_fill(~mask.bool()[:, :, None], 0)
-
-
-def _is_exported() -> bool:
-    """Whether the model is being written down, for ONNX say, where a GRU is one node."""
-    return torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None
 
 
 def _one_direction(layer: nn.LSTM | nn.GRU, inputs: Tensor, suffix: str) -> Tensor:

@@ -349,7 +349,7 @@ class PruningRecipe(Recipe):
     sparsity: Annotated[
         float, "share of the heads, feed-forward neurons and hidden units taken out of each layer"
     ] = 0.5
-    vocabulary: Annotated[
+    pieces: Annotated[
         int, "word pieces kept, the commonest of the task's texts and their characters; 0: all"
     ] = 0
     rows: Annotated[int, "rows of train that the importance of the units is measured on"] = 1024
@@ -358,11 +358,11 @@ class PruningRecipe(Recipe):
 
     def __post_init__(self) -> None:
         within(self, 0, 0.99, "sparsity")
-        at_least(self, 0, "vocabulary")
+        at_least(self, 0, "pieces")
         at_least(self, 1, "rows")
         choose("precision", self.precision, PRECISIONS)
-        if not self.sparsity and not self.vocabulary:
-            raise UserError("sparsity 0 and vocabulary 0 take nothing out: give one of them")
+        if not self.sparsity and not self.pieces:
+            raise UserError("sparsity 0 and pieces 0 take nothing out: give one of them")
         if not self.phases:
             raise UserError("a pruned model's recipe needs at least one phase")
 

@@ -48,4 +48,4 @@ def distillation(name: str, teacher: str) -> StudentRecipe:
 
 def pruning(phases: tuple[Phase, ...]) -> PruningRecipe:
     """10,000 of the 30,522 word pieces: embeddings are most of a student's file."""
-    return PruningRecipe(phases=phases, vocabulary=10_000)
+    return PruningRecipe(phases=phases, pieces=10_000)

@@ -45,4 +45,4 @@ def distillation(name: str, teacher: str) -> StudentRecipe:
 
 
 def pruning(phases: tuple[Phase, ...]) -> PruningRecipe:
-    return PruningRecipe(phases=phases, vocabulary=96, rows=16)
+    return PruningRecipe(phases=phases, pieces=96, rows=16)

@@ -207,7 +207,7 @@ def prune(
         model, tokenizer = teachers.load_model(source.folder), source.tokenizer()
         if recipe.sparsity:
             model = _without_units(source, model, recipe, outputs)
-        if recipe.vocabulary:
+        if recipe.pieces:
             tokenizer = _without_pieces(source, model, tokenizer, recipe)
         logging.info("%s: %d parameters", experiment.name, model.num_parameters())
         return student.fit(experiment, again, model, tokenizer, outputs, seed, place)
@@ -260,7 +260,7 @@ def _without_pieces(source: Source, model: Any, tokenizer: Any, recipe: PruningR
         if len(split):
             text = source.reader().encode_split(source.task.name, split)
             counts += np.bincount(text.pieces[:], minlength=len(counts))
-    kept = vocabulary.commonest(tokenizer, counts, recipe.vocabulary)
+    kept = vocabulary.commonest(tokenizer, counts, recipe.pieces)
     smaller = vocabulary.cut_tokenizer(tokenizer, kept)
     vocabulary.cut_embeddings(model, kept, smaller.pad_token_id)
     return smaller
