@@ -66,7 +66,7 @@ def _trace(model: Any, example: Batch, path: Path) -> None:
     lean = copy.deepcopy(model)
     fast_bert.use_in(lean)
     every = {name: {0: "batch", 1: "length"} for name in runtime.INPUTS}
-    torch.onnx.register_custom_op_symbolic("aten::__xor_", _xor, OPSET)
+    torch.onnx.utils.register_custom_op_symbolic("aten::__xor_", _xor, OPSET)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing: `_compare` finds what it gets wrong
         torch.onnx.export(
