@@ -20,9 +20,9 @@ from distillery.errors import UserError
 FIELDS = (
     *("name", "stage", "task", "student", "layers", "teacher", "baseline", "variant"),
     *("split", "n", "metrics", "runs", "recipe", "stage_version", "inputs", "outputs"),
-    *("commit", "environment", "parameters", "bytes", "command"),
+    *("commit", "environment", "parameters", "bytes", "command", "subset"),
 )
-MISSING_ALLOWED = ("baseline", "variant")
+MISSING_ALLOWED = ("baseline", "variant", "subset")
 SOURCE = "source"  # of a compressed model alone: name, metrics and bytes of what it was made of
 
 

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillery.errors import UserError
-from distillery.preprocessing import sources
+from distillery.preprocessing import sources, tables
 from distillery.preprocessing.task import Example, Hub, Task
 from distillery.tasks import imdb, smoke
 
@@ -54,6 +55,14 @@ def pack(path: Path, files: dict[str, bytes], *odd: tarfile.TarInfo, mode: str =
     return path
 
 
+def pack_zip(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.mkdir("aclImdb")
+        for name, content in files.items():
+            archive.writestr(f"aclImdb/{name}", content)
+    return path
+
+
 def unpack(folder: Path, files: dict[str, bytes]) -> Path:
     for name, content in files.items():
         path = folder / name
@@ -89,6 +98,18 @@ def test_folder_and_archive_give_the_same_rows(tmp_path: Path, top: str) -> None
     folder, archive = tmp_path / "films", pack(tmp_path / "films.tar.gz", FILES)
     unpack(folder / top, FILES)
     assert sources.read(TASK, folder)[0] == sources.read(TASK, archive)[0]
+    assert (
+        sources.read(TASK, pack_zip(tmp_path / "f.zip", FILES))[0] == sources.read(TASK, folder)[0]
+    )
+
+
+@pytest.mark.parametrize("name", ["../evil.txt", "/etc/evil.txt"])
+def test_unsafe_path_in_a_zip_is_refused(tmp_path: Path, name: str) -> None:
+    archive = tmp_path / "films.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr(name, b"x")
+    with pytest.raises(UserError, match="unsafe path"):
+        sources.read(TASK, archive)
 
 
 @pytest.mark.parametrize(
@@ -150,12 +171,16 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
         sources.read(TASK, path)
 
 
-@settings(max_examples=50, deadline=None)
-@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), zipped=st.booleans())
 def test_damaged_archive_raises_nothing_but_a_user_error(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, zipped: bool
 ) -> None:
-    archive = pack(tmp_path_factory.mktemp("damaged") / "films.tar", FILES, mode="w:")
+    folder = tmp_path_factory.mktemp("damaged")
+    if zipped:
+        archive = pack_zip(folder / "films.zip", FILES)
+    else:
+        archive = pack(folder / "films.tar", FILES, mode="w:")
     content = bytearray(archive.read_bytes())
     for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=20)):
         content[place] = data.draw(st.integers(0, 255))
@@ -177,6 +202,13 @@ def test_missing_source_is_refused_by_name(tmp_path: Path) -> None:
         sources.read(TASK, tmp_path / "nowhere")
 
 
+def test_a_table_with_a_wrong_row_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("text\tlabel\na\tx\n")
+    parse = tables.parser({"train.tsv": "train"}, ("y", "z"))
+    with pytest.raises(UserError, match=r"train\.tsv: row 1 has the label 'x'"):
+        sources.read(replace(TASK, parse=parse), tmp_path)
+
+
 def test_review_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     broken = {**FILES, "train/neg/1_7.txt": b"caf\xe9 au lait"}
     with pytest.raises(UserError, match=r"train/neg/1_7\.txt is not UTF-8 \(byte 3\)"):
@@ -189,6 +221,23 @@ def test_missing_review_is_noticed(tmp_path: Path, gone: str) -> None:
     splits, _ = sources.read(TASK, unpack(tmp_path, less))
     with pytest.raises(UserError, match="is not the official one"):
         sources.check(TASK, splits)
+
+
+def test_a_part_is_taken_where_asked_for_and_its_size_is_told() -> None:
+    splits, counts = {"train": [Example(0, "a", label=0)]}, {"train": (2, 1)}
+    task = replace(TASK, counts=counts)
+    with pytest.raises(UserError, match="--subset takes a part as it is"):
+        sources.check(task, splits)
+    assert sources.check(task, splits, subset=True) == {"train": [1, 3]}
+    whole = {"train": [Example(n, "a", label=n % 2) for n in range(3)]}
+    assert sources.check(task, whole, subset=True) == {}
+
+
+@pytest.mark.parametrize("labels", [(), (0, 0, 0), (0, 1, 1), (0, None), (0, 2)])
+def test_what_is_no_part_is_refused_as_one(labels: tuple[int | None, ...]) -> None:
+    rows = [Example(number, "a", label=label) for number, label in enumerate(labels)]
+    with pytest.raises(UserError, match="is not the official one"):
+        sources.check(replace(TASK, counts={"train": (2, 1)}), {"train": rows}, subset=True)
 
 
 def test_rows_of_a_label_that_is_not_counted_are_noticed() -> None:

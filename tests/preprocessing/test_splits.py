@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery.errors import UserError
-from distillery.preprocessing import splits
+from distillery.preprocessing import keys, splits
 from distillery.preprocessing.task import Example
 from distillery.recipes import DataRecipe
 
@@ -157,3 +157,19 @@ def test_official_test_without_rows_is_refused() -> None:
 def test_label_counts_name_every_label() -> None:
     assert splits.label_counts(rows(0, 0, 2), ("a", "b", "c")) == {"a": 2, "b": 0, "c": 1}
     assert splits.label_counts([], ("a", "b")) == {}
+
+
+def test_a_pair_turned_round_leaks_too() -> None:
+    def pair(row: int, first: str, second: str) -> Example:
+        return Example(row, first, second, label=row % 2)
+
+    train = [pair(n, f"first {n}", f"second {n}") for n in range(40)]
+    train += [pair(40 + n, f"second {n}", f"first {n}") for n in range(40)]
+    test = [pair(0, "second 3", "First 3!"), pair(1, "a", "b")]
+    made, dropped = splits.make({"train": train, "test": test}, DataRecipe(dev_rows=10))
+    assert dropped["train rows also in test"] == 2
+    ids = {row.id for row in made["train"]}
+    for row in (*made["test"], *made["dev"]):
+        assert keys.example_id(keys.key(row.text_pair or "", row.text)) not in ids
+    turned = 80 - 2 - 10 - len(made["train"])
+    assert dropped["train rows that turn a pair of dev round"] == turned > 0

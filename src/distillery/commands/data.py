@@ -20,6 +20,11 @@ class Data(Command):
             metavar="PATH",
             help="archive or folder of the official download, in place of the hub",
         )
+        parser.add_argument(
+            "--subset",
+            action="store_true",
+            help="the source holds a part of the official rows: take it, and say so in results",
+        )
         own = parser.add_argument_group("your own data (CSV, TSV, JSONL or Parquet, UTF-8)")
         own.add_argument("--data", type=Path, metavar="FILE", help="labelled rows")
         own.add_argument(
@@ -47,10 +52,11 @@ class Data(Command):
         if not given:
             if any(vars(columns).values()) or arguments.labels:
                 raise UserError("columns and labels are options of your own data: name --data FILE")
-            data.run(tasks.get(arguments.task), recipe, arguments.source, arguments.force)
+            task = tasks.get(arguments.task)
+            data.run(task, recipe, arguments.source, arguments.subset, arguments.force)
             return
-        if "train" not in given or arguments.source:
-            raise UserError("your own data needs --data FILE, and no --source")
+        if "train" not in given or arguments.source or arguments.subset:
+            raise UserError("your own data needs --data FILE, and neither --source nor --subset")
         labels = arguments.labels.split(",") if arguments.labels else None
         data.run_user_files(arguments.task, recipe, given, columns, labels, arguments.force)
 

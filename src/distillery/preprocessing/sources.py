@@ -5,9 +5,11 @@ Archives are read member by member and never unpacked, so nothing can be written
 
 import lzma
 import os
+import struct
 import tarfile
+import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,14 +21,33 @@ from distillery.preprocessing import downloads
 from distillery.preprocessing.task import Example, Hub, Task
 
 Splits = dict[str, list[Example]]
+_DAMAGED = (
+    *(tarfile.TarError, EOFError, zlib.error, lzma.LZMAError),
+    *(zipfile.BadZipFile, struct.error, ValueError),
+    *(NotImplementedError, RuntimeError),  # a zip with an odd compression, or a password
+)
 
 
 def read(task: Task, source: Path | None) -> tuple[Splits, dict[str, Any]]:
     """The rows of each official split in their order, and a description of where they are from.
 
-    source: an archive (.tar, .tar.gz) or a folder in the layout of the official download or of
+    source: an archive (tar or zip) or a folder in the layout of the official download or of
     the hub; None for the hub (or what was fetched of it) or the task's generator.
     """
+    splits, facts = _read(task, source)
+    if task.unescape:
+        splits = {
+            name: [_unescaped(row, task.unescape) for row in rows] for name, rows in splits.items()
+        }
+    return splits, facts
+
+
+def _unescaped(row: Example, unescape: Callable[[str], str]) -> Example:
+    pair = None if row.text_pair is None else unescape(row.text_pair)
+    return row._replace(text=unescape(row.text), text_pair=pair)
+
+
+def _read(task: Task, source: Path | None) -> tuple[Splits, dict[str, Any]]:
     if source is None and task.generate:
         splits = {name: list(rows) for name, rows in task.generate().items()}
         return splits, {"kind": "generated", "synthetic": task.synthetic}
@@ -46,19 +67,30 @@ def read(task: Task, source: Path | None) -> tuple[Splits, dict[str, Any]]:
     return _read_official(task, _walk_archive(source, task.top_folder)), facts
 
 
-def check(task: Task, splits: Splits) -> None:
-    """Raises UserError where row or label counts are not the official ones."""
+def check(task: Task, splits: Splits, subset: bool = False) -> dict[str, list[int]]:
+    """UserError where row or label counts are not the official ones.
+
+    subset: fewer rows are let through. Gives the splits with fewer: [rows, official rows].
+    """
+    partial = {}
     for name, expected in task.counts.items():
         rows = splits.get(name, [])
         if len(expected) == 1:
             found: tuple[int, ...] = (len(rows),)
         else:
             found = tuple(sum(row.label == label for row in rows) for label in range(len(expected)))
-        if found != expected or len(rows) != sum(expected):
+        if found == expected and len(rows) == sum(expected):
+            continue
+        fewer = all(map(int.__le__, found, expected)) and 0 < len(rows) == sum(found)
+        if not (subset and fewer):
             raise UserError(
                 f"{name} of {task.name} is not the official one: {found} rows per label"
-                f" where {expected} are expected (a truncated or incomplete download?)"
+                f" where {expected} are expected "
+                + ("(a truncated or incomplete download?" if fewer else "(another data set?")
+                + (" --subset takes a part as it is)" if fewer else ")")
             )
+        partial[name] = [len(rows), sum(expected)]
+    return partial
 
 
 def _hub_facts(task: Task) -> dict[str, Any]:
@@ -109,24 +141,21 @@ def _read_official(task: Task, walk: Iterator[tuple[str, bytes]]) -> Splits:
     if task.parse is None:
         raise UserError(f"task {task.name} is only read from the hub: leave --source out")
     splits: Splits = {name: [] for name in task.counts}
-    for path, content in _progress(task, walk):
-        try:
-            for split, example in task.parse(path, content):
-                splits.setdefault(split, []).append(example)
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path} is not UTF-8 (byte {error.start})") from None
+    expected = sum(sum(counts) for counts in task.counts.values())
+    bar = tqdm(None, f"reading {task.name}", expected or None, unit=" rows", leave=False)
+    with bar:
+        for path, content in walk:
+            try:
+                for split, example in task.parse(path, content):
+                    splits.setdefault(split, []).append(example)
+                    bar.update()
+            except UnicodeDecodeError as error:
+                raise UserError(f"{path} is not UTF-8 (byte {error.start})") from None
+            except ValueError as error:
+                raise UserError(f"{path}: {error}") from None
     if not any(splits.values()):
         raise UserError(f"the source holds no file of task {task.name} in its official layout")
     return {name: sorted(rows) for name, rows in splits.items()}
-
-
-def _progress(task: Task, walk: Iterator[tuple[str, bytes]]) -> Iterable[tuple[str, bytes]]:
-    """The files with a bar; the official rows are about as many."""
-    expected = sum(sum(counts) for counts in task.counts.values())
-    bar: Iterable[tuple[str, bytes]] = tqdm(
-        walk, f"reading {task.name}", expected or None, unit=" files", leave=False
-    )
-    return bar
 
 
 def _inner(name: str, top: str) -> str:
@@ -145,19 +174,38 @@ def _walk_folder(folder: Path, top: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _walk_archive(archive: Path, top: str) -> Iterator[tuple[str, bytes]]:
-    """The regular files of a tar archive; a link or a path that leaves the archive is refused."""
+    """The regular files of an archive; a link or a path that leaves the archive is refused."""
+    walk = _walk_zip if zipfile.is_zipfile(archive) else _walk_tar
     try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                path = PurePosixPath(member.name)
-                if path.is_absolute() or ".." in path.parts:
-                    raise UserError(f"{archive} holds the unsafe path '{member.name}'")
-                if member.issym() or member.islnk():
-                    raise UserError(f"{archive} holds the link '{member.name}': refused")
-                file = tar.extractfile(member) if member.isfile() else None
-                if file:
-                    yield _inner(member.name, top), file.read()
-            while tar.fileobj and tar.fileobj.read(1 << 20):  # to the end, where a checksum stands
-                pass
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        for name, content in walk(archive):
+            yield _inner(name, top), content
+    except (*_DAMAGED, OSError) as error:
         raise UserError(f"{archive} is truncated or no archive ({error})") from None
+
+
+def _refuse_unsafe(archive: Path, name: str) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise UserError(f"{archive} holds the unsafe path '{name}'")
+
+
+def _walk_tar(archive: Path) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            _refuse_unsafe(archive, member.name)
+            if member.issym() or member.islnk():
+                raise UserError(f"{archive} holds the link '{member.name}': refused")
+            file = tar.extractfile(member) if member.isfile() else None
+            if file:
+                yield member.name, file.read()
+        while tar.fileobj and tar.fileobj.read(1 << 20):  # to the end, where a checksum stands
+            pass
+
+
+def _walk_zip(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """A link in a zip reads as a file that holds its target: nothing is followed."""
+    with zipfile.ZipFile(archive) as opened:
+        for member in opened.infolist():
+            _refuse_unsafe(archive, member.filename)
+            if not member.is_dir():
+                yield member.filename, opened.read(member)

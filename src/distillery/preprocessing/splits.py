@@ -74,12 +74,18 @@ def _contradictory(rows: list[Row]) -> set[str]:
     return {name for name, found in labels.items() if len(found) > 1}
 
 
+def _turned(rows: list[Row]) -> set[str]:
+    """The ids of the pairs among the rows with their texts turned round."""
+    pairs = ((row.text_pair, row.text) for row in rows if row.text_pair is not None)
+    return {keys.example_id(keys.key(first, second)) for first, second in pairs}
+
+
 def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict[str, int]]:
     """Official splits -> train, dev, test, unlabeled, and what was dropped and why.
 
     Test stays whole where it is official. From train goes what stands there under two labels or
     twice, and what stands in test; then dev is carved; from unlabeled goes what stands there
-    twice or in any other split.
+    twice or in any other split. A pair that test or dev has the other way round goes as well.
     """
     dropped: dict[str, int] = {}
     train, contradictory, repeated = _distinct(cleaned(splits["train"]))
@@ -89,7 +95,7 @@ def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict
         test = cleaned(splits["test"])
     else:
         test, train = stratified(train, round(recipe.test_share * len(train)), recipe.split_seed)
-    in_test = {row.id for row in test}
+    in_test = {row.id for row in test} | _turned(test)
     train, leaked, _ = _without(train, in_test)
     dropped["train rows also in test"] = leaked
     in_train = {row.id for row in train}
@@ -97,6 +103,9 @@ def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict
     if not test or not 0 < dev_rows < len(train):
         raise UserError(f"{len(train)} labelled rows are too few for train, dev and test")
     dev, train = stratified(train, dev_rows, recipe.split_seed)
+    if turned := _turned(dev):
+        train, leaked, _ = _without(train, turned)
+        dropped["train rows that turn a pair of dev round"] = leaked
 
     unlabeled, _, repeated = _without(cleaned(splits.get("unlabeled", [])), set())
     dropped["unlabeled rows that repeat another"] = repeated

@@ -130,6 +130,11 @@ def read_split(task_name: str, name: str) -> Split:
     )
 
 
+def subset(task_name: str) -> dict[str, list[int]] | None:
+    """The splits that hold a part of the official rows: [rows, official rows]; None: none does."""
+    return read_manifest(task_name).get("subset") or None
+
+
 def is_current(task_name: str, recipe: DataRecipe, wanted: dict[str, Any] | None) -> bool:
     """Whether the splits on disk are whole and were made by this recipe from `wanted`.
 

@@ -32,8 +32,11 @@ class Task:
     """A data set with one label per text (or pair of texts).
 
     counts: official split -> rows per label, or the one number of rows where it has no labels.
-    parse: reads one file of the official download: (path inside it, content) -> (split, example).
+    metric: the main one, by its name in `evaluation.metrics`.
+    parse: reads one file of the official download: (path inside it, content) -> (split, example);
+    ValueError says what is wrong with the file.
     top_folder: the one folder in the official archive, left out of those paths.
+    unescape: undoes what the published files do to texts, such as `\\n` for a new line.
     generate: makes the rows, for a task that comes with the project.
     local: results go to `results/local/`, not to the committed table.
     synthetic: the texts are generated, so figures say nothing about real text.
@@ -46,6 +49,7 @@ class Task:
     hub: Hub | None = None
     parse: Callable[[str, bytes], Iterator[tuple[str, Example]]] | None = None
     top_folder: str = ""
+    unescape: Callable[[str], str] | None = None
     generate: Callable[[], Mapping[str, list[Example]]] | None = None
     counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     local: bool = False

@@ -1,6 +1,5 @@
 """A user's own rows from CSV, TSV, JSONL or Parquet, in the encoding UTF-8."""
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery.errors import UserError, choose, reason
+from distillery.preprocessing import tables
 from distillery.preprocessing.task import Example
 
 _OBVIOUS = {
@@ -45,27 +45,13 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _read_csv(path: Path) -> list[dict[str, Any]]:
-    tabs = path.suffix.lower() == ".tsv"
-    csv.field_size_limit(1 << 27)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(
-            file,
-            delimiter="\t" if tabs else ",",
-            quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
-            strict=True,
-        )
         try:
-            header = list(reader.fieldnames or ())
-            if len(set(header)) < len(header):
-                raise UserError(f"data file {path} names a column twice: {', '.join(header)}")
-            rows = list(reader)
-        except csv.Error as error:
-            raise UserError(f"data file {path}, line {reader.line_num}: {error}") from None
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            expected = len(reader.fieldnames or ())
-            raise UserError(f"data file {path}, row {number} has not {expected} columns")
-    return rows
+            return [*tables.rows(file, tabs=path.suffix.lower() == ".tsv")]
+        except UnicodeDecodeError:
+            raise
+        except ValueError as error:
+            raise UserError(f"data file {path}, {error}") from None
 
 
 def _read_jsonl(path: Path) -> list[dict[str, Any]]:

@@ -65,6 +65,7 @@ def run(task: Task, name: str, recipe: BaselineRecipe, *, command: str, force: b
             "environment": machine.environment("fp64"),
             "parameters": parameters,
             "command": command,
+            "subset": store.subset(task.name),
         }
         write_labels(task)
         results.write(folder, result, predicted[None, :], len(task.labels))

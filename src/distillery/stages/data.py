@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from distillery import files, paths, tasks
-from distillery.errors import UserError
+from distillery.errors import UserError, choose
+from distillery.evaluation import metrics
 from distillery.preprocessing import downloads, sources, splits, store, user_files
 from distillery.preprocessing.task import Example, Task
 from distillery.recipes import DataRecipe
 
 
-def run(task: Task, recipe: DataRecipe, source: Path | None, force: bool) -> None:
+def run(task: Task, recipe: DataRecipe, source: Path | None, subset: bool, force: bool) -> None:
     """Makes the splits of one of the project's tasks, from `source`, else from what was fetched,
-    else from the hub."""
+    else from the hub.
+
+    subset: a source with a part of the official rows is let through.
+    """
+    choose(f"metric of task {task.name}", task.metric, metrics.METRICS)
     source = source or downloads.own(task)
     wanted = {"sha256": files.sha256(source)} if source and source.is_file() else None
     own = tasks.declared(task.name) is None
@@ -25,8 +30,8 @@ def run(task: Task, recipe: DataRecipe, source: Path | None, force: bool) -> Non
         return
     with files.locked(paths.lock(f"data_{task.name}"), f"stage 1 of {task.name}"):
         raw, facts = sources.read(task, source)
-        sources.check(task, raw)
-        _write(task, raw, facts, recipe)
+        partial = sources.check(task, raw, subset)
+        _write(task, raw, {"source": facts, "subset": partial}, recipe)
 
 
 def run_user_files(
@@ -74,7 +79,7 @@ def run_user_files(
             )
     raw = _as_splits(rows, order, given)
     with files.locked(paths.lock(f"data_{name}"), f"stage 1 of {name}"):
-        _write(Task(name=name, labels=order, local=True), raw, facts, recipe)
+        _write(Task(name=name, labels=order, local=True), raw, {"source": facts}, recipe)
 
 
 def _as_splits(
@@ -93,16 +98,17 @@ def _as_splits(
     return raw
 
 
-def _write(task: Task, raw: sources.Splits, facts: dict[str, Any], recipe: DataRecipe) -> None:
+def _write(task: Task, raw: sources.Splits, about: dict[str, Any], recipe: DataRecipe) -> None:
     rows, dropped = splits.make(raw, recipe)
     for name in ("train", "dev", "test"):
         present = {row.label for row in rows[name]}
         if len(present) < 2:
             raise UserError(f"{name} of {task.name} would have one class only: too few rows")
-    about = {"source": facts, "dropped": dropped}
-    manifest = store.write(task, rows, about, recipe)
+    manifest = store.write(task, rows, {**about, "dropped": dropped}, recipe)
     counts = ", ".join(f"{name} {count}" for name, count in manifest["rows"].items())
     logging.info("%s: %s rows", task.name, counts)
+    for name, (here, official) in manifest.get("subset", {}).items():
+        logging.info("  a subset: %s has %d of the official %d rows", name, here, official)
     for reason, count in dropped.items():
         if count:
             logging.info("  dropped %d %s", count, reason)

@@ -197,6 +197,7 @@ class Experiment:
             "parameters": first["parameters"],
             "bytes": first["bytes"],
             "command": self.command,
+            "subset": store.subset(self.task.name),
             **({results.SOURCE: self.source} if self.source else {}),
         }
         if accelerator().is_main_process:
