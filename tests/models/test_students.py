@@ -130,11 +130,48 @@ def test_shorten_keeps_exactly_what_cut_keeps(head: float, room: int) -> None:
     for length in range(2, 30):
         mask = (torch.arange(30) < length).long()[None]
         places = torch.arange(30)[None] * mask
-        short_mask, short = base.shorten(config, mask, places)
+        short_mask, _, short = base.shorten(config, mask, torch.zeros_like(mask), places)
         inner = encode.cut(list(range(1, length - 1)), room - 2, head)
         kept = [0, *inner, length - 1]
         assert short_mask.sum() == len(kept)
         assert short[0, : len(kept)].tolist() == kept
+
+
+@pytest.mark.parametrize("head", [0.0, 0.1, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize("room", [8, 9, 15])
+def test_shorten_cuts_a_pair_as_training_cut_it(head: float, room: int, tiny_folder: Path) -> None:
+    config = base.StudentConfig(max_length=room, head=head)
+    lengths = [(one, two) for one in range(1, 20) for two in range(1, 20)]
+    words = [(" ".join("abc"[n % 3] for n in range(one)), "d " * two) for one, two in lengths]
+    texts = [one for one, _ in words], [two for _, two in words]
+    tokenizer = encode.load_tokenizer(tiny_folder)
+    rows = np.arange(len(lengths))
+    long = encode.Reader(tokenizer, 64, head).encode(*texts).batch(rows)
+    cut = encode.Reader(tokenizer, room, head).encode(*texts).batch(rows)
+    names = ("attention_mask", "token_type_ids", "input_ids")
+    found = base.shorten(config, *(long[name] for name in names))
+    for name, tensor in zip(names, found, strict=True):
+        width = cut[name].shape[1]
+        expected = nn.functional.pad(cut[name], (0, room - width))
+        assert torch.equal(tensor * found[0], expected * found[0]), name
+        assert torch.equal(found[0], nn.functional.pad(cut["attention_mask"], (0, room - width)))
+
+
+@every_student
+@torch.no_grad()
+def test_a_pair_is_compared(student: str) -> None:
+    """Either text matters to the head, and a text without a second one is no accident."""
+    model, inputs = make(student, pairs=True), padded(text(2, 8), 12)
+    types = (torch.arange(12) >= 4).long().expand(2, 12) * inputs["attention_mask"]
+    logits = model(**inputs | {"token_type_ids": types}).logits
+    same(logits, model(**padded(text(2, 8), 8) | {"token_type_ids": types[:, :8]}).logits)
+    for place in (1, 6):
+        ids = inputs["input_ids"].clone()
+        ids[:, place] = 7 + (ids[:, place] == 7)
+        other = inputs | {"token_type_ids": types, "input_ids": ids}
+        assert (model(**other).logits - logits).abs().max() > 1e-4
+    assert model(**inputs).logits.isfinite().all()
+    assert model.classifier.in_features == 8 * model.config.hidden_size
 
 
 @every_student

@@ -1,5 +1,6 @@
 """Texts as word pieces: special tokens, cutting, pairs, batches, and the copy on disk."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from distillery import files, paths
 from distillery.errors import UserError
@@ -100,6 +103,25 @@ def test_pairs_are_what_the_tokenizer_gives(tokenizer: Any) -> None:
     expected = tokenizer(TEXTS, TEXTS[::-1], padding=True, return_tensors="pt")
     for name in ("input_ids", "attention_mask", "token_type_ids"):
         assert batch[name].tolist() == expected[name].tolist(), name
+
+
+def test_pairs_of_roberta_have_its_two_separators(tokenizer: Any) -> None:
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    first, last = (tokenizer.convert_tokens_to_ids(token) for token in ("[CLS]", "[SEP]"))
+    state["post_processor"] = {
+        "type": "RobertaProcessing",
+        "sep": ["[SEP]", last],
+        "cls": ["[CLS]", first],
+        "trim_offsets": False,
+        "add_prefix_space": False,
+    }
+    roberta = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(state)), pad_token="[PAD]"
+    )
+    encoded = Reader(roberta, 64, 0.25).encode(TEXTS[:1], TEXTS[1:2])
+    assert encoded.pieces.tolist() == roberta(*TEXTS[:2])["input_ids"]
+    assert words(roberta, encoded.pieces).count("[SEP] [SEP]") == 1
+    assert len(Reader(roberta, 8, 0.25).encode(TEXTS[2:], TEXTS[2:]).pieces) == 8
 
 
 @pytest.mark.parametrize(

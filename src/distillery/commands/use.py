@@ -45,8 +45,17 @@ class Predict(Command):
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         parser.add_argument("model", type=Path, help="folder of a saved student or teacher")
-        parser.add_argument("text", nargs="*", help="texts; none: lines of --file or of stdin")
-        parser.add_argument("--file", type=Path, metavar="FILE", help="a text per line, UTF-8")
+        parser.add_argument(
+            "text",
+            nargs="*",
+            help="texts, for a model of pairs two each; none: lines of --file or of stdin",
+        )
+        parser.add_argument(
+            "--file",
+            type=Path,
+            metavar="FILE",
+            help="UTF-8, a text per line, of pairs two with a tab between",
+        )
 
     def run(self, arguments: argparse.Namespace) -> None:
         from distillery.stages import predict

@@ -9,6 +9,7 @@ import numpy as np
 
 from distillery import encoders, files, paths
 from distillery.errors import UserError, reason
+from distillery.models import segments
 from distillery.preprocessing.task import Task
 from distillery.recipes import TextRecipe
 from distillery.text import encode
@@ -107,6 +108,7 @@ def load_model(folder: Path) -> Any:
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"]))
         raise UserError(f"{folder} holds no whole model (no weights for {missing})")
+    segments.use_in(model)
     return model
 
 

@@ -90,7 +90,7 @@ class BagModel(PreTrainedModel):
             attention_mask = (input_ids != self.config.pad_token_id).long()
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(input_ids)
-        mask, pieces, types = shorten(self.config, attention_mask, input_ids, token_type_ids)
+        mask, types, pieces = shorten(self.config, attention_mask, token_type_ids, input_ids)
         pieces = pieces + types * self.config.vocab_size  # a word of the second text is another
         buckets = hashed(pieces, mask, self.config.ngrams, self.config.buckets)
         if self.training and self.config.ngram_dropout:
@@ -113,6 +113,6 @@ class BagForSequenceClassification(StudentForSequenceClassification):
     def build_head(self, config: Any) -> int:
         return int(config.embedding_size)
 
-    def vector(self, encoded: Any, mask: Tensor) -> Tensor:
+    def vector(self, encoded: Any, mask: Tensor, types: Tensor) -> Tensor:
         found: Tensor = encoded.pooler_output
         return found

@@ -19,7 +19,8 @@ class StudentConfig(PreTrainedConfig):
     """Sizes shared by all students.
 
     hidden_size: width of the last hidden state. head: share of a cut text that is kept from its
-    start; max_length: pieces kept of a text, special tokens included.
+    start; max_length: pieces kept of a text, special tokens included. pairs: texts come in pairs,
+    which the head compares.
     """
 
     vocab_size: int = 30522
@@ -31,23 +32,33 @@ class StudentConfig(PreTrainedConfig):
     max_length: int = 256
     head: float = 0.25
     pad_token_id: int = 0
+    pairs: bool = False
 
 
-def shorten(config: Any, mask: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """Cuts rows of (B, T) tensors, `mask` first, to head and tail of at most `max_length`.
+def shorten(config: Any, mask: Tensor, types: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Cuts rows of (B, T) tensors, `mask` and `types` first, to at most `max_length`.
 
-    Counted on each row's own text, the closing special token kept; padding stands at the right.
+    Counted on each row's own text: a text keeps head and tail, of a pair the longer one is cut
+    first (`text.encode` does the same); special tokens are kept and padding stands at the right.
     """
     room = config.max_length
     if mask.shape[1] <= room:
-        return (mask, *tensors)
-    inner = room - 2
-    start = 1 + round(inner * config.head)  # pieces kept from the start, first token included
-    lengths = mask.sum(dim=1, keepdim=True)  # (B, 1)
-    places = torch.arange(room, device=mask.device)[None, :].expand(mask.shape[0], room)
-    skipped = (lengths - room).clamp(min=0)
-    places = places + torch.where(places < start, 0, skipped)  # (B, room)
-    return tuple(tensor.gather(1, places) for tensor in (mask, *tensors))
+        return (mask, types, *tensors)
+    second = (mask * types).sum(dim=1, keepdim=True)  # (B, 1), its closing token included
+    first = mask.sum(dim=1, keepdim=True) - second  # with the special tokens around it
+    one, two = first - 2, (second - 1).clamp(min=0)  # their own pieces
+    space = room - 2 - (second > 0).long()
+    short = torch.minimum(torch.minimum(one, two), space // 2)
+    long, fits = space - short, one + two <= space
+    keep_one = torch.where(fits, one, torch.where(one <= two, short, long))
+    keep_two = torch.where(fits, two, torch.where(one <= two, long, short))
+    head_one, head_two = ((keep.double() * config.head).round() for keep in (keep_one, keep_two))
+    places = torch.arange(room, device=mask.device)[None, :]  # (1, room), of the cut row
+    within = places - keep_one - 2  # in the second text
+    from_one = places + torch.where(places < 1 + head_one, 0, one - keep_one)
+    from_two = first + within + torch.where(within < head_two, 0, two - keep_two)
+    chosen = torch.where(within < 0, from_one, from_two)  # (B, room)
+    return tuple(tensor.gather(1, chosen) for tensor in (mask, types, *tensors))
 
 
 class StudentModel(PreTrainedModel):
@@ -101,8 +112,8 @@ class StudentModel(PreTrainedModel):
             attention_mask = (input_ids != self.config.pad_token_id).long()
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(input_ids)
-        mask, input_ids, token_type_ids = shorten(
-            self.config, attention_mask, input_ids, token_type_ids
+        mask, token_type_ids, input_ids = shorten(
+            self.config, attention_mask, token_type_ids, input_ids
         )
         embedded = self.word_embeddings(input_ids) + self.token_type_embeddings(token_type_ids)
         embedded = self.dropout(embedded)  # (B, T, E)
@@ -141,13 +152,24 @@ class Ends(nn.Module):
     one of a direction of an RNN."""
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        last = mask.sum(dim=1) - 1  # (B,)
+        places = torch.arange(mask.shape[1], device=mask.device) * mask  # (B, T), 0 where no text
+        last = places.amax(dim=1)
+        first = last - mask.sum(dim=1).clamp(min=1) + 1  # a text stands in one piece
         rows = torch.arange(states.shape[0], device=states.device)
-        return torch.cat([states[rows, last], states[:, 0]], dim=-1)
+        return torch.cat([states[rows, last], states[rows, first]], dim=-1)
+
+
+def compare(one: Tensor, two: Tensor) -> Tensor:
+    """(B, D) twice -> (B, 4D): both, how far they differ and where they agree, as of Conneau et
+    al. 2017 (arXiv:1705.02364, sec. 3.1) and of distilled LSTMs (arXiv:1903.12136, sec. 3.1)."""
+    return torch.cat([one, two, (one - two).abs(), one * two], dim=-1)
 
 
 class StudentForSequenceClassification(PreTrainedModel):
-    """An encoder with the shared head of classification tasks."""
+    """An encoder with the shared head of classification tasks.
+
+    The texts of a pair are read as one, each in sight of the other, then pooled apart and compared.
+    """
 
     config_class: ClassVar[type] = StudentConfig
     encoder_class: ClassVar[type[PreTrainedModel]] = StudentModel
@@ -166,13 +188,17 @@ class StudentForSequenceClassification(PreTrainedModel):
     def build_head(self, config: Any) -> int:
         """Creates what makes one vector of the encoder's output; gives the vector's width."""
         self.pool = Ends() if config.pooling == "last" else Pool(config.hidden_size)
-        return 2 * int(config.hidden_size)
+        return (8 if config.pairs else 2) * int(config.hidden_size)
 
-    def vector(self, encoded: Any, mask: Tensor) -> Tensor:
-        """The encoder's output and the mask (B, T) -> (B, width)."""
-        (mask,) = shorten(self.config, mask)
-        found: Tensor = self.pool(encoded.last_hidden_state, mask)
-        return found
+    def vector(self, encoded: Any, mask: Tensor, types: Tensor) -> Tensor:
+        """The encoder's output, mask and token types (B, T) -> (B, width)."""
+        mask, types = shorten(self.config, mask, types)
+        states = encoded.last_hidden_state
+        if self.config.pairs:
+            parts = (mask * (1 - types), mask * types)
+            return compare(*(self._pooled_part(states, part) for part in parts))
+        pooled: Tensor = self.pool(states, mask)
+        return pooled
 
     def _init_weights(self, module: nn.Module) -> None:
         initialize(module)
@@ -191,6 +217,8 @@ class StudentForSequenceClassification(PreTrainedModel):
         """(B, T) -> logits (B, num_labels), and the cross entropy where `labels` (B,) are given."""
         if attention_mask is None:
             attention_mask = (input_ids != self.config.pad_token_id).long()
+        if token_type_ids is None:
+            token_type_ids = torch.zeros_like(input_ids)
         encoded = self.encoder(
             input_ids,
             attention_mask,
@@ -198,7 +226,7 @@ class StudentForSequenceClassification(PreTrainedModel):
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
         )
-        logits = self.classifier(self.dropout(self.vector(encoded, attention_mask)))
+        logits = self.classifier(self.dropout(self.vector(encoded, attention_mask, token_type_ids)))
         output = SequenceClassifierOutput(
             loss=None if labels is None else nn.functional.cross_entropy(logits, labels),
             logits=logits,
@@ -206,6 +234,11 @@ class StudentForSequenceClassification(PreTrainedModel):
             attentions=encoded.attentions,
         )
         return output.to_tuple() if return_dict is False else output
+
+    def _pooled_part(self, states: Tensor, part: Tensor) -> Tensor:
+        """(B, T, H) and a mask (B, T) -> (B, 2H), zero for a row without any such token."""
+        pooled: Tensor = self.pool(states, part)
+        return pooled.masked_fill(~part.bool().any(dim=1, keepdim=True), 0)
 
 
 def initialize(module: nn.Module) -> None:

@@ -17,7 +17,7 @@ from distillery.recipes import BaselineRecipe
 from distillery.stages.experiment import split_inputs, write_labels
 from distillery.training import machine
 
-VERSION = 1
+VERSION = 2
 
 
 def run(task: Task, name: str, recipe: BaselineRecipe, *, command: str, force: bool) -> None:
@@ -81,16 +81,23 @@ def _majority(train: store.Split) -> tuple[Any, int, dict[str, Any]]:
 def _tfidf(
     train: store.Split, dev: store.Split, recipe: BaselineRecipe, metric: str
 ) -> tuple[Any, int, dict[str, Any]]:
-    """Sublinear TF-IDF of word n-grams and logistic regression; dev selects its C."""
+    """Sublinear TF-IDF of word n-grams and logistic regression; dev selects its C.
+
+    A pair has the features of its first text, of its second, and of what stands in both.
+    """
+    from scipy import sparse
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    def texts(split: store.Split) -> list[str]:
-        return [
-            f"{text} {pair}"
-            for texts, pairs in split.chunks(1024)
-            for text, pair in zip(texts, pairs or [""] * len(texts), strict=True)
-        ]
+    def texts(split: store.Split, column: int) -> list[str]:
+        return [text for chunk in split.chunks(1024) for text in chunk[column] or ()]
+
+    def features_of(split: store.Split) -> Any:
+        first = vectorizer.transform(texts(split, 0))
+        if not split.paired:
+            return first
+        second = vectorizer.transform(texts(split, 1))
+        return sparse.hstack([first, second, first.multiply(second)], format="csr")
 
     vectorizer = TfidfVectorizer(
         ngram_range=(1, recipe.ngrams),
@@ -100,12 +107,12 @@ def _tfidf(
     )
     bar = tqdm(total=1 + len(recipe.inverse_regularization), desc="TF-IDF", unit=" fits")
     try:
-        features = vectorizer.fit_transform(texts(train))
+        vectorizer.fit([*texts(train, 0), *texts(train, 1)])
     except ValueError:
         raise UserError(
             f"TF-IDF finds no word that stands in {recipe.min_rows} rows of train"
         ) from None
-    dev_features = vectorizer.transform(texts(dev))
+    features, dev_features = features_of(train), features_of(dev)
     bar.update()
     tried: dict[str, float] = {}
     best: Any = None
@@ -120,7 +127,7 @@ def _tfidf(
     parameters = int(best.coef_.size + best.intercept_.size)
 
     def predict(split: store.Split) -> tuple[np.ndarray, np.ndarray]:
-        found = vectorizer.transform(texts(split))
+        found = features_of(split)
         known = best.predict_proba(found)  # of the labels that occur in train
         probabilities = np.zeros((len(split), best.classes_.max() + 1))
         probabilities[:, best.classes_] = known

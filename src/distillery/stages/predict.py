@@ -18,26 +18,44 @@ CHUNK = 1024  # texts predicted at once
 
 
 def run(folder: Path, texts: list[str], file: Path | None) -> None:
-    """Prints label, probability and text, separated by tabs, a line per text."""
+    """Prints label, probability and text or pair, separated by tabs, a line per prediction.
+
+    Of a model that reads pairs, two `texts` are a pair, and a line holds two parted by a tab.
+    """
     if texts and file:
         raise UserError("give texts or --file, not both")
     if not folder.is_dir():
         raise UserError(f"model folder {folder} does not exist")
     facts = teachers.read_facts(folder)
-    if facts["pairs"]:
-        raise UserError(f"the model in {folder} reads pairs of texts; predict gives it single ones")
+    rows = _rows(texts, file, facts["pairs"])
     model = runtime.load(folder).to(machine.device()).eval()
     tokenizer = encode.load_tokenizer(folder)
     reader = encode.Reader(tokenizer, facts["max_length"], facts["head"])
-    lines = (keys.clean(text) for text in texts or _lines(file))
-    while chunk := list(islice(lines, CHUNK)):
-        encoded = reader.encode(chunk, None)
+    while chunk := [tuple(map(keys.clean, row)) for row in islice(rows, CHUNK)]:
+        first, *second = (list(column) for column in zip(*chunk, strict=True))
+        encoded = reader.encode(first, second[0] if second else None)
         logits = inference.logits(model, encoded, facts["precision"], "predicting")
-        for text, row in zip(chunk, logits.astype(np.float64), strict=True):
-            odds = np.exp(row - row.max())
-            best = int(row.argmax())
+        for row, found in zip(chunk, logits.astype(np.float64), strict=True):
+            odds = np.exp(found - found.max())
+            best = int(found.argmax())
             label = model.config.id2label[best]
-            print(f"{label}\t{odds[best] / odds.sum():.4f}\t{text}", flush=True)
+            print(label, f"{odds[best] / odds.sum():.4f}", *row, sep="\t", flush=True)
+
+
+def _rows(texts: list[str], file: Path | None, pairs: bool) -> Iterator[tuple[str, ...]]:
+    """The texts to be labelled, as (text,) or (text, text_pair). UserError names what is none."""
+    if pairs and len(texts) % 2:
+        raise UserError(f"the model reads pairs of texts, and {len(texts)} are given")
+    if texts:
+        return iter(list(zip(*[iter(texts)] * (2 if pairs else 1), strict=True)))
+    return (_row(line, number, pairs) for number, line in enumerate(_lines(file), start=1))
+
+
+def _row(line: str, number: int, pairs: bool) -> tuple[str, ...]:
+    row = tuple(line.split("\t")) if pairs else (line,)
+    if pairs and len(row) != 2:
+        raise UserError(f"text {number}: the model reads pairs, two texts parted by one tab")
+    return row
 
 
 def _lines(file: Path | None) -> Iterator[str]:

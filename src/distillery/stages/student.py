@@ -130,6 +130,7 @@ def _new(
         str(experiment.student),
         vocab_size=len(tokenizer),
         pad_token_id=tokenizer.pad_token_id,
+        pairs=store.read_split(task.name, "dev").paired,
         **recipe.shape(),
         id2label=dict(enumerate(task.labels)),
         label2id={label: index for index, label in enumerate(task.labels)},

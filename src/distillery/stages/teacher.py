@@ -15,7 +15,7 @@ from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError, reason
 from distillery.evaluation import metrics
-from distillery.models import fast_bert
+from distillery.models import fast_bert, segments
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import TeacherRecipe
@@ -110,6 +110,7 @@ def _fit(
     train_text, dev_text = (reader.encode_split(task.name, split) for split in (train, dev))
     model = _load(folder, task, recipe)
     fast_bert.use_in(model)
+    segments.use_in(model)
     rows = np.argsort(-train_text.lengths, kind="stable")[: min(8, len(train))]
     probe = {n: t.to(machine.device()) for n, t in train_text.batch(rows).items()}
     model.to(machine.device())

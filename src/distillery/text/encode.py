@@ -163,6 +163,16 @@ class Reader:
         if len(probe[0]) - len(probe[1]) != 2 or probe[0][1:-1] != probe[1]:
             raise UserError("only tokenizers that put one token before and one after are supported")
         self.first, self.last = probe[0][0], probe[0][-1]
+        self.between = self._between()
+
+    def _between(self) -> list[int]:
+        """The tokens between the texts of a pair: `[SEP]` of BERT, `</s></s>` of RoBERTa."""
+        one, two = (self._plain([letter])[0] for letter in "ab")
+        pair = self.tokenizer("a", "b")["input_ids"]
+        between = list(pair[1 + len(one) : len(pair) - len(two) - 1])
+        if not between or pair != [self.first, *one, *between, *two, self.last]:
+            raise UserError("only tokenizers that put a separator between two texts are supported")
+        return between
 
     def key(self) -> str:
         """Names the encoding: tokenizer, maximum length, share of the head."""
@@ -181,12 +191,12 @@ class Reader:
         return found
 
     def _pair(self, first: list[int], second: list[int]) -> tuple[list[int], int]:
-        rooms = _rooms(len(first), len(second), self.max_length - 3)
+        rooms = _rooms(len(first), len(second), self.max_length - 2 - len(self.between))
         first, second = (
             cut(pieces, room, self.head)
             for pieces, room in zip((first, second), rooms, strict=True)
         )
-        start = [self.first, *first, self.last]
+        start = [self.first, *first, *self.between]
         return [*start, *second, self.last], len(start)
 
     def encode(self, texts: list[str], pairs: list[str] | None) -> Encoded:

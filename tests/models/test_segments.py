@@ -1,0 +1,37 @@
+"""Models of one segment read pairs; those of two see which text a token is of."""
+
+import torch
+from transformers import BertConfig, BertForSequenceClassification
+
+from distillery.models import fast_bert, segments
+
+IDS = torch.randint(5, 30, (3, 8), generator=torch.Generator().manual_seed(0))
+INPUTS = {"input_ids": IDS, "attention_mask": torch.ones_like(IDS)}
+TYPES = (torch.arange(8) >= 4).long().expand(3, 8)
+
+
+def _model(types: int) -> BertForSequenceClassification:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
+    config = BertConfig(
+        vocab_size=40, num_hidden_layers=2, type_vocab_size=types, initializer_range=0.5, **sizes
+    )
+    return BertForSequenceClassification(config).eval()
+
+
+@torch.no_grad()
+def test_a_model_of_one_segment_is_given_no_types() -> None:
+    model = _model(1)
+    bare = model(**INPUTS).logits
+    segments.use_in(model)
+    assert torch.equal(model(**INPUTS, token_type_ids=TYPES).logits, bare)
+
+
+@torch.no_grad()
+def test_a_model_of_two_segments_sees_them_on_the_fast_path_too() -> None:
+    model = _model(2)
+    expected = model(**INPUTS, token_type_ids=TYPES).logits
+    assert (expected - model(**INPUTS).logits).abs().max() > 1e-2
+    segments.use_in(model)
+    fast_bert.use_in(model)
+    torch.testing.assert_close(model(**INPUTS, token_type_ids=TYPES).logits, expected)
