@@ -5,7 +5,7 @@ options from the fields (`recipes.options`), so there is no second list of them.
 """
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any
 
 from distillery import files
@@ -381,6 +381,11 @@ class QuantizationRecipe(Recipe):
         choose("method", self.method, QUANTIZATIONS)
         choose("embedding_bits", str(self.embedding_bits), ("8", "4"))
         at_least(self, 1, "calibration_rows")
+
+    def trained(self, **values: Any) -> "StudentRecipe":
+        """With these values in its phase, of which it has one."""
+        (phase,) = self.phases
+        return replace(self, phases=(replace(phase, **values),))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,22 @@
+"""MNLI: 392,702 pairs, or a part of them, of some 40 word pieces, three in 1,000 of over 128."""
+
+from dataclasses import replace
+
+from distillery.recipes import default
+from distillery.recipes.base import Plan, StudentRecipe, TeacherRecipe
+
+PLAN = Plan(teachers=("minilm",), students=("bigru", "attention"))
+
+
+def teacher(name: str) -> TeacherRecipe:
+    return replace(default.teacher(name), max_length=128, floor=0.6)
+
+
+def student(name: str) -> StudentRecipe:
+    return replace(default.student(name).trained(epochs=4, batch_size=64), max_length=128)
+
+
+def distillation(name: str, teacher: str) -> StudentRecipe:
+    recipe = default.distillation(name, teacher)
+    trained = recipe.trained(epochs=8, batch_size=64, learning_rate=2e-3)
+    return replace(trained, max_length=128)

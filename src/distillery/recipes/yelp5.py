@@ -1,0 +1,20 @@
+"""Yelp: 650,000 reviews, or a part of them, of some 170 word pieces, a fifth of over 256."""
+
+from dataclasses import replace
+
+from distillery.recipes import default
+from distillery.recipes.base import Plan, StudentRecipe, TeacherRecipe
+
+PLAN = Plan(teachers=("minilm",), students=("bigru", "attention"))
+
+
+def teacher(name: str) -> TeacherRecipe:
+    return replace(default.teacher(name), epochs=2, floor=0.5)
+
+
+def student(name: str) -> StudentRecipe:
+    return default.student(name).trained(epochs=4)
+
+
+def distillation(name: str, teacher: str) -> StudentRecipe:
+    return default.distillation(name, teacher).trained(epochs=6, learning_rate=2e-3)
