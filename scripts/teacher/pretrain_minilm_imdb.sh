@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Before stage 2: trains minilm further on the reviews of IMDB, as a masked language model.
-# Options: --help lists them, every value of the recipe among them.
+# Before stage 2: trains minilm further on the texts of imdb.
+# Made by `make scripts`. Options: --help lists them, every value of the recipe among them.
 set -euo pipefail
 exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" pretrain --task imdb --teacher minilm "$@"

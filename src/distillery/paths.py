@@ -142,18 +142,29 @@ def compressed(source: str, step: str, variant: str | None = None) -> str:
     return _variant(f"{source}.{step}", variant)
 
 
-def command(name: str, names: Mapping[str, str]) -> str:
-    """What a user types for an experiment: its script, or the command line where it has none.
+_FOLDERS = {"distil": "distillation", "baseline": "student", "pretrain": "teacher"}
+_COMPRESSION = ("compress", "prune", "quantize", "export")
+
+
+def script(name: str, names: Mapping[str, str]) -> str:
+    """The script of an experiment, relative to the project.
 
     names: role (student, baseline, teacher, task, or model and task) -> name.
     """
-    folder = {"distil": "distillation", "baseline": "student"}.get(name, name)
     roles = ("student", "baseline", "teacher", "task")
     stem = names.get("model") or "_".join(names[role] for role in roles if role in names)
-    if name in ("compress", "prune", "quantize", "export"):
-        folder, stem = "compression", f"{name}_{stem}"
-    script = f"scripts/{folder}/{stem}.sh"
-    if (ROOT / script).is_file():
-        return script
+    if name in (*_COMPRESSION, "pretrain"):
+        stem = f"{name}_{stem}"
+    folder = "compression" if name in _COMPRESSION else _FOLDERS.get(name, name)
+    return f"scripts/{folder}/{stem}.sh"
+
+
+def command(name: str, names: Mapping[str, str]) -> str:
+    """What a user types for an experiment: its script, or the command line where it has none.
+
+    names: as of `script`.
+    """
+    if (ROOT / script(name, names)).is_file():
+        return script(name, names)
     options = [word for role, value in names.items() for word in (f"--{role}", value)]
     return shlex.join(["scripts/distillery", name, *options])

@@ -1,68 +1,65 @@
 """The shell side: every experiment has its script, and each says what it runs."""
 
-import itertools
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from distillery import recipes
-from distillery.recipes.names import BASELINES, STUDENTS
+from distillery import paths, tasks
+from distillery.recipes.names import BASELINES, STUDENTS, TEACHERS
+from distillery.stages import scripts
 
 ROOT = Path(__file__).resolve().parents[2]
-TEACHERS = {"imdb": ("bert", "minilm"), "demo": ("minilm",), "smoke": ("tiny",)}
-TASK_STUDENTS = {"imdb": tuple(STUDENTS), "demo": ("bilstm", "attention")}
-TASK_STUDENTS["smoke"] = (*TASK_STUDENTS["demo"], "bag")
-TASK_COMPRESSED = {task: recipes.plan(task).compressed for task in ("imdb", "smoke")}
+FOLDERS = ("data", "teacher", "student", "distillation", "compression")
+REAL = [name for name in tasks.names() if not tasks.get(name).synthetic]
 
 
-def _expected() -> dict[str, str]:
-    scripts = {"data/augment.sh": 'augment "${task[@]}"'}
-    for task, teachers in TEACHERS.items():
-        students = TASK_STUDENTS[task]
-        scripts[f"data/{task}.sh"] = f"data --task {task}"
-        for teacher in teachers:
-            scripts[f"teacher/{teacher}_{task}.sh"] = f"teacher --task {task} --teacher {teacher}"
-            if recipes.teacher(task, teacher).pretraining == "task":
-                scripts[f"teacher/pretrain_{teacher}_{task}.sh"] = (
-                    f"pretrain --task {task} --teacher {teacher}"
-                )
-        for name in BASELINES:
-            scripts[f"student/{name}_{task}.sh"] = f"baseline --task {task} --baseline {name}"
-        for student in students:
-            scripts[f"student/{student}_{task}.sh"] = f"student --task {task} --student {student}"
-        for student, teacher in itertools.product(students, teachers):
-            scripts[f"distillation/{student}_{teacher}_{task}.sh"] = (
-                f"distil --task {task} --teacher {teacher} --student {student}"
-            )
-    for task, compressed in TASK_COMPRESSED.items():
-        teacher = TEACHERS[task][-1]
-        steps = [("export", teacher), ("quantize", teacher)] if task == "imdb" else []
-        for student in compressed:
-            scripts[f"compression/compress_{student}_{teacher}_{task}.sh"] = (
-                f"compress --task {task} --teacher {teacher} --student {student}"
-            )
-            name = f"distil_{student}_{teacher}"
-            steps += [(step, name) for step in ("prune", "quantize", "export")]
-        for step, name in steps:
-            model = f"{name}_{task}"
-            scripts[f"compression/{step}_{model}.sh"] = f"{step} --task {task} --model {model}"
-    return scripts
+def test_every_experiment_has_its_script_as_it_is_made_and_no_other_is_there() -> None:
+    """After a task or a student was added: make scripts."""
+    found = [path for folder in FOLDERS for path in ROOT.glob(f"scripts/{folder}/*.sh")]
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text() for path in found}
+    del texts["scripts/data/augment.sh"]  # takes any task
+    assert texts == scripts.wanted()
+    assert all(path.stat().st_mode & 0o111 for path in found)
 
 
-def test_every_experiment_has_its_script_and_no_other_is_there() -> None:
-    found = {p.relative_to(ROOT / "scripts").as_posix() for p in ROOT.glob("scripts/*/*.sh")}
-    assert found == set(_expected())
+@pytest.mark.parametrize("task", REAL)
+def test_a_real_task_has_all_that_names_promise(task: str) -> None:
+    names = [f"data/{task}", *(f"student/{name}_{task}" for name in (*BASELINES, *STUDENTS))]
+    for teacher in TEACHERS:
+        names += [f"teacher/{teacher}_{task}"]
+        names += [f"distillation/{student}_{teacher}_{task}" for student in STUDENTS]
+    assert {f"scripts/{name}.sh" for name in names} <= set(scripts.wanted())
 
 
-@pytest.mark.parametrize(("name", "arguments"), _expected().items())
-def test_a_script_is_one_command_and_passes_options_on(name: str, arguments: str) -> None:
-    path = ROOT / "scripts" / name
-    lines = path.read_text().splitlines()
-    assert path.stat().st_mode & 0o111
-    assert lines[0] == "#!/usr/bin/env bash"
-    assert "set -euo pipefail" in lines
-    assert lines[-1] == f'exec "$(dirname "${{BASH_SOURCE[0]}}")/../distillery" {arguments} "$@"'
+def test_a_script_is_one_command_and_passes_options_on() -> None:
+    assert (ROOT / "scripts/distillation/bilstm_minilm_imdb.sh").read_text() == (
+        "#!/usr/bin/env bash\n"
+        "# Stage 4: distils minilm into bilstm on imdb.\n"
+        "# Made by `make scripts`. Options: --help lists them, every value of the recipe among"
+        " them.\n"
+        "set -euo pipefail\n"
+        'exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task imdb --teacher minilm'
+        ' --student bilstm "$@"\n'
+    )
+
+
+def test_scripts_are_mended_and_those_of_a_lost_task_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    folder = tmp_path / "scripts"
+    (folder / "student").mkdir(parents=True)
+    (folder / "distillery").touch()
+    changed, lost, own = (folder / f"student/{n}.sh" for n in ("bilstm_imdb", "bilstm_lost", "my"))
+    for path in (changed, lost):
+        path.write_text(f"{scripts.MARK}\n")
+    own.write_text("echo mine\n")
+    scripts.run()
+    assert changed.read_text() == scripts.wanted()["scripts/student/bilstm_imdb.sh"]
+    assert changed.stat().st_mode & 0o111
+    assert not lost.exists()
+    assert own.read_text() == "echo mine\n"
 
 
 def test_augmentation_names_its_task_first(home: Path) -> None:

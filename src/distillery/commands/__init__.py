@@ -22,4 +22,5 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "predict": use.Predict,
     "fetch": fetch.Fetch,
     "plan": use.Plan,
+    "scripts": use.Scripts,
 }

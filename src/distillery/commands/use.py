@@ -38,6 +38,17 @@ class Plan(Command):
             print("augmented")
 
 
+class Scripts(Command):
+    """Writes the script of every experiment into `scripts`, as after adding a task or a student."""
+
+    names = ()
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        from distillery.stages import scripts
+
+        scripts.run()
+
+
 class Predict(Command):
     """Gives label and probability of texts: arguments, lines of a file, or lines of stdin."""
 

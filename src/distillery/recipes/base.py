@@ -281,6 +281,11 @@ class StudentRecipe(TextRecipe):
         """Whether the model's start comes from a teacher."""
         return False
 
+    def trained(self, **values: Any) -> "StudentRecipe":
+        """With these values in its phase, of which it has one."""
+        (phase,) = self.phases
+        return replace(self, phases=(replace(phase, **values),))
+
     def shape(self) -> dict[str, Any]:
         """The fields that go into the model's configuration."""
         names = ("dropout", "max_length", "head")
@@ -382,11 +387,6 @@ class QuantizationRecipe(Recipe):
         choose("embedding_bits", str(self.embedding_bits), ("8", "4"))
         at_least(self, 1, "calibration_rows")
 
-    def trained(self, **values: Any) -> "StudentRecipe":
-        """With these values in its phase, of which it has one."""
-        (phase,) = self.phases
-        return replace(self, phases=(replace(phase, **values),))
-
 
 @dataclass(frozen=True)
 class BaselineRecipe(Recipe):
@@ -414,4 +414,4 @@ class Plan(Recipe):
 
     teachers: tuple[str, ...]
     students: tuple[str, ...]
-    compressed: tuple[str, ...]
+    compressed: tuple[str, ...] = ()

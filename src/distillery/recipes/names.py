@@ -14,4 +14,5 @@ STUDENTS: dict[str, tuple[str, int]] = {
     "bag": ("bag", 1),
 }
 
+TEACHERS = ("bert", "minilm")
 BASELINES = ("majority", "tfidf")

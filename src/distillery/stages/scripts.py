@@ -1,0 +1,98 @@
+"""The scripts that names promise: one per experiment, of one command each, made from here.
+
+A script says what it runs and can be copied and changed; what scripts share is
+`scripts/distillery`.
+"""
+
+import itertools
+import logging
+from collections.abc import Iterator
+
+from distillery import files, paths, recipes, tasks
+from distillery.errors import UserError
+from distillery.recipes.names import BASELINES, STUDENTS, TEACHERS
+
+MARK = "# Made by `make scripts`."
+_TEXT = """\
+#!/usr/bin/env bash
+# {what}
+{mark} Options: --help lists them, every value of the recipe among them.
+set -euo pipefail
+exec "$(dirname "${{BASH_SOURCE[0]}}")/../distillery" {command} "$@"
+"""
+
+
+def run() -> None:
+    """Writes the scripts of every task and removes those of experiments there are no more."""
+    folder = paths.ROOT / "scripts"
+    if not (folder / "distillery").is_file():
+        raise UserError(f"{folder} is not the project's folder of scripts: run this in a clone")
+    texts = wanted()
+    for name, text in texts.items():
+        path = paths.ROOT / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            files.write_text(path, text)
+        path.chmod(0o755)
+    for path in folder.glob("*/*.sh"):
+        name = path.relative_to(paths.ROOT).as_posix()
+        if name not in texts and MARK in path.read_text(encoding="utf-8"):
+            path.unlink()
+            logging.info("removed %s", name)
+    logging.info("%d scripts in %s", len(texts), folder)
+
+
+def wanted() -> dict[str, str]:
+    """Script, relative to the project -> its text."""
+    return {
+        paths.script(command, names): _TEXT.format(
+            what=what,
+            mark=MARK,
+            command=" ".join([command, *(f"--{role} {name}" for role, name in names.items())]),
+        )
+        for name in tasks.names()
+        for command, names, what in _experiments(name)
+    }
+
+
+def _experiments(task: str) -> Iterator[tuple[str, dict[str, str], str]]:
+    """(command, role -> name, what it does) of a task: of generated texts what is planned, of
+    real ones what there is."""
+    plan = recipes.plan(task)
+    every = not tasks.get(task).synthetic
+    teachers, students = (TEACHERS, STUDENTS) if every else (plan.teachers, plan.students)
+    yield "data", {"task": task}, f"Stage 1: makes the splits of {task}."
+    for teacher in teachers:
+        if recipes.teacher(task, teacher).pretraining == "task":
+            what = f"Before stage 2: trains {teacher} further on the texts of {task}."
+            yield "pretrain", {"task": task, "teacher": teacher}, what
+        what = f"Stage 2: fine-tunes {teacher} on {task}, then records its outputs for every row."
+        yield "teacher", {"task": task, "teacher": teacher}, what
+    for name in BASELINES:
+        what = f"Stage 3: the baseline {name} on {task}, a row that keeps the table honest."
+        yield "baseline", {"task": task, "baseline": name}, what
+    for student in students:
+        what = f"Stage 3: trains {student} on the labels of {task} alone."
+        yield "student", {"task": task, "student": student}, what
+    for teacher, student in itertools.product(teachers, students):
+        names = {"task": task, "teacher": teacher, "student": student}
+        yield "distil", names, f"Stage 4: distils {teacher} into {student} on {task}."
+    for teacher in plan.teachers if plan.compressed else ():
+        yield from _compression(task, teacher, plan.compressed)
+
+
+def _compression(
+    task: str, teacher: str, students: tuple[str, ...]
+) -> Iterator[tuple[str, dict[str, str], str]]:
+    """Stage 5 of a teacher and of students distilled from it."""
+    steps = {
+        "prune": "Stage 5: takes units and word pieces out of {}, then distils it again.",
+        "quantize": "Stage 5: exports {} to ONNX with weights of 8 bits.",
+        "export": "Stage 5: exports {} to ONNX, checked against PyTorch.",
+    }
+    models = [paths.teacher_result(task, teacher)]
+    for student in students:
+        names = {"task": task, "teacher": teacher, "student": student}
+        yield "compress", names, f"Stage 5: {student}, distilled on {task}, through all of it."
+        models.append(paths.distillation_result(task, student, teacher))
+    for model, step in itertools.product(models, steps):
+        yield step, {"task": task, "model": model}, steps[step].format(model)
