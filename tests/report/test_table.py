@@ -156,3 +156,26 @@ def test_a_missing_metric_is_named(results):
 def test_no_results():
     with pytest.raises(UserError, match="task imdb: no results"):
         markdown({}, "imdb", STUDENTS)
+
+
+def test_accuracy_stands_beside_another_main_metric(make):
+    student = {"task": "mrpc", "student": "bigru"}
+    found = {
+        **make("bigru_mrpc", "student", [0.7], **student),
+        **make("distil_bigru_minilm_mrpc", "distillation", [0.8], teacher="minilm", **student),
+    }
+    for result, f1 in zip(found.values(), (0.8, 0.85), strict=True):
+        scores = {"f1": f1, "accuracy": result["metrics"]["accuracy"]}
+        result["metrics"] = result["runs"][0]["metrics"] = scores
+    text = markdown(found, "mrpc", ("bigru",))
+    assert text.startswith("### Teacher `minilm`: f1 / accuracy (%) on 25,000 test rows")
+    assert line(text, "`bigru`")[1:4] == ["80.00 / 70.00", "85.00 / 80.00", "+5.00"]
+    assert "- The picture and every difference are of f1.\n" in text
+
+
+def test_a_part_of_the_official_rows_is_named(results):
+    assert "Official rows" not in markdown(results, "imdb", STUDENTS)
+    for result in results.values():
+        result["subset"] = {"train": [32114, 392702]}
+    text = markdown(results, "imdb", STUDENTS)
+    assert "- Official rows that were used: train 32,114 of 392,702.\n" in text

@@ -74,7 +74,9 @@ def test_all_stages_run_on_own_data(home: Path) -> None:
     }
 
 
-def test_a_pair_of_texts_is_read_and_trained_on(home: Path) -> None:
+def test_a_pair_of_texts_is_read_trained_on_and_predicted(
+    home: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
+) -> None:
     rows = [
         {"sentence1": row["review"], "sentence2": f"note {number}", "label": row["stars"]}
         for number, row in enumerate(ROWS)
@@ -83,6 +85,20 @@ def test_a_pair_of_texts_is_read_and_trained_on(home: Path) -> None:
     assert main(["data", "--task", "pairs", "--data", str(path)]) == 0
     assert store.read_split("pairs", "dev").paired
     assert main(["student", "--task", "pairs", "--student", "attention", *SMALL]) == 0
+    folder = str(paths.model("pairs", "attention_pairs.small"))
+    (home / "lines.txt").write_text("a film\tnote 1\nthe plot\tnote 2\n")
+    capsys.readouterr()
+    assert main(["predict", folder, "--file", str(home / "lines.txt")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert main(["predict", folder, "a film", "note 1", "the plot", "note 2"]) == 0
+    assert capsys.readouterr().out.splitlines() == lines
+    pairs = [["a film", "note 1"], ["the plot", "note 2"]]
+    assert [line.split("\t")[2:] for line in lines] == pairs
+    assert "reads pairs of texts, and 1 are given" in refused("predict", folder, "a film")
+    (home / "lines.txt").write_text("a film\tnote 1\nthe plot\n")
+    assert "text 2: the model reads pairs" in refused(
+        "predict", folder, "--file", home / "lines.txt"
+    )
 
 
 @pytest.mark.parametrize(

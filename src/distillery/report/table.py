@@ -87,6 +87,14 @@ def main_metric(found: Sequence[Result]) -> tuple[str, int]:
     return metric, reference["n"]
 
 
+def shown_metrics(found: Sequence[Result]) -> list[str]:
+    """The main metric, and accuracy beside another one: what a reader knows and a teacher's floor
+    is in."""
+    metric, _ = main_metric(found)
+    every = all("accuracy" in result["metrics"] for result in found)
+    return [metric, *(["accuracy"] if every and metric != "accuracy" else [])]
+
+
 def rows(results: Mapping[str, Result], task: str, students: Sequence[str]) -> list[Row]:
     """The lines of the task's tables: per teacher the teacher, the baselines, every student."""
     found = of_task(results, task)
@@ -130,13 +138,14 @@ def markdown(results: Mapping[str, Result], task: str, students: Sequence[str]) 
     found = of_task(results, task)
     if not found:
         raise UserError(f"task {task}: no results on its test split")
-    metric, n = main_metric(found)
+    _, n = main_metric(found)
+    metrics = shown_metrics(found)
     lines = rows(results, task, students)
     blocks = []
     for teacher in dict.fromkeys(row.teacher for row in lines):
         who = f"Teacher `{teacher}`" if teacher else "No teacher yet"
-        blocks.append(f"### {who}: {metric} (%) on {n:,} test rows")
-        cells = [_cells(row, metric) for row in lines if row.teacher == teacher]
+        blocks.append(f"### {who}: {' / '.join(metrics)} (%) on {n:,} test rows")
+        cells = [_cells(row, metrics) for row in lines if row.teacher == teacher]
         blocks.append(_table(COLUMNS, cells))
     if compressed := [result for result in found if result["stage"] == "compression"]:
         blocks.append("### Compressed")
@@ -145,9 +154,12 @@ def markdown(results: Mapping[str, Result], task: str, students: Sequence[str]) 
     others = (result for result in found if result["stage"] != "compression")
     if variants := [result for result in others if result.get("variant")]:
         blocks.append("### Variants")
-        cells = [_variant_cells(result, found, metric) for result in variants]
+        cells = [_variant_cells(result, found, metrics) for result in variants]
         blocks.append(_table(VARIANT_COLUMNS, cells))
-    blocks.append("\n".join([*(f"- {note}" for note in notes(found, n)), LEGEND]))
+    lines_below = [f"- {note}" for note in notes(found, n)]
+    if len(metrics) > 1:
+        lines_below.append(f"- The picture and every difference are of {metrics[0]}.")
+    blocks.append("\n".join([*lines_below, LEGEND]))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -156,34 +168,34 @@ def summary(results: Mapping[str, Result], task: str, students: Sequence[str]) -
 
     UserError as of `markdown`.
     """
-    metric, _ = main_metric(of_task(results, task))
+    metrics = shown_metrics(of_task(results, task))
     lines = [row for row in rows(results, task, students) if row.single or row.distilled]
-    return _table(COLUMNS[:6], [_cells(row, metric)[:6] for row in lines])
+    return _table(COLUMNS[:6], [_cells(row, metrics)[:6] for row in lines])
 
 
-def _cells(row: Row, metric: str) -> list[str]:
+def _cells(row: Row, metrics: Sequence[str]) -> list[str]:
     commands = "<br>".join(map(_code, row.commands))
     if row.stage == "student":
-        name, distilled, gain = f"`{row.name}`", score(row.distilled, metric), NOT_RUN
+        name, distilled, gain = f"`{row.name}`", scores(row.distilled, metrics), NOT_RUN
         if row.single and row.distilled:
-            gain = _points(row.single, row.distilled, metric)
+            gain = _points(row.single, row.distilled, metrics[0])
         time = f"{_seconds(row.single)} / {_seconds(row.distilled)}"
     else:
         name = f"`{row.name}` (teacher)" if row.stage == "teacher" else BASELINES[row.name]
         distilled = gain = NO_VALUE
         time = _seconds(row.single)
     sizes = [_either(row, _parameters), _either(row, _size)]
-    return [name, score(row.single, metric), distilled, gain, *sizes, time, commands]
+    return [name, scores(row.single, metrics), distilled, gain, *sizes, time, commands]
 
 
-def _variant_cells(result: Result, found: Sequence[Result], metric: str) -> list[str]:
+def _variant_cells(result: Result, found: Sequence[Result], metrics: Sequence[str]) -> list[str]:
     keys = ("stage", "student", "teacher", "baseline")
     plain = find(found, **{key: result.get(key) for key in keys})
-    change = _points(plain, result, metric) if plain else NOT_RUN
+    change = _points(plain, result, metrics[0]) if plain else NOT_RUN
     sizes = [_parameters(result), _size(result), _seconds(result)]
     made_by = _code(result["command"]) if result.get("command") else NO_VALUE
     name, variant = _code(result["name"]), result["variant"]
-    return [name, variant, score(result, metric), change, *sizes, made_by]
+    return [name, variant, scores(result, metrics), change, *sizes, made_by]
 
 
 def _compressed_cells(result: Result, metric: str) -> list[str]:
@@ -213,6 +225,11 @@ def score(result: Result | None, metric: str) -> str:
     values = [100 * run["metrics"][metric] for run in result["runs"]]
     spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
     return f"{100 * result['metrics'][metric]:.2f}{spread}"
+
+
+def scores(result: Result | None, metrics: Sequence[str]) -> str:
+    """The scores of several metrics, as of `score`: `88.10 / 84.31`."""
+    return NOT_RUN if result is None else " / ".join(score(result, name) for name in metrics)
 
 
 def _points(before: Result, after: Result, metric: str) -> str:
@@ -252,6 +269,8 @@ def notes(found: Sequence[Result], n: int) -> list[str]:
     trained = [r for r in trained if r["stage"] != "baseline"]
     lines += _groups("Training rows per epoch", trained, _train_rows)
     lines += _groups("Code", found, _commit)
+    if any(result.get("subset") for result in found):
+        lines += _groups("Official rows that were used", found, _subset)
     other = [f"`{r['name']}` ({r['n']:,})" for r in found if r["n"] != n]
     if other:
         lines.append(f"Not comparable, measured on other than {n:,} test rows: {', '.join(other)}.")
@@ -295,6 +314,11 @@ def _seeds(result: Result) -> str:
 
 def _train_rows(result: Result) -> str:
     return " or ".join(dict.fromkeys(f"{run['rows']:,}" for run in result["runs"]))
+
+
+def _subset(result: Result) -> str:
+    parts = (result.get("subset") or {}).items()
+    return ", ".join(f"{split} {rows:,} of {every:,}" for split, (rows, every) in parts) or "all"
 
 
 def _commit(result: Result) -> str:
