@@ -157,7 +157,7 @@ def test_shorten_cuts_a_pair_as_training_cut_it(head: float, room: int, tiny_fol
         assert torch.equal(found[0], nn.functional.pad(cut["attention_mask"], (0, room - width)))
 
 
-@every_student
+@every_sequence
 @torch.no_grad()
 def test_a_pair_is_compared(student: str) -> None:
     """Either text matters to the head, and a text without a second one is no accident."""

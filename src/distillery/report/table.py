@@ -149,7 +149,7 @@ def markdown(results: Mapping[str, Result], task: str, students: Sequence[str]) 
         blocks.append(_table(COLUMNS, cells))
     if compressed := [result for result in found if result["stage"] == "compression"]:
         blocks.append("### Compressed")
-        cells = [_compressed_cells(result, metric) for result in compressed]
+        cells = [_compressed_cells(result, metrics[0]) for result in compressed]
         blocks.append(_table(COMPRESSED_COLUMNS, cells))
     others = (result for result in found if result["stage"] != "compression")
     if variants := [result for result in others if result.get("variant")]:
