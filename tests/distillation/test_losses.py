@@ -95,9 +95,13 @@ def test_loss_is_computed_in_fp32() -> None:
 def test_needs_are_those_of_all_the_losses() -> None:
     assert losses.needs((("mse", 1.0, {}),)) == {"logits"}
     assert losses.needs((("kl", 1.0, {}), ("cross_entropy", 1.0, {}))) == {"logits", "labels"}
+    assert losses.needs((("hidden", 1.0, {}), ("attention", 1.0, {}))) == {
+        "hidden_states",
+        "attentions",
+    }
 
 
-@pytest.mark.parametrize("name", losses.LOSSES)
+@pytest.mark.parametrize("name", [n for n, loss in losses.LOSSES.items() if not loss.on_layers])
 def test_every_loss_goes_down_along_its_gradient(name: str) -> None:
     logits = LOGITS.clone().requires_grad_()
     batch = {"labels": torch.tensor([1, 0]), "teacher_logits": TEACHER}
@@ -117,6 +121,7 @@ def test_every_loss_goes_down_along_its_gradient(name: str) -> None:
         ((("kl", 1.0, {"temperature": -2.0}),), "temperature -2 of loss kl is impossible"),
         ((("kl", 1.0, {"temperature": math.nan}),), "temperature nan of loss kl is impossible"),
         ((("kl", 1.0, {"temperature": math.inf}),), "temperature inf of loss kl is impossible"),
+        ((("value_relations", 1.0, {"heads": 0.0}),), "heads 0 of loss value_relations"),
     ],
 )
 def test_unknown_loss_option_or_value_is_refused(terms: Any, said: str) -> None:

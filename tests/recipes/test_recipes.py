@@ -8,12 +8,14 @@ import pytest
 
 from distillery import recipes, tasks
 from distillery.cli import main
+from distillery.distillation import losses
 from distillery.errors import UserError
 from distillery.recipes import base, default, smoke
 from distillery.recipes.base import (
     AugmentationRecipe,
     BagRecipe,
     BaselineRecipe,
+    BertStudentRecipe,
     DataRecipe,
     Phase,
     Plan,
@@ -24,15 +26,16 @@ from distillery.recipes.base import (
     SequenceRecipe,
     TeacherRecipe,
 )
-from distillery.recipes.names import STUDENTS
+from distillery.recipes.names import BERT_STUDENTS, STUDENTS
 
 PHASE = Phase(splits=("train",), losses=default.LABELS)
 STUDENT = SequenceRecipe(phases=(PHASE,))
 BAG = BagRecipe(phases=(PHASE,))
+BERT = BertStudentRecipe(phases=(PHASE,))
 PRUNING = PruningRecipe(phases=(PHASE,))
 EXAMPLES: tuple[Recipe, ...] = (
     *(DataRecipe(), AugmentationRecipe(), PHASE, PretrainingRecipe(), TeacherRecipe()),
-    *(STUDENT, BAG, BaselineRecipe(), PRUNING, QuantizationRecipe()),
+    *(STUDENT, BAG, BERT, BaselineRecipe(), PRUNING, QuantizationRecipe()),
 )
 OWN = "a-users-own"
 
@@ -106,6 +109,9 @@ IMPOSSIBLE: list[tuple[Recipe, dict[str, Any]]] = [
     (BAG, {"ngram_dropout": 1.0}),
     (STUDENT, {"precision": "double"}),
     (STUDENT, {"phases": ()}),
+    (BERT, {"phases": ()}),
+    (BERT, {"start": "pca"}),
+    (BERT, {"start": "teacher", "vocabulary": "words"}),
     (PRUNING, {"sparsity": 1.0}),
     (PRUNING, {"sparsity": float("nan")}),
     (PRUNING, {"sparsity": 0.0}),  # and no pieces: nothing would change
@@ -210,6 +216,18 @@ def test_every_task_has_recipes_for_all_it_plans(task: str) -> None:
         # A student's shape does not depend on how it is trained.
         shapes = [{**recipe.shape(), "dropout": None} for recipe in (alone, distilled)]
         assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("task", [*tasks.names(), OWN])
+@pytest.mark.parametrize("name", BERT_STUDENTS)
+def test_a_bert_student_learns_layers_then_logits_of_the_text_its_teacher_reads(
+    task: str, name: str
+) -> None:
+    teacher = recipes.plan(task).teachers[0]
+    recipe = recipes.distillation(task, name, teacher)
+    assert [losses.on_layers(phase.losses) for phase in recipe.phases] == [True, False]
+    assert losses.on_logits(recipe.phases[-1].losses)
+    assert recipe.max_length == recipes.teacher(task, teacher).max_length
 
 
 def test_a_users_task_takes_the_defaults() -> None:

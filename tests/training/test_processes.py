@@ -100,6 +100,9 @@ def test_stages_run_as_two_processes_and_end_as_one_does(smoke_copy: Path) -> No
         "teacher --task smoke --teacher tiny --variant {0} --dropout 0",
         "distil --task smoke --teacher tiny --teacher-variant {0} --student bigru --variant {0}"
         " --dropout 0",
+        # A live teacher, a projection, and in phase 1 no loss on the logits.
+        "distil --task smoke --teacher tiny --teacher-variant {0} --student bert_tiny --variant {0}"
+        " --dropout 0",
     )
     for variant, launch in (("one", ""), ("two", TWO)):
         for stage in stages:
@@ -109,6 +112,7 @@ def test_stages_run_as_two_processes_and_end_as_one_does(smoke_copy: Path) -> No
     for name_of in (
         lambda variant: paths.teacher_result("smoke", "tiny", variant),
         lambda variant: paths.distillation_result("smoke", "bigru", "tiny", variant, variant),
+        lambda variant: paths.distillation_result("smoke", "bert_tiny", "tiny", variant, variant),
     ):
         one, two = (results.read(folder / f"{name_of(v)}.json") for v in ("one", "two"))
         assert one["n"] == two["n"]

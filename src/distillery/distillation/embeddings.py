@@ -22,14 +22,20 @@ def teacher_embeddings(folder: Path) -> torch.Tensor:
     raise UserError(f"the model in {folder} has no word embeddings to start from")
 
 
+def directions(matrix: torch.Tensor, width: int) -> torch.Tensor:
+    """(V, H) -> (H, width or H, the less): where the rows are spread most, of falling spread."""
+    centred = matrix - matrix.mean(dim=0)
+    _, vectors = torch.linalg.eigh(centred.T @ centred)  # eigenvalues rise
+    falling: torch.Tensor = vectors.flip(1)[:, :width]
+    return falling
+
+
 def principal(matrix: torch.Tensor, width: int) -> torch.Tensor:
     """(V, H) -> (V, width): the first principal components, scaled as a random start would be.
 
     Where the matrix is narrower than `width`, the rest of the columns is zero.
     """
-    centred = matrix - matrix.mean(dim=0)
-    _, vectors = torch.linalg.eigh(centred.T @ centred)  # eigenvalues rise
-    components = centred @ vectors.flip(1)[:, :width]
+    components = (matrix - matrix.mean(dim=0)) @ directions(matrix, width)
     components = components * (WORD_STD / components.std())
     return torch.nn.functional.pad(components, (0, width - components.shape[1]))
 

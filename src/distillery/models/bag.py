@@ -109,6 +109,7 @@ class BagModel(PreTrainedModel):
 class BagForSequenceClassification(StudentForSequenceClassification):
     config_class = BagConfig
     encoder_class = BagModel
+    gives = ()
 
     def build_head(self, config: Any) -> int:
         return int(config.embedding_size)

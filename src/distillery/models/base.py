@@ -169,9 +169,11 @@ class StudentForSequenceClassification(PreTrainedModel):
     """An encoder with the shared head of classification tasks.
 
     The texts of a pair are read as one, each in sight of the other, then pooled apart and compared.
+    gives: what losses on layers can have of it, token by token; one without says `()`.
     """
 
     config_class: ClassVar[type] = StudentConfig
+    gives: ClassVar[tuple[str, ...]] = ("hidden_states",)
     encoder_class: ClassVar[type[PreTrainedModel]] = StudentModel
     base_model_prefix = "encoder"
     main_input_name = "input_ids"

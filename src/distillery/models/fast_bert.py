@@ -98,6 +98,8 @@ def _attention(
 ) -> tuple[Tensor, None]:
     """As `BertSelfAttention.forward`."""
     query, key, value = _projected(attention, hidden_states, "query", "key", "value")
+    if attention.watch:
+        attention.watch(query, key, value)
     return _mixed(attention, query, key, value, attention_mask), None
 
 
@@ -161,11 +163,21 @@ def use_in(model: Any, packs: Callable[[Any, Tensor], bool] = _packs) -> None:
     last.forward = types.MethodType(_last_layer, last)  # type: ignore[method-assign]
 
 
-def use_attention_in(model: Any) -> None:
-    """Makes a BERT with any head attend fast; its states stay those of every token."""
+def use_attention_in(
+    model: Any, watch: Callable[[Tensor, Tensor, Tensor], None] | None = None
+) -> None:
+    """Makes a BERT with any head attend fast; its states are those of every token, also where
+    `use_in` had it compute less.
+
+    watch: is given queries, keys and values of each layer, (B, T, heads, W), from first to last.
+    """
     fused_attention.use_in(model)
-    for layer in model.bert.encoder.layer:
+    encoder = model.bert.encoder
+    for less in (encoder, encoder.layer[-1]):
+        vars(less).pop("forward", None)
+    for layer in encoder.layer:
         attention: BertSelfAttention = layer.attention.self
+        attention.watch = watch  # type: ignore[assignment]
         attention.forward = types.MethodType(_attention, attention)  # type: ignore[method-assign]
 
 

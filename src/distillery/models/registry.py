@@ -5,7 +5,7 @@ from typing import Any
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from distillery.models import attention, bag, pruned_bert, rnn, transformer
-from distillery.recipes.names import STUDENTS
+from distillery.recipes.names import OWN_STUDENTS
 
 CLASSES: dict[str, type] = {
     "bilstm": rnn.LSTMForSequenceClassification,
@@ -27,8 +27,8 @@ def register() -> None:
 
 
 def create(student: str, **sizes: Any) -> Any:
-    """A new student by name, with random weights; `sizes` go to its configuration."""
-    architecture, layers = STUDENTS[student]
+    """A new student of our own by name, with random weights; `sizes` go to its configuration."""
+    architecture, layers = OWN_STUDENTS[student]
     model = CLASSES[architecture]
     config = model.config_class(num_hidden_layers=layers, **sizes)  # type: ignore[attr-defined]
     return model(config)

@@ -2,7 +2,8 @@
 
 `recipes/<task>.py` says what differs from `recipes/default.py`: it may define `DATA`, `PLAN`,
 `AUGMENTATION`, `BASELINE`, `QUANTIZATION` and the functions `pretraining(name)`, `teacher(name)`,
-`student(name)`, `distillation(name, teacher)` and `pruning(phases)`.
+`student(name)`, `distillation(name, teacher)` and `pruning(phases)`; for students of BERT's shape,
+which read texts as the teacher does, `bert_student(name)` and `bert_distillation(name, teacher)`.
 A user's own task has no file and takes the defaults.
 """
 
@@ -17,6 +18,7 @@ from distillery.recipes.base import (
     AugmentationRecipe,
     BagRecipe,
     BaselineRecipe,
+    BertStudentRecipe,
     DataRecipe,
     Phase,
     Plan,
@@ -29,11 +31,13 @@ from distillery.recipes.base import (
     TeacherRecipe,
     TextRecipe,
 )
+from distillery.recipes.names import BERT_STUDENTS
 
 __all__ = [
     "AugmentationRecipe",
     "BagRecipe",
     "BaselineRecipe",
+    "BertStudentRecipe",
     "DataRecipe",
     "Phase",
     "Plan",
@@ -98,13 +102,23 @@ def teacher(task: str, name: str) -> TeacherRecipe:
 
 
 def student(task: str, name: str) -> StudentRecipe:
+    if name in BERT_STUDENTS:
+        return _as_teacher_reads(task, plan(task).teachers[0], _of(task, "bert_student")(name))
     recipe: StudentRecipe = _of(task, "student")(name)
     return recipe
 
 
 def distillation(task: str, name: str, teacher_name: str) -> StudentRecipe:
+    if name in BERT_STUDENTS:
+        bert: BertStudentRecipe = _of(task, "bert_distillation")(name, teacher_name)
+        return _as_teacher_reads(task, teacher_name, bert)
     recipe: StudentRecipe = _of(task, "distillation")(name, teacher_name)
     return recipe
+
+
+def _as_teacher_reads(task: str, teacher_name: str, recipe: BertStudentRecipe) -> BertStudentRecipe:
+    text = teacher(task, teacher_name)
+    return replace(recipe, max_length=text.max_length, head=text.head)
 
 
 def needs_augmentation(task: str) -> bool:
@@ -120,9 +134,9 @@ def needs_augmentation(task: str) -> bool:
 
 def pruning(task: str, name: str | None, teacher_name: str) -> PruningRecipe:
     """name: the student that is pruned, None for the teacher itself. It is distilled again as it
-    was distilled before; a teacher as it was fine-tuned, from its own outputs."""
+    was at last; a teacher as it was fine-tuned, from its own outputs."""
     if name:
-        phases = distillation(task, name, teacher_name).phases
+        phases = distillation(task, name, teacher_name).phases[-1:]
     else:
         phase = teacher(task, teacher_name).phase()
         splits = base.SOURCE_SPLITS

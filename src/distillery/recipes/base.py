@@ -15,6 +15,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 EMBEDDINGS = ("random", "teacher", "vectors")
 VOCABULARIES = ("pieces", "words")
 POOLINGS = ("attention_max", "last")
+STARTS = ("auto", "hub", "teacher", "random")
 SOURCE_SPLITS = ("train", "unlabeled")
 TRANSFER_SPLITS = (*SOURCE_SPLITS, "augmented")
 PRETRAINING = ("none", "task")
@@ -123,7 +124,9 @@ class Phase(Recipe):
     losses: Annotated[
         Losses,
         "losses as name:weight[:option=value], of cross_entropy (labels), mse, kl (with a"
-        " temperature), teacher_labels; such as mse:1 or kl:0.9:temperature=4,cross_entropy:0.1",
+        " temperature), teacher_labels, and of a live teacher's layers: embeddings, hidden, cosine,"
+        " attention, value_relations (with heads); such as mse:1 or"
+        " kl:0.9:temperature=4,cross_entropy:0.1",
     ]
     epochs: Annotated[int, "passes over the rows"] = 3
     batch_size: Annotated[int, "rows per optimizer step, over all processes"] = 32
@@ -324,6 +327,27 @@ class SequenceRecipe(StudentRecipe):
     def shape(self) -> dict[str, Any]:
         names = ("embedding_size", "hidden_size", "pooling")
         return {**super().shape(), **{name: getattr(self, name) for name in names}}
+
+
+@dataclass(frozen=True)
+class BertStudentRecipe(StudentRecipe):
+    """Students of BERT's shape, whose sizes their names say (`names.BERT_STUDENTS`)."""
+
+    start: Annotated[
+        str,
+        "of the weights: hub (its published checkpoint, fetched if need be), teacher (its layers"
+        " where their sizes agree, else a PCA of its embeddings), random; auto: hub where the"
+        " checkpoint is in data/encoders, else teacher, random where there is none",
+    ] = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choose("start", self.start, STARTS)
+        if self.vocabulary == "words" and self.start != "random":
+            raise UserError(f"start={self.start} needs its own vocabulary: only random takes words")
+
+    def needs_teacher(self) -> bool:
+        return self.start == "teacher"
 
 
 @dataclass(frozen=True)

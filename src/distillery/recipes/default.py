@@ -6,6 +6,7 @@ from distillery.recipes.base import (
     AugmentationRecipe,
     BagRecipe,
     BaselineRecipe,
+    BertStudentRecipe,
     DataRecipe,
     Losses,
     Phase,
@@ -17,6 +18,7 @@ from distillery.recipes.base import (
     StudentRecipe,
     TeacherRecipe,
 )
+from distillery.recipes.names import BERT_STUDENTS
 
 DATA = DataRecipe()
 PLAN = Plan(teachers=("minilm",), students=("bilstm", "attention"), compressed=("bilstm",))
@@ -59,3 +61,27 @@ def distillation(name: str, teacher: str) -> StudentRecipe:
 def pruning(phases: tuple[Phase, ...]) -> PruningRecipe:
     """phases: how the student was distilled."""
     return PruningRecipe(phases=phases)
+
+
+def bert_student(name: str) -> BertStudentRecipe:
+    """From labels alone; the wider a student, the smaller its step."""
+    rate = 1e-4 if BERT_STUDENTS[name].width >= 768 else 5e-4
+    phase = Phase(splits=("train",), losses=LABELS, epochs=6, learning_rate=rate)
+    return BertStudentRecipe(phases=(phase,))
+
+
+def bert_distillation(name: str, teacher: str) -> BertStudentRecipe:
+    """TinyBERT's two stages (arXiv:1909.10351, sec. 3.2): the teacher's layers, then its logits."""
+    recipe = bert_student(name)
+    logits = replace(recipe.phases[0], splits=("train", "unlabeled"), losses=LOGITS)
+    layers = replace(logits, losses=bert_layers(name), epochs=3)
+    return replace(recipe, phases=(layers, logits))
+
+
+def bert_layers(name: str) -> Losses:
+    """Losses on layers: TinyBERT's in a student with the 12 heads of `bert` and `minilm`, to which
+    attention is compared head by head; value relations in one with another number."""
+    heads = BERT_STUDENTS[name].heads
+    relations: Losses = (("value_relations", 1.0, {"heads": float(heads)}),)
+    states: Losses = (("embeddings", 1.0, {}), ("hidden", 1.0, {}))
+    return (*states, *((("attention", 1.0, {}),) if heads == 12 else relations))

@@ -12,14 +12,14 @@ from distillery.recipes.base import (
     StudentRecipe,
     TeacherRecipe,
 )
-from distillery.recipes.names import STUDENTS
+from distillery.recipes.names import OWN_STUDENTS
 
 DATA = DataRecipe(dev_rows=2500)
 # Five words of a long review say little: some sentences stay. A copy costs a teacher's pass.
 AUGMENTATION = AugmentationRecipe(copies=2, ngram_min=32, ngram_max=128)
 PLAN = Plan(
     teachers=("minilm",),
-    students=tuple(STUDENTS),
+    students=tuple(OWN_STUDENTS),
     compressed=("attention", "bilstm", "transformer2"),
 )
 

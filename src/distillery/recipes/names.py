@@ -1,8 +1,10 @@
 """The names a user types: students and the teachers with a short name."""
 
-# name -> (architecture, layers). An architecture is one file in `models` and one line in its
-# registry; a depth is one line here.
-STUDENTS: dict[str, tuple[str, int]] = {
+from dataclasses import dataclass
+
+# Students of our own: name -> (architecture, layers). An architecture is one file in `models` and
+# one line in its registry; a depth is one line here.
+OWN_STUDENTS: dict[str, tuple[str, int]] = {
     "bilstm": ("bilstm", 1),
     "bilstm2": ("bilstm", 2),
     "bigru": ("bigru", 1),
@@ -12,6 +14,37 @@ STUDENTS: dict[str, tuple[str, int]] = {
     "transformer": ("transformer", 1),
     "transformer2": ("transformer", 2),
     "bag": ("bag", 1),
+}
+
+
+@dataclass(frozen=True)
+class BertShape:
+    """Sizes of a BERT. inner: width inside a feed-forward block."""
+
+    layers: int
+    width: int
+    heads: int
+    inner: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.layers} layers of width {self.width} and {self.inner} inside,"
+            f" {self.heads} heads"
+        )
+
+
+# Students of BERT's shape, in the sizes of published checkpoints (`encoders.ENCODERS`).
+BERT_STUDENTS: dict[str, BertShape] = {
+    "bert_tiny": BertShape(2, 128, 2, 512),
+    "bert_mini": BertShape(4, 256, 4, 1024),
+    "bert_small": BertShape(4, 512, 8, 2048),
+    "tinybert4": BertShape(4, 312, 12, 1200),
+    "distilbert": BertShape(6, 768, 12, 3072),
+}
+
+STUDENTS: dict[str, tuple[str, int]] = {
+    **OWN_STUDENTS,
+    **{name: ("bert", shape.layers) for name, shape in BERT_STUDENTS.items()},
 }
 
 TEACHERS = ("bert", "minilm")

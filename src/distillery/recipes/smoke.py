@@ -6,6 +6,7 @@ from distillery.recipes import default
 from distillery.recipes.base import (
     AugmentationRecipe,
     BagRecipe,
+    BertStudentRecipe,
     DataRecipe,
     Phase,
     Plan,
@@ -46,3 +47,16 @@ def distillation(name: str, teacher: str) -> StudentRecipe:
 
 def pruning(phases: tuple[Phase, ...]) -> PruningRecipe:
     return PruningRecipe(phases=phases, pieces=96, rows=16)
+
+
+def _small_bert(recipe: BertStudentRecipe) -> BertStudentRecipe:
+    phases = tuple(replace(phase, epochs=4, learning_rate=1e-3) for phase in recipe.phases)
+    return replace(recipe, phases=phases, tokenizer="tiny", precision="fp32")
+
+
+def bert_student(name: str) -> BertStudentRecipe:
+    return _small_bert(default.bert_student(name))
+
+
+def bert_distillation(name: str, teacher: str) -> BertStudentRecipe:
+    return _small_bert(default.bert_distillation(name, teacher))

@@ -5,7 +5,9 @@ from dataclasses import replace
 from distillery.recipes import default
 from distillery.recipes.base import Plan, StudentRecipe, TeacherRecipe
 
-PLAN = Plan(teachers=("minilm",), students=("bilstm", "bigru", "attention", "transformer2"))
+PLAN = Plan(
+    teachers=("minilm",), students=("bilstm", "bigru", "attention", "transformer2", "bert_tiny")
+)
 
 
 def teacher(name: str) -> TeacherRecipe:

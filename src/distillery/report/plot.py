@@ -26,10 +26,12 @@ from distillery.report.table import (
     teachers,
 )
 
-# Paul Tol's "muted" scheme without its palest: distinct to colour-blind readers and on white.
+# Paul Tol's "muted" scheme without its palest: distinct to colour-blind readers and on white; more
+# of like kind for the students of BERT's shape.
 COLOURS = (
     *("#CC6677", "#332288", "#117733", "#88CCEE"),
     *("#882255", "#44AA99", "#999933", "#AA4499"),
+    *("#0077BB", "#EE7733", "#885500", "#BBAA22", "#555555"),
 )
 MARKERS = "oDs^v"  # one per teacher
 INK, GREY = "#222222", "#666666"

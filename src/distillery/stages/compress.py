@@ -190,6 +190,8 @@ def prune(
     """Takes units and word pieces out of a model, then distils it again from recorded outputs."""
     source = find(task, name)
     outputs = _outputs(source)
+    for phase in recipe.phases:
+        losses.combined(phase.losses)  # refuses those that need more than recorded outputs
     experiment = _experiment(
         source,
         *("pruned", variant, recipe, command),
@@ -210,7 +212,8 @@ def prune(
         if recipe.pieces:
             tokenizer = _without_pieces(source, model, tokenizer, recipe)
         logging.info("%s: %d parameters", experiment.name, model.num_parameters())
-        return student.fit(experiment, again, model, tokenizer, outputs, seed, place)
+        taught = student.Taught(None, outputs)
+        return student.fit(experiment, again, model, tokenizer, taught, seed, place)
 
     experiment.run(fit, force)
 

@@ -1,26 +1,32 @@
-"""Stages 3 and 4: a student, trained on labels alone or on a teacher's recorded outputs."""
+"""Stages 3 and 4: a student, trained on labels alone or on what a teacher says.
+
+Of a teacher the recorded outputs are read; it runs live in phases that compare layers alone.
+"""
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from distillery import encoders, files, paths
-from distillery.distillation import embeddings, losses
+from distillery import paths
+from distillery.distillation import layers, learner, losses
+from distillery.distillation import start as starts
 from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError
 from distillery.evaluation import metrics
-from distillery.models import registry
+from distillery.models import fast_bert
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
-from distillery.recipes import Phase, SequenceRecipe, StudentRecipe
+from distillery.recipes import Phase, StudentRecipe
 from distillery.recipes.names import STUDENTS
 from distillery.stages.experiment import Experiment, Fitted, check_on_dev, split_inputs
-from distillery.text import encode, vectors, vocabulary
+from distillery.text import batches, encode
 from distillery.training import inference, loop, machine
 
 VERSION = 2
@@ -62,18 +68,11 @@ def prepare(
         if teacher_variant:  # as the table shows it
             variant = " ".join(filter(None, (f"teacher.{teacher_variant}", variant)))
     else:
-        folder = encoders.locate(recipe.tokenizer)
-        if not (folder / "tokenizer.json").is_file():
-            raise UserError(f"tokenizer '{recipe.tokenizer}': {folder} has no tokenizer.json")
-        inputs[f"encoders/{recipe.tokenizer}/tokenizer.json"] = files.sha256(
-            folder / "tokenizer.json"
-        )
         name = paths.student_result(task.name, student, variant)
-    if isinstance(recipe, SequenceRecipe) and recipe.vectors:
-        file = paths.vectors(recipe.vectors)
-        if not file.is_file():
-            raise UserError(f"there are no word vectors in {file}: put the file there")
-        inputs[f"vectors/{recipe.vectors}"] = files.sha256(file)
+    chosen = starts.choose(student, recipe, source)
+    inputs |= chosen.inputs
+    compared = _compared(chosen, recipe, source) if needed & set(layers.EVERYTHING) else None
+    taught = Taught(source, outputs, compared)
     experiment = Experiment(
         name=name,
         stage="distillation" if teacher else "student",
@@ -91,16 +90,20 @@ def prepare(
     )
 
     def start(seed: int, place: Path) -> Fitted:
-        model, tokenizer = _new(experiment, recipe, source)
-        return fit(experiment, recipe, model, tokenizer, outputs, seed, place)
+        tokenizer = chosen.tokenizer(task, recipe)
+        model, said = chosen.build(task, recipe, tokenizer)
+        if said:
+            logging.info("%s starts from: %s", experiment.name, said)
+        found = fit(experiment, recipe, model, tokenizer, taught, seed, place)
+        return replace(found, facts={**found.facts, "start": said}) if said else found
 
     return experiment, start
 
 
 def _refuse_what_is_missing(recipe: StudentRecipe, needed: set[str], teacher: str | None) -> None:
-    """UserError where a loss or the embeddings ask for a teacher that there is not, or no loss
-    asks for the one that there is."""
-    if teacher is None and ("logits" in needed or recipe.needs_teacher()):
+    """UserError where a loss or the start ask for a teacher that there is not, or no loss asks for
+    the one that there is, or none trains the classifier at the end."""
+    if teacher is None and (needed - {"labels"} or recipe.needs_teacher()):
         raise UserError(
             "a loss or the embeddings need a teacher: use distillery distil --teacher NAME"
         )
@@ -109,35 +112,55 @@ def _refuse_what_is_missing(recipe: StudentRecipe, needed: set[str], teacher: st
         raise UserError(
             f"{min(unlabelled)} rows need a teacher: use distillery distil --teacher NAME"
         )
-    if teacher is not None and "logits" not in needed:
+    if teacher is not None and not needed - {"labels"}:
         raise UserError("no loss uses the teacher: name one of mse, kl, teacher_labels")
     for phase in recipe.phases:
         unlabelled = set(phase.splits) - {"train"}
-        if unlabelled and "logits" not in losses.needs(phase.losses):
+        if unlabelled and not losses.needs(phase.losses) - {"labels"}:
             raise UserError(
                 f"a phase over {min(unlabelled)} rows needs a loss on the teacher's outputs"
             )
+    if not losses.on_logits(recipe.phases[-1].losses):
+        raise UserError(
+            "the last phase trains layers alone: give it a loss on labels or logits, such as mse"
+        )
 
 
-def _new(
-    experiment: Experiment, recipe: StudentRecipe, source: teachers.Teacher | None
-) -> tuple[Any, Any]:
-    """The untrained student and its tokenizer."""
-    task = experiment.task
-    folder = source.folder if source else encoders.locate(recipe.tokenizer)
-    tokenizer = _tokenizer(task, recipe, folder)
-    model = registry.create(
-        str(experiment.student),
-        vocab_size=len(tokenizer),
-        pad_token_id=tokenizer.pad_token_id,
-        pairs=store.read_split(task.name, "dev").paired,
-        **recipe.shape(),
-        id2label=dict(enumerate(task.labels)),
-        label2id={label: index for index, label in enumerate(task.labels)},
-    )
-    if isinstance(recipe, SequenceRecipe):
-        _start_embeddings(model, recipe, tokenizer, source)
-    return model, tokenizer
+def _compared(
+    start: starts.Start, recipe: StudentRecipe, teacher: teachers.Teacher | None
+) -> tuple[layers.Source, layers.Source]:
+    """What student and teacher give, for losses on layers; UserError where these cannot be had."""
+    assert teacher, "losses on layers are refused where there is no teacher"
+    student = layers.of_student(start.student, recipe)
+    compared = student, layers.of_teacher(teacher.name, teacher.folder)
+    for phase in recipe.phases:
+        if losses.on_layers(phase.losses):
+            losses.LiveLosses(phase.losses, *compared)
+    if recipe.max_length > compared[1].longest:
+        raise UserError(
+            f"max_length {recipe.max_length} is impossible: teacher {teacher.name} reads"
+            f" {compared[1].longest} word pieces"
+        )
+    mine, theirs = (encode.load_tokenizer(folder) for folder in (start.folder, teacher.folder))
+    if recipe.vocabulary != "pieces" or not encode.same_pieces(mine, theirs):
+        raise UserError(
+            f"a loss on layers needs the word pieces of teacher {teacher.name}, which are not those"
+            f" of {student.name}"
+        )
+    return compared
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a student learns from beside labels: recorded outputs and, where a loss compares layers,
+    the teacher itself.
+
+    compared: what student and teacher give.
+    """
+
+    teacher: teachers.Teacher | None
+    outputs: TeacherOutputs | None
+    compared: tuple[layers.Source, layers.Source] | None = None
 
 
 def fit(
@@ -145,13 +168,14 @@ def fit(
     recipe: StudentRecipe,
     model: Any,
     tokenizer: Any,
-    outputs: TeacherOutputs | None,
+    taught: Taught,
     seed: int,
     place: Path,
 ) -> Fitted:
     """Trains a model with one seed through the recipe's phases; dev selects the epoch of each."""
     task = experiment.task
     reader = encode.Reader(tokenizer, recipe.max_length, recipe.head)
+    fast_bert.use_in(model)
     dev = store.read_split(task.name, "dev")
     dev_text = reader.encode_split(task.name, dev)
     rows = np.argsort(-dev_text.lengths, kind="stable")[: min(32, len(dev))]
@@ -167,14 +191,15 @@ def fit(
     phases = []
     for number, phase in enumerate(recipe.phases, start=1):
         text, labels, ids = _rows_of(task, phase, reader)
-        with_teacher = "logits" in losses.needs(phase.losses)
-        if outputs and with_teacher and not outputs.has(ids).all():
+        outputs = taught.outputs if "logits" in losses.needs(phase.losses) else None
+        if outputs and not outputs.has(ids).all():
             outputs.logits(ids)  # refuses, and says how many rows are missing
+        module, loss_of = _learner(model, phase, taught)
         job = loop.Job(
             phase=phase,
             lengths=text.lengths,
-            batch_of=_batch_of(text, labels, ids, outputs if with_teacher else None),
-            loss_of=_loss_of(phase),
+            batch_of=_batch_of(text, labels, ids, outputs),
+            loss_of=loss_of,
             evaluate=evaluate,
             metric=task.metric,
             precision=precision,
@@ -182,8 +207,11 @@ def fit(
             title=f"{experiment.name}, seed {seed}"
             + (f", phase {number}" if len(recipe.phases) > 1 else ""),
         )
+        if not losses.on_logits(phase.losses):
+            judge = partial(_loss_on, dev_text, module, loss_of, precision)
+            job = replace(job, evaluate=judge, metric=loop.LOSS)
         phases.append(
-            loop.train(model, job, place / f"phase{number}", experiment.checkpoint_seconds)
+            loop.train(module, job, place / f"phase{number}", experiment.checkpoint_seconds)
         )
 
     def save(target: Path) -> None:
@@ -203,33 +231,28 @@ def fit(
     return Fitted(save, test_logits, facts, model.num_parameters(), precision)
 
 
-def _tokenizer(task: Task, recipe: StudentRecipe, folder: Path) -> Any:
-    """The word pieces of an encoder's folder, or the words of the task's own texts."""
-    if recipe.vocabulary == "pieces":
-        return encode.load_tokenizer(folder)
-    splits = [store.read_split(task.name, name) for name in ("train", "unlabeled")]
-    return vocabulary.word_tokenizer([split for split in splits if len(split)], recipe.words)
+def _learner(model: Any, phase: Phase, taught: Taught) -> tuple[torch.nn.Module, learner.LossOf]:
+    """What a phase trains, and its loss."""
+    if not losses.on_layers(phase.losses):
+        return learner.on_outputs(model, phase.losses)
+    assert taught.teacher and taught.compared
+    return learner.on_layers(model, phase.losses, taught.compared, taught.teacher)
 
 
-def _start_embeddings(
-    model: Any, recipe: SequenceRecipe, tokenizer: Any, source: teachers.Teacher | None
-) -> None:
-    weight = model.encoder.word_embeddings.weight
-    if recipe.embeddings == "teacher" and source:
-        matrix = embeddings.teacher_embeddings(source.folder)
-        with torch.no_grad():
-            weight.copy_(embeddings.principal(matrix, recipe.embedding_size)[: len(weight)])
-            weight[tokenizer.pad_token_id] = 0
-    elif recipe.embeddings == "vectors":
-        found = vectors.read(paths.vectors(recipe.vectors), tokenizer.get_vocab())
-        logging.info("%d of %d embeddings start from %s", len(found), len(weight), recipe.vectors)
-        embeddings.from_vectors(weight, found)
-
-
-def _loss_of(phase: Phase) -> Callable[[Any, loop.Batch], torch.Tensor]:
-    """(model output, batch) -> the phase's loss."""
-    total = losses.combined(phase.losses)
-    return lambda output, batch: total(output.logits, batch)
+def _loss_on(
+    text: encode.Encoded, module: torch.nn.Module, loss_of: learner.LossOf, precision: str
+) -> dict[str, float]:
+    """The mean loss over all rows."""
+    module.eval()
+    total = 0.0
+    with torch.inference_mode():
+        for rows in batches.inference(text.lengths, inference.tokens_per_batch()):
+            batch = {name: t.to(machine.device()) for name, t in text.batch(rows).items()}
+            with machine.autocast(precision):
+                output = module(**batch)
+            total += len(rows) * float(loss_of(output, batch))
+    module.train()
+    return {loop.LOSS: total / len(text)}
 
 
 def _rows_of(

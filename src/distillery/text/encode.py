@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,17 @@ def tokenizer_hash(tokenizer: Any) -> str:
     import hashlib
 
     return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()[:16]
+
+
+def same_pieces(one: Any, other: Any) -> bool:
+    """Whether two tokenizers give every text the same word pieces, by the same numbers."""
+
+    def does(tokenizer: Any) -> list[Any]:
+        state = json.loads(tokenizer.backend_tokenizer.to_str())
+        parts = [state[part] for part in ("model", "normalizer", "pre_tokenizer")]
+        return [*parts, tokenizer("a")["input_ids"], tokenizer.pad_token_id]
+
+    return does(one) == does(other)
 
 
 def load_tokenizer(folder: Path) -> Any:

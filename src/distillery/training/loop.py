@@ -27,6 +27,8 @@ from distillery.training.processes import accelerator
 CHECK_EVERY = {"cpu": 1, "cuda": 20}  # steps between looks at the loss; a look stalls a GPU
 LOG_EVERY = 20  # steps between TensorBoard events
 
+LOSS = "loss"  # the metric of a phase that has no better one
+
 Batch = dict[str, torch.Tensor]
 
 
@@ -41,9 +43,9 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
     def best(self, metric: str) -> int:
-        """The epoch with the highest dev metric, the first one of equals."""
+        """The epoch with the highest dev metric, or the lowest loss, the first one of equals."""
         values = [entry[metric] for entry in self.history]
-        return values.index(max(values))
+        return values.index(min(values) if metric == LOSS else max(values))
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Job:
 
     lengths: (N,) of the rows. batch_of: row numbers -> inputs and whatever the loss needs.
     loss_of: (model output, batch) -> scalar. evaluate: dev metrics of the model, selected by the
-    highest `metric`.
+    highest `metric`, or the lowest `LOSS`.
     """
 
     phase: Phase

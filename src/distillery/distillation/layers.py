@@ -1,0 +1,138 @@
+"""What the layers of a student and of its teacher give, for losses that compare them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, BertForSequenceClassification
+
+from distillery.distillation.teacher import Teacher, load_model
+from distillery.errors import UserError, reason
+from distillery.models import fast_bert, registry
+from distillery.recipes import SequenceRecipe, StudentRecipe
+from distillery.recipes.names import BERT_STUDENTS, STUDENTS
+from distillery.training import machine
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+EVERYTHING = ("hidden_states", "attentions", "values")  # what a BERT gives
+
+
+@dataclass(frozen=True)
+class Source:
+    """What can be had of a model's layers, known before it is loaded.
+
+    gives: of `EVERYTHING`. embedding: width of what comes before the first layer. width: of the
+    states. heads: of attention, 0 in a model without. longest: text that it reads, in word pieces.
+    """
+
+    name: str
+    gives: tuple[str, ...]
+    layers: int
+    embedding: int
+    width: int
+    heads: int
+    longest: int
+
+    def refuse_what_is_missing(self, needs: set[str]) -> None:
+        """UserError where a loss needs what the model does not give."""
+        if missing := sorted((needs & set(EVERYTHING)) - set(self.gives)):
+            raise UserError(
+                f"a loss needs the {' and '.join(missing).replace('_', ' ')} of {self.name}, which"
+                f" gives {', '.join(self.gives).replace('_', ' ') or 'no states of its layers'}"
+            )
+
+
+def of_student(name: str, recipe: StudentRecipe) -> Source:
+    """What the layers of a student give."""
+    if name in BERT_STUDENTS:
+        shape = BERT_STUDENTS[name]
+        sizes = (shape.layers, shape.width, shape.width, shape.heads)
+        return Source(f"student {name}", EVERYTHING, *sizes, recipe.max_length)
+    architecture, layers = STUDENTS[name]
+    gives = registry.CLASSES[architecture].gives  # type: ignore[attr-defined]
+    widths = (0, 0)
+    if isinstance(recipe, SequenceRecipe):
+        widths = (recipe.embedding_size, recipe.hidden_size)
+    return Source(f"student {name}", gives, layers, *widths, 0, recipe.max_length)
+
+
+def of_teacher(name: str, folder: Path) -> Source:
+    """What the layers of the model saved in a folder give."""
+    try:
+        config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # a loader's many errors all mean: no model
+        raise UserError(f"{folder} holds no model ({reason(error)})") from None
+    gives = EVERYTHING if config.model_type == "bert" else EVERYTHING[:1]
+    return Source(
+        f"teacher {name}",
+        gives,
+        config.num_hidden_layers,
+        config.hidden_size,
+        config.hidden_size,
+        config.num_attention_heads,
+        config.max_position_embeddings,
+    )
+
+
+def matched(student_layers: int, teacher_layers: int) -> list[int]:
+    """The teacher's layer g(m) for each student layer m = 1..M, counted from 1: m * N / M, rounded
+    up where that is none (the uniform mapping of TinyBERT, arXiv:1909.10351, sec. 4.1)."""
+    layers = range(1, student_layers + 1)
+    return [-(-layer * teacher_layers // student_layers) for layer in layers]
+
+
+@dataclass
+class Layers:
+    """What a model's layers gave for a batch.
+
+    logits: (B, C). hidden_states: after the embeddings and after each layer, (B, T, H) each.
+    queries, keys, values: of each layer, (B, T, heads, W); none of a model that is no BERT.
+    """
+
+    logits: Tensor
+    hidden_states: tuple[Tensor, ...]
+    queries: tuple[Tensor, ...] = ()
+    keys: tuple[Tensor, ...] = ()
+    values: tuple[Tensor, ...] = ()
+
+
+class WithLayers(nn.Module):
+    """A classifier that gives its layers beside its logits."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        self._seen: list[tuple[Tensor, ...]] | None = None  # a list while `forward` runs
+        if isinstance(model, BertForSequenceClassification):
+            fast_bert.use_attention_in(model, self._watch)
+
+    def _watch(self, *projected: Tensor) -> None:
+        if self._seen is not None:
+            self._seen.append(projected)
+
+    def forward(self, **inputs: Tensor) -> Layers:
+        seen: list[tuple[Tensor, ...]] = []
+        self._seen = seen
+        try:
+            output = self.model(**inputs, output_hidden_states=True)
+        finally:
+            self._seen = None
+        return Layers(output.logits, output.hidden_states, *zip(*seen, strict=True))
+
+
+class LiveTeacher:
+    """A teacher that runs beside its student: frozen, in its own precision, wrapped in nothing."""
+
+    def __init__(self, teacher: Teacher) -> None:
+        model = load_model(teacher.folder).to(machine.device())
+        self.model = WithLayers(model).eval().requires_grad_(False)
+        self.precision = teacher.facts["precision"]
+
+    @torch.no_grad()
+    def __call__(self, batch: Mapping[str, Tensor]) -> Layers:
+        with machine.autocast(self.precision):
+            layers: Layers = self.model(**{name: batch[name] for name in INPUTS})
+        return layers

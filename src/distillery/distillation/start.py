@@ -1,0 +1,156 @@
+"""Where the weights of a student start: a checkpoint, its teacher, word vectors, or at random."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distillery import encoders, files, paths
+from distillery.distillation import bert_start, embeddings
+from distillery.distillation.layers import of_teacher
+from distillery.distillation.teacher import Teacher, load_model
+from distillery.errors import UserError
+from distillery.models import bert, registry
+from distillery.preprocessing import store
+from distillery.preprocessing.task import Task
+from distillery.recipes import BertStudentRecipe, SequenceRecipe, StudentRecipe
+from distillery.recipes.names import BERT_STUDENTS
+from distillery.text import encode, vectors, vocabulary
+
+POSITIONS = 512  # of a BERT without another to take them from, unless its texts are longer
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a student's weights come from.
+
+    kind: hub, teacher, vectors or random. folder: of the checkpoint, else of the teacher, else of
+    the encoder whose word pieces are read. inputs: what of it a result depends on, file -> sha256;
+    a teacher is an input anyway.
+    """
+
+    student: str
+    kind: str
+    folder: Path
+    inputs: dict[str, str]
+
+    def tokenizer(self, task: Task, recipe: StudentRecipe) -> Any:
+        """The word pieces of the folder, or the words of the task's own texts."""
+        if recipe.vocabulary == "pieces":
+            return encode.load_tokenizer(self.folder)
+        splits = [store.read_split(task.name, name) for name in ("train", "unlabeled")]
+        return vocabulary.word_tokenizer([split for split in splits if len(split)], recipe.words)
+
+    def build(self, task: Task, recipe: StudentRecipe, tokenizer: Any) -> tuple[Any, str | None]:
+        """The student at its start; and where that is from, if the recipe leaves it open."""
+        labels = dict(enumerate(task.labels))
+        if not isinstance(recipe, BertStudentRecipe):
+            paired = store.read_split(task.name, "dev").paired
+            return self._own(recipe, tokenizer, labels, paired), None
+        model, said = self._bert(recipe, tokenizer, labels)
+        room = model.config.max_position_embeddings
+        if recipe.max_length > room:
+            raise UserError(
+                f"max_length {recipe.max_length} is impossible: {self.folder} has {room}"
+            )
+        return model, said
+
+    def _own(
+        self, recipe: StudentRecipe, tokenizer: Any, labels: dict[int, str], paired: bool
+    ) -> Any:
+        model = registry.create(
+            self.student,
+            vocab_size=len(tokenizer),
+            pad_token_id=tokenizer.pad_token_id,
+            pairs=paired,
+            **recipe.shape(),
+            id2label=labels,
+            label2id={label: index for index, label in labels.items()},
+        )
+        if isinstance(recipe, SequenceRecipe):
+            self._start_embeddings(model.encoder.word_embeddings.weight, recipe, tokenizer)
+        return model
+
+    def _start_embeddings(
+        self, weight: torch.Tensor, recipe: SequenceRecipe, tokenizer: Any
+    ) -> None:
+        if self.kind == "teacher":
+            matrix = embeddings.teacher_embeddings(self.folder)
+            with torch.no_grad():
+                weight.copy_(embeddings.principal(matrix, recipe.embedding_size)[: len(weight)])
+                weight[tokenizer.pad_token_id] = 0
+        elif self.kind == "vectors":
+            found = vectors.read(paths.vectors(recipe.vectors), tokenizer.get_vocab())
+            logging.info(
+                "%d of %d embeddings start from %s", len(found), len(weight), recipe.vectors
+            )
+            embeddings.from_vectors(weight, found)
+
+    def _bert(
+        self, recipe: BertStudentRecipe, tokenizer: Any, labels: dict[int, str]
+    ) -> tuple[Any, str]:
+        shape = BERT_STUDENTS[self.student]
+        if self.kind == "hub":
+            model = bert.load(self.folder, shape, dropout=recipe.dropout, labels=labels)
+            return model, f"hub {encoders.ENCODERS[self.student].hub}"
+        if self.kind == "teacher":
+            teacher = load_model(self.folder)
+            return bert_start.from_teacher(shape, teacher, dropout=recipe.dropout, labels=labels)
+        model = bert.create(
+            shape,
+            vocab_size=len(tokenizer),
+            positions=max(POSITIONS, recipe.max_length),
+            pad_token_id=tokenizer.pad_token_id,
+            dropout=recipe.dropout,
+            labels=labels,
+        )
+        return model, "random"
+
+
+def choose(student: str, recipe: StudentRecipe, teacher: Teacher | None) -> Start:
+    """What the recipe says of the start, as it is meant here. UserError where it cannot be had."""
+    kind = _kind(student, recipe, teacher)
+    if kind == "hub":
+        read = (encoders.WEIGHTS, "config.json", "tokenizer.json", "vocab.txt")
+        return Start(student, kind, *_encoder(student, read))
+    inputs: dict[str, str] = {}
+    if teacher:
+        folder = teacher.folder
+        if kind == "teacher" and isinstance(recipe, BertStudentRecipe):
+            _refuse_other_than_bert(teacher)
+    else:
+        folder, inputs = _encoder(recipe.tokenizer, ("tokenizer.json",))
+        if not inputs:
+            raise UserError(f"tokenizer '{recipe.tokenizer}': {folder} has no tokenizer.json")
+    if isinstance(recipe, SequenceRecipe) and recipe.vectors:
+        file = paths.vectors(recipe.vectors)
+        if not file.is_file():
+            raise UserError(f"there are no word vectors in {file}: put the file there")
+        inputs[f"vectors/{recipe.vectors}"] = files.sha256(file)
+    return Start(student, kind, folder, inputs)
+
+
+def _kind(student: str, recipe: StudentRecipe, teacher: Teacher | None) -> str:
+    if isinstance(recipe, SequenceRecipe):
+        return recipe.embeddings
+    if not isinstance(recipe, BertStudentRecipe):
+        return "random"
+    if recipe.start != "auto":
+        return recipe.start
+    if encoders.at_hand(student):
+        return "hub"
+    return "teacher" if teacher else "random"
+
+
+def _encoder(name: str, read: tuple[str, ...]) -> tuple[Path, dict[str, str]]:
+    """The folder of an encoder, and the checksums of those files of it that are there."""
+    folder = encoders.locate(name)
+    found = [file for file in read if (folder / file).is_file()]
+    return folder, {f"encoders/{name}/{file}": files.sha256(folder / file) for file in found}
+
+
+def _refuse_other_than_bert(teacher: Teacher) -> None:
+    if "values" not in of_teacher(teacher.name, teacher.folder).gives:
+        raise UserError(f"start teacher needs a BERT, and {teacher.name} is none: name another")

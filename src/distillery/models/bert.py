@@ -1,0 +1,137 @@
+"""Students of BERT's shape: transformers' own BERT in the sizes of the published small ones.
+
+A DistilBERT is a BERT without token types and pooler, its weights under other names.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import AutoConfig, BertConfig, BertForSequenceClassification
+from transformers.utils import SAFE_WEIGHTS_NAME
+
+from distillery.errors import UserError, reason
+from distillery.recipes.names import BertShape
+
+NEW = ("pooler.", "embeddings.token_type_embeddings.")  # may be missing in a checkpoint
+_RENAMED = {  # in a checkpoint -> in a BERT
+    r"^(distil)?bert\.": "",
+    r"^transformer\.": "encoder.",
+    r"\.q_lin\.": ".self.query.",
+    r"\.k_lin\.": ".self.key.",
+    r"\.v_lin\.": ".self.value.",
+    r"\.attention\.out_lin\.": ".attention.output.dense.",
+    r"\.sa_layer_norm\.": ".attention.output.LayerNorm.",
+    r"\.ffn\.lin1\.": ".intermediate.dense.",
+    r"\.ffn\.lin2\.": ".output.dense.",
+    r"\.output_layer_norm\.": ".output.LayerNorm.",
+    r"\.gamma$": ".weight",
+    r"\.beta$": ".bias",
+}
+
+
+def create(
+    shape: BertShape,
+    *,
+    vocab_size: int,
+    positions: int,
+    pad_token_id: int,
+    dropout: float,
+    labels: Mapping[int, str],
+    token_types: int = 2,
+) -> BertForSequenceClassification:
+    """A BERT classifier with random weights.
+
+    positions: the longest text in word pieces. dropout: on the embeddings and before the
+    classifier; the layers have none, which costs time and turns fused attention off.
+    """
+    config = BertConfig(
+        vocab_size=vocab_size,
+        max_position_embeddings=positions,
+        type_vocab_size=token_types,
+        pad_token_id=pad_token_id,
+        num_hidden_layers=shape.layers,
+        hidden_size=shape.width,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.inner,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        classifier_dropout=dropout,
+        id2label=dict(labels),
+        label2id={label: index for index, label in labels.items()},
+    )
+    model = BertForSequenceClassification(config)
+    model.bert.embeddings.dropout.p = dropout
+    return model
+
+
+def load(
+    folder: Path, shape: BertShape, *, dropout: float, labels: Mapping[int, str]
+) -> BertForSequenceClassification:
+    """A BERT classifier that starts from the checkpoint in a folder, BERT's or DistilBERT's.
+
+    Raises UserError where the checkpoint is damaged or of other sizes.
+    """
+    found = shape_of(folder)
+    if found != shape:
+        raise UserError(f"the checkpoint in {folder} has {found}, where the student has {shape}")
+    weights = _weights(folder)
+    rows = {
+        name: len(weights[f"embeddings.{name}_embeddings.weight"])
+        for name in ("word", "position", "token_type")
+        if f"embeddings.{name}_embeddings.weight" in weights
+    }
+    if not {"word", "position"} <= rows.keys():
+        raise UserError(f"{folder} holds no whole model (it has no embeddings)")
+    config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    model = create(
+        shape,
+        vocab_size=rows["word"],
+        positions=rows["position"],
+        token_types=rows.get("token_type", 2),
+        pad_token_id=config.pad_token_id or 0,
+        dropout=dropout,
+        labels=labels,
+    )
+    if "token_type" not in rows:
+        torch.nn.init.zeros_(model.bert.embeddings.token_type_embeddings.weight)
+    try:
+        missing, _ = model.bert.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise UserError(f"{folder} holds no whole model ({reason(error)})") from None
+    if lost := [name for name in missing if not name.startswith(NEW)]:
+        raise UserError(f"{folder} holds no whole model (no weights for {', '.join(lost)})")
+    return model
+
+
+def shape_of(folder: Path) -> BertShape:
+    """The sizes of the BERT or DistilBERT in a folder. UserError where there is none."""
+    try:
+        config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # a loader's many errors all mean: no model
+        raise UserError(f"{folder} holds no model ({reason(error)})") from None
+    if config.model_type not in ("bert", "distilbert"):
+        raise UserError(f"{folder} is of type {config.model_type}, not bert or distilbert")
+    inner = config.intermediate_size if config.model_type == "bert" else config.hidden_dim
+    return BertShape(
+        config.num_hidden_layers, config.hidden_size, config.num_attention_heads, inner
+    )
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    """The weights in a folder, by the names that they have within a `BertModel`."""
+    try:
+        weights = load_file(folder / SAFE_WEIGHTS_NAME)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{folder} holds no whole model ({reason(error)})") from None
+    found = {}
+    for name, tensor in weights.items():
+        for old, new in _RENAMED.items():
+            name = re.sub(old, new, name)
+        found[name] = tensor.float()
+    return found
