@@ -24,7 +24,7 @@ DISTIL = ["distil", "--task", "smoke", "--teacher", "tiny", "--student", "bilstm
     ("arguments", "expected"),
     [
         (["distill"], "unknown command 'distill'"),
-        (["data", "--task", "imbd"], "unknown task 'imbd': choose from demo, imdb, smoke"),
+        (["data", "--task", "imbd"], "unknown task 'imbd': choose from cola, demo, imdb"),
         (["data", "--task", "../x"], "cannot be a file's name"),
         (["student", "--task", "smoke", "--student", "lstm"], "unknown student 'lstm'"),
         ([*TEACHER, "brt"], "unknown teacher 'brt'"),

@@ -38,7 +38,7 @@ def test_an_archive_kept_beforehand_is_what_stage_1_reads(home: Path, films: Pat
     assert main(["fetch", "--task", "imdb", "--source", archive]) == 0
     Path(archive).unlink()
     assert downloads.own(FILMS) == paths.own_download("imdb") / "films.tar.gz"
-    data.run(FILMS, recipes.data("smoke"), None, force=False)
+    data.run(FILMS, recipes.data("smoke"), None, subset=False, force=False)
     assert paths.manifest("imdb").is_file()
 
 
