@@ -14,6 +14,7 @@ from distillery import files, paths
 from distillery.errors import UserError, reason
 from distillery.preprocessing.keys import MASK
 from distillery.preprocessing.store import Split
+from distillery.text.words import Words, spans
 
 if TYPE_CHECKING:
     import torch
@@ -118,6 +119,18 @@ def cut(pieces: list[int], room: int, head: float) -> list[int]:
     return pieces[:start] + pieces[len(pieces) - (room - start) :]
 
 
+def _cut_all(
+    pieces: np.ndarray, offsets: np.ndarray, room: int, head: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `cut` gives, of all texts at once: their pieces, one after the other, and lengths."""
+    lengths = np.diff(offsets)
+    kept = np.minimum(lengths, room)
+    start = np.where(lengths > room, round(room * head), kept)
+    starts = np.stack([offsets[:-1], offsets[1:] - (kept - start)], axis=1)
+    parts = np.stack([start, kept - start], axis=1)
+    return pieces[spans(starts.ravel(), parts.ravel())], kept
+
+
 def _rooms(first: int, second: int, room: int) -> tuple[int, int]:
     """The room of each text of a pair: the longer one is cut first."""
     if first + second <= room:
@@ -171,6 +184,7 @@ class Reader:
 
     def __init__(self, tokenizer: Any, max_length: int, head: float) -> None:
         self.tokenizer, self.max_length, self.head = tokenizer, max_length, head
+        self.words = Words(tokenizer.backend_tokenizer)
         probe = tokenizer("a")["input_ids"], tokenizer("a", add_special_tokens=False)["input_ids"]
         if len(probe[0]) - len(probe[1]) != 2 or probe[0][1:-1] != probe[1]:
             raise UserError("only tokenizers that put one token before and one after are supported")
@@ -179,7 +193,7 @@ class Reader:
 
     def _between(self) -> list[int]:
         """The tokens between the texts of a pair: `[SEP]` of BERT, `</s></s>` of RoBERTa."""
-        one, two = (self._plain([letter])[0] for letter in "ab")
+        one, two = self._lists(["a", "b"])
         pair = self.tokenizer("a", "b")["input_ids"]
         between = list(pair[1 + len(one) : len(pair) - len(two) - 1])
         if not between or pair != [self.first, *one, *between, *two, self.last]:
@@ -192,16 +206,6 @@ class Reader:
             [VERSION, tokenizer_hash(self.tokenizer), self.max_length, self.head]
         )
 
-    def _plain(self, texts: list[str]) -> list[list[int]]:
-        found: list[list[int]] = self.tokenizer(
-            texts,
-            add_special_tokens=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )["input_ids"]
-        return found
-
     def _pair(self, first: list[int], second: list[int]) -> tuple[list[int], int]:
         rooms = _rooms(len(first), len(second), self.max_length - 2 - len(self.between))
         first, second = (
@@ -213,15 +217,22 @@ class Reader:
 
     def encode(self, texts: list[str], pairs: list[str] | None) -> Encoded:
         """The word pieces of texts, or of pairs of texts, in order."""
+        if pairs:
+            return self._encode_pairs(texts, pairs)
+        room = self.max_length - 2
+        inner, counts = _cut_all(*self.words(texts), room, self.head)
+        offsets = _offsets(counts + 2)
+        pieces = np.empty(offsets[-1], np.int32)
+        pieces[offsets[:-1]], pieces[offsets[1:] - 1] = self.first, self.last
+        pieces[spans(offsets[:-1] + 1, counts)] = inner
+        second = np.diff(offsets).astype(np.int32)
+        return Encoded(pieces, offsets, second, self.tokenizer.pad_token_id)
+
+    def _encode_pairs(self, texts: list[str], pairs: list[str]) -> Encoded:
         pieces: list[list[int]] = []
         second: list[int] = []
-        others = self._plain(pairs) if pairs else None
-        for index, ids in enumerate(self._plain(texts)):
-            if others is None:
-                ids = [self.first, *cut(ids, self.max_length - 2, self.head), self.last]
-                at = len(ids)
-            else:
-                ids, at = self._pair(ids, others[index])
+        for one, other in zip(self._lists(texts), self._lists(pairs), strict=True):
+            ids, at = self._pair(one, other)
             pieces.append(ids)
             second.append(at)
         lengths = np.array([len(ids) for ids in pieces], dtype=np.int64)
@@ -231,6 +242,11 @@ class Reader:
             np.array(second, dtype=np.int32),
             self.tokenizer.pad_token_id,
         )
+
+    def _lists(self, texts: list[str]) -> list[list[int]]:
+        """The word pieces of each text, without special tokens."""
+        pieces, offsets = self.words(texts)
+        return [part.tolist() for part in np.split(pieces, offsets[1:-1])]
 
     def encode_split(self, task_name: str, split: Split) -> Encoded:
         """A split's word pieces, read memory-mapped from disk if they were made before."""
