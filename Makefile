@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCRIPTS := scripts/distillery $(wildcard scripts/*.sh scripts/*/*.sh) download_requirements.sh rundocker.sh .ci/run
 
-.PHONY: help install install-dev demo demo-seeds bench bench-growth scripts test test-docker lint clean
+.PHONY: help install install-dev demo demo-seeds bench bench-growth bench-inference scripts test test-docker lint clean
 
 help: ## says what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -45,6 +45,9 @@ bench: install ## training beside the usual ways to write it, in one run (half a
 
 bench-growth: install ## time and memory of recording and distilling as rows grow: benchmarks/growth.md
 	$(BIN)/python -m benchmarks.growth $(ARGS)
+
+bench-inference: install ## every model of IMDB beside bert-base, in one run (a quarter of an hour): benchmarks/inference.md
+	scripts/distillery bench inference --task imdb $(ARGS)
 
 scripts: install ## writes the script of every experiment, after a task or a student was added
 	scripts/distillery scripts

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
-from benchmarks.turns import Worker
 from distillery import encoders
+from distillery.bench.turns import Worker
 from distillery.distillation import losses
 from distillery.models import fast_bert, registry, rnn
 from distillery.preprocessing import store

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import turns
 from distillery import encoders, files, paths, results
+from distillery.bench import turns
 from distillery.errors import UserError
 from distillery.text import encode
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.turns import Contender, run
 from distillery import encoders, files, recipes, results
+from distillery.bench.turns import Contender, run
 from distillery.errors import UserError, choose
 from distillery.preprocessing import store
 from distillery.recipes.names import OWN_STUDENTS

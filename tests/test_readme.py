@@ -88,9 +88,11 @@ def test_the_table_is_that_of_the_committed_results() -> None:
 
 
 def test_the_page_is_that_of_the_committed_results(tmp_path: Path) -> None:
-    for path in (ROOT / "results").glob("*.json"):
-        shutil.copy(path, tmp_path)
-    written = page.write(tmp_path)
+    for folder in ("results", "benchmarks"):
+        (tmp_path / folder).mkdir()
+        for path in (ROOT / folder).glob("*.json"):
+            shutil.copy(path, tmp_path / folder)
+    written = page.write(tmp_path / "results", benchmark=tmp_path / "benchmarks" / "inference.json")
     assert written.read_text() == (ROOT / "results/README.md").read_text()
 
 

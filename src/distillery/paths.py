@@ -28,6 +28,12 @@ def results(local: bool) -> Path:
     return folder / "local" if local else folder
 
 
+def benchmark(local: bool, name: str) -> Path:
+    """The facts of a benchmark; of demo, smoke and own data they lie beside their results."""
+    folder = results(local) / "benchmarks" if local else ROOT / "benchmarks"
+    return folder / f"{name}.json"
+
+
 def checked_name(what: str, name: str) -> str:
     """Returns `name` if it can stand in a file's name, else raises UserError."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name):

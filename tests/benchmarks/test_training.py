@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import training, turns
+from benchmarks import training
 from distillery import recipes
+from distillery.bench import turns
 from distillery.recipes.names import STUDENTS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from distillery.commands import compression, data, fetch, student, teacher, use
+from distillery.commands import bench, compression, data, fetch, student, teacher, use
 from distillery.commands.base import Command
 
 COMMANDS: dict[str, Callable[[], Command]] = {
@@ -18,6 +18,7 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "prune": compression.Prune,
     "quantize": compression.Quantize,
     "export": compression.Export,
+    "bench": bench.Bench,
     "report": use.Report,
     "predict": use.Predict,
     "fetch": fetch.Fetch,

@@ -1,9 +1,10 @@
 """Every hyperparameter, a file per task; nothing else sets one.
 
 `recipes/<task>.py` says what differs from `recipes/default.py`: it may define `DATA`, `PLAN`,
-`AUGMENTATION`, `BASELINE`, `QUANTIZATION` and the functions `pretraining(name)`, `teacher(name)`,
-`student(name)`, `distillation(name, teacher)` and `pruning(phases)`; for students of BERT's shape,
-which read texts as the teacher does, `bert_student(name)` and `bert_distillation(name, teacher)`.
+`AUGMENTATION`, `BASELINE`, `QUANTIZATION`, `INFERENCE` and the functions `pretraining(name)`,
+`teacher(name)`, `student(name)`, `distillation(name, teacher)` and `pruning(phases)`; for students
+of BERT's shape, which read texts as the teacher does, `bert_student(name)` and
+`bert_distillation(name, teacher)`.
 A user's own task has no file and takes the defaults.
 """
 
@@ -20,6 +21,7 @@ from distillery.recipes.base import (
     BaselineRecipe,
     BertStudentRecipe,
     DataRecipe,
+    InferenceRecipe,
     Phase,
     Plan,
     PretrainingRecipe,
@@ -39,6 +41,7 @@ __all__ = [
     "BaselineRecipe",
     "BertStudentRecipe",
     "DataRecipe",
+    "InferenceRecipe",
     "Phase",
     "Plan",
     "PretrainingRecipe",
@@ -53,6 +56,7 @@ __all__ = [
     "baseline",
     "data",
     "distillation",
+    "inference",
     "needs_augmentation",
     "plan",
     "pretraining",
@@ -88,6 +92,11 @@ def plan(task: str) -> Plan:
 
 def baseline(task: str) -> BaselineRecipe:
     recipe: BaselineRecipe = _of(task, "BASELINE")
+    return recipe
+
+
+def inference(task: str) -> InferenceRecipe:
+    recipe: InferenceRecipe = _of(task, "INFERENCE")
     return recipe
 
 

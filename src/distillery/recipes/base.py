@@ -19,6 +19,7 @@ STARTS = ("auto", "hub", "teacher", "random")
 SOURCE_SPLITS = ("train", "unlabeled")
 TRANSFER_SPLITS = (*SOURCE_SPLITS, "augmented")
 PRETRAINING = ("none", "task")
+BENCH_SHAPES = ("bert-base", "tiny")
 QUANTIZATIONS = ("dynamic", "static")
 
 
@@ -430,6 +431,25 @@ class BaselineRecipe(Recipe):
             raise UserError("inverse_regularization needs at least one value")
         for value in self.inverse_regularization:
             positive(value, "inverse_regularization")
+
+
+@dataclass(frozen=True)
+class InferenceRecipe(TextRecipe):
+    """`bench inference`: what is timed, for how long, and the shape that it is compared with."""
+
+    models: Annotated[tuple[str, ...], "results to time; all of the task that have a model"] = ()
+    rounds: Annotated[int, "turns of each model that count"] = 4
+    seconds: Annotated[float, "of a turn, at each batch size, with and without tokenization"] = 0.4
+    shape: Annotated[str, "the BERT that all is compared with: bert-base, or tiny for tests"] = (
+        "bert-base"
+    )
+    tokenizer: Annotated[str, "encoder whose word pieces the shape reads"] = "minilm"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within(self, 1, 100, "rounds")
+        positive(self.seconds, "seconds")
+        choose("shape", self.shape, BENCH_SHAPES)
 
 
 @dataclass(frozen=True)

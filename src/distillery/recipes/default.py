@@ -8,6 +8,7 @@ from distillery.recipes.base import (
     BaselineRecipe,
     BertStudentRecipe,
     DataRecipe,
+    InferenceRecipe,
     Losses,
     Phase,
     Plan,
@@ -24,6 +25,7 @@ DATA = DataRecipe()
 PLAN = Plan(teachers=("minilm",), students=("bilstm", "attention"), compressed=("bilstm",))
 BASELINE = BaselineRecipe()
 AUGMENTATION = AugmentationRecipe()
+INFERENCE = InferenceRecipe()
 QUANTIZATION = QuantizationRecipe()
 
 LABELS: Losses = (("cross_entropy", 1.0, {}),)

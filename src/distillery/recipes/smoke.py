@@ -8,6 +8,7 @@ from distillery.recipes.base import (
     BagRecipe,
     BertStudentRecipe,
     DataRecipe,
+    InferenceRecipe,
     Phase,
     Plan,
     PruningRecipe,
@@ -19,6 +20,7 @@ from distillery.recipes.base import (
 DATA = DataRecipe(dev_rows=32)
 AUGMENTATION = AugmentationRecipe(copies=2)
 PLAN = Plan(teachers=("tiny",), students=("bilstm", "attention", "bag"), compressed=("bilstm",))
+INFERENCE = InferenceRecipe(rounds=1, seconds=0.01, shape="tiny", tokenizer="tiny", max_length=32)
 
 
 def teacher(name: str) -> TeacherRecipe:

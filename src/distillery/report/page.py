@@ -7,6 +7,7 @@ from pathlib import Path
 
 from distillery import files, recipes
 from distillery.errors import UserError
+from distillery.report import speed
 from distillery.report.plot import plot
 from distillery.report.table import markdown, of_task, summary
 from distillery.results import read_all
@@ -19,12 +20,16 @@ SYNTHETIC = (
 
 
 def write(
-    folder: Path, tasks: Sequence[str] | None = None, synthetic: Collection[str] = ()
+    folder: Path,
+    tasks: Sequence[str] | None = None,
+    synthetic: Collection[str] = (),
+    benchmark: Path | None = None,
 ) -> Path:
     """Write `folder/README.md` and `folder/<task>.png`, and give back the README's path.
 
     `tasks`: those to report, all that have results if None; `synthetic`: those whose data are made
-    up, which the page says. UserError if there is nothing to report or a task has no results.
+    up, which the page says; `benchmark`: the file of `bench inference`, which joins the section of
+    its task where it is there. UserError if there is nothing to report or a task has no results.
     """
     results = read_all(folder)
     known = sorted({result["task"] for result in results.values()})
@@ -37,16 +42,22 @@ def write(
                 f"{folder}: no results {which}yet; make some: scripts/run_all.sh {task}"
             )
 
+    timed = benchmark if benchmark and benchmark.is_file() else None
+    timed_task = files.read_json(timed, "task")["task"] if timed else None
     sections = [NOTE, "# Results"]
     for task in wanted:
         warning = [SYNTHETIC] if task in synthetic else []
         picture = f"![{task}: score against size on disk]({task}.png)"
         text = markdown(results, task, recipes.plan(task).students).strip()
         sections += [f"## {task}", *warning, picture, text]
+        if timed and task == timed_task:
+            sections.append(speed.section(timed, folder))
     # The page is written last: it never shows a picture that is not there.
     for task in wanted:
         with files.replacing(folder / f"{task}.png") as temporary:
             plot(results, task, temporary)
+    if timed and timed_task in wanted:
+        speed.write(timed)
     readme = folder / "README.md"
     files.write_text(readme, "\n\n".join(sections) + "\n")
     return readme

@@ -10,6 +10,7 @@ import numpy as np
 from distillery.compression import runtime
 from distillery.distillation import teacher as teachers
 from distillery.errors import UserError
+from distillery.models import fast_bert
 from distillery.preprocessing import keys
 from distillery.text import encode
 from distillery.training import inference, machine
@@ -29,6 +30,8 @@ def run(folder: Path, texts: list[str], file: Path | None) -> None:
     facts = teachers.read_facts(folder)
     rows = _rows(texts, file, facts["pairs"])
     model = runtime.load(folder).to(machine.device()).eval()
+    fast_bert.use_in(model)
+    inference.lower(model, facts["precision"])
     tokenizer = encode.load_tokenizer(folder)
     reader = encode.Reader(tokenizer, facts["max_length"], facts["head"])
     while chunk := [tuple(map(keys.clean, row)) for row in islice(rows, CHUNK)]:

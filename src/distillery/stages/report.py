@@ -15,7 +15,8 @@ def run(task: Task) -> None:
     if task.name not in {result["task"] for result in results.read_all(folder).values()}:
         command = f"scripts/run_all.sh {task.name}"
         raise UserError(f"no results of {task.name} in {folder} yet: run {command}")
-    written = page.write(folder, synthetic=synthetic)
+    timed = paths.benchmark(task.local, "inference")
+    written = page.write(folder, synthetic=synthetic, benchmark=timed)
     logging.info("table: %s", written)
     readme = paths.ROOT / "README.md"
     if not task.local and readme.is_file() and written.is_relative_to(paths.ROOT):

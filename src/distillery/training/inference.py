@@ -19,6 +19,17 @@ def tokens_per_batch() -> int:
     return 131072 if machine.device().type == "cuda" else 8192
 
 
+def lower(model: torch.nn.Module, precision: str) -> None:
+    """Keeps the weights of matmuls and convolutions as `forward` computes with them, so that bf16
+    does not convert them in every batch. For a model that is only to answer: outside autocast it
+    no longer runs.
+    """
+    if precision == "bf16":
+        for module in model.modules():
+            if isinstance(module, torch.nn.Linear | torch.nn.Conv1d):
+                module.to(torch.bfloat16)
+
+
 @torch.inference_mode()
 def forward(model: torch.nn.Module, batch: dict[str, torch.Tensor], precision: str) -> torch.Tensor:
     """The logits (B, labels) of one batch, in fp32 on the CPU."""

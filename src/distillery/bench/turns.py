@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from distillery.errors import UserError
+
 
 def peak_memory() -> int:
     """The most bytes this process has had in memory (`getrusage` would count its parent's)."""
@@ -38,41 +40,47 @@ class Worker:
         """Waits for its turn where that is over."""
         if self.left == 0:
             if self.since:
-                self._reply(seconds=self._now() - self.since)
-            self.left = int(self._listen()["steps"])
+                self.reply(seconds=self._now() - self.since)
+            self.left = int(self.listen()["steps"])
             self.since = self._now()
         self.left -= 1
 
     def finish(self, **facts: Any) -> None:
         """Answers for the last turn, then, when asked, tells what came of it all."""
-        self._reply(seconds=self._now() - self.since)
-        self._listen()
+        self.reply(seconds=self._now() - self.since)
+        self.listen()
         gpu = torch.cuda.is_available()
         peak = torch.cuda.max_memory_allocated() if gpu else peak_memory()
-        self._reply(peak_memory=peak, **facts)
+        self.reply(peak_memory=peak, **facts)
 
     def _now(self) -> float:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         return time.perf_counter()
 
-    def _listen(self) -> dict[str, Any]:
+    def listen(self) -> dict[str, Any]:
+        """What the driver tells next."""
         line = sys.stdin.readline()
         if not line:
             sys.exit(1)  # whoever told the turns is gone
         told: dict[str, Any] = json.loads(line)
         return told
 
-    def _reply(self, **facts: Any) -> None:
+    def reply(self, **facts: Any) -> None:
+        """Answers what was told; `error` is a line that ends the run."""
         print(json.dumps(facts), file=self.replies, flush=True)
 
 
 @dataclass
 class Contender:
-    """The driver's side of a worker. seconds: of each turn, the one to warm up left out."""
+    """The driver's side of a worker. seconds: of each turn, the one to warm up left out.
+
+    environment: variables of the process beside the driver's.
+    """
 
     name: str
     command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -82,10 +90,17 @@ class Contender:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1"},
+            env={**os.environ, "TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1", **self.environment},
         )
 
+    def stop(self) -> None:
+        """Ends the process, where it was started."""
+        if hasattr(self, "process"):
+            self.process.kill()
+            self.process.wait()
+
     def tell(self, **what: Any) -> dict[str, Any]:
+        """The worker's answer; UserError where it is an error, or there is none."""
         assert self.process.stdin and self.process.stdout
         try:
             print(json.dumps(what), file=self.process.stdin, flush=True)
@@ -93,8 +108,10 @@ class Contender:
         except BrokenPipeError:
             line = ""
         if not line:
-            sys.exit(f"benchmark: {self.name} broke off (its last words stand above)")
+            raise UserError(f"{self.name} broke off (its last words stand above)")
         answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise UserError(f"{self.name}: {answer['error']}")
         return answer
 
 
@@ -118,5 +135,4 @@ def run(contenders: list[Contender], warm: int, rounds: int, steps: int) -> None
             contender.facts = contender.tell(finish=True)
     finally:
         for contender in contenders:
-            if hasattr(contender, "process"):
-                contender.process.kill()
+            contender.stop()

@@ -1,0 +1,296 @@
+"""`bench inference`: every model of a task beside a BERT of known shape, in one interleaved run."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from tqdm import tqdm
+
+from distillery import encoders, files, paths, results
+from distillery.bench import plan
+from distillery.bench.contender import Texts
+from distillery.bench.ratios import ratios, steps
+from distillery.bench.turns import Contender
+from distillery.distillation import teacher as teachers
+from distillery.errors import UserError, choose
+from distillery.preprocessing import store
+from distillery.preprocessing.task import Task
+from distillery.recipes import InferenceRecipe
+from distillery.text import encode
+from distillery.training import machine
+
+SIZES = (1, 32)  # rows of a batch
+BASELINE = "sorted"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the shape is run. title: what it is called in the table; precision None: the model's."""
+
+    title: str
+    folder: str = "pytorch"
+    order: str = "sorted"
+    padded: bool = False
+    lean: bool = False
+    precision: str | None = "fp32"
+
+
+WAYS = {
+    "padded": Way("padded to the maximum", order="shuffled", padded=True),
+    "dynamic": Way("padded to the batch's longest", order="shuffled"),
+    BASELINE: Way("in batches of like length"),
+    "bf16": Way("bf16, in batches of like length", precision="bf16"),
+    "lean": Way("what its logits need, in batches of like length", lean=True),
+    "onnx": Way("ONNX Runtime, in batches of like length", "onnx", lean=True, precision=None),
+    "int8": Way("ONNX Runtime int8, in batches of like length", "int8", lean=True, precision=None),
+}
+
+
+@dataclass
+class Row:
+    """A contender, and what the table says of it. modes: (rows of a batch, tokenization)."""
+
+    facts: dict[str, Any]
+    contender: Contender
+    modes: Sequence[tuple[int, bool]]
+
+
+def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
+    """Measures, and gives what `inference.json` holds."""
+    commit = results.commit()
+    test = store.read_split(task.name, "test")
+    if not len(test):
+        raise UserError(f"task {task.name} has no test rows to time")
+    models = _models(task, recipe.models)
+    threads = torch.get_num_threads()
+    with tempfile.TemporaryDirectory(dir=paths.data()) as name:
+        place = Path(name)
+        _write_texts(test, place)
+        given = {"task": task.name, "place": name, "turns": recipe.rounds}
+        given["seconds"] = recipe.seconds
+        environment = _environment(threads)
+        rows = [
+            *_shape_rows(task, recipe, given, environment),
+            *(_model_row(task, result, given, environment) for result in models.values()),
+        ]
+        _measure(rows, recipe.rounds)
+    found = [row.facts for row in rows]
+    return {
+        "command": command,
+        "commit": commit,
+        "environment": {
+            **machine.environment("see each row"),
+            "device": "cpu",
+            "onnxruntime": onnxruntime.__version__,
+        },
+        "task": task.name,
+        "split": "test",
+        "n": len(test),
+        "recipe": recipe.as_dict(),
+        "rows": found,
+        "steps": steps(found),
+        "ratios": ratios(found),
+    }
+
+
+def _models(task: Task, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The results of a task whose model is there, by name."""
+    folder = paths.results(task.local)
+    found = {
+        name: result
+        for name, result in results.read_all(folder).items()
+        if result["task"] == task.name and paths.model(task.name, name).is_dir()
+    }
+    for name in wanted:
+        choose("model", name, found)
+    if not found:
+        raise UserError(
+            f"task {task.name} has no model with a result in {folder}:"
+            f" run scripts/run_all.sh {task.name}"
+        )
+    return {name: result for name, result in found.items() if not wanted or name in wanted}
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """Of every contender: as many threads as this process has, and no GPU."""
+    before = os.environ.get("PYTHONPATH")
+    return {
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": str(threads),
+        "RAYON_NUM_THREADS": str(threads),
+        "TOKENIZERS_PARALLELISM": "true",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(paths.ROOT / "src"), before])),
+    }
+
+
+def _write_texts(test: store.Split, place: Path) -> None:
+    chunks = [*test.chunks(encode.CHUNK)]
+    Texts.write(place / "texts", [text for texts, _ in chunks for text in texts])
+    if test.paired:
+        Texts.write(place / "pairs", [text for _, pairs in chunks for text in pairs or ()])
+
+
+def _shape_rows(
+    task: Task, recipe: InferenceRecipe, given: dict[str, Any], environment: dict[str, str]
+) -> list[Row]:
+    """The shape in every way. It is written by another process, which takes its memory along."""
+    place = Path(given["place"])
+    order = {"task": task.name, "place": str(place), "recipe": recipe.as_dict()}
+    command = [sys.executable, "-m", "distillery.bench.shape", json.dumps(order)]
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise UserError("the BERT to compare with cannot be made (the reason stands above)")
+    rows = []
+    for key, way in WAYS.items():
+        facts = {
+            "name": f"{recipe.shape}'s shape, {way.title}",
+            "way": key,
+            "stage": None,
+            "source": None,
+            "accuracy": None,
+            "max_length": recipe.max_length,
+            "parameters": int(done.stdout.split()[-1]),
+            "bytes": _weights_bytes(place / way.folder),
+        }
+        told = {
+            **given,
+            "folder": str(place / way.folder),
+            "predictions": None,
+            "order": way.order,
+            "padded": way.padded,
+            "lean": way.lean,
+            "precision": way.precision,
+        }
+        both = (False, True) if key == BASELINE else (False,)
+        modes = [*product(SIZES, both)]
+        rows.append(Row(facts, _contender(str(facts["name"]), told, environment), modes))
+    return rows
+
+
+def _model_row(
+    task: Task, result: dict[str, Any], given: dict[str, Any], environment: dict[str, str]
+) -> Row:
+    """A row of a result, with the predictions of the seed whose model was kept."""
+    name, folder = result["name"], paths.model(task.name, result["name"])
+    facts = teachers.read_facts(folder)
+    predictions = Path(given["place"]) / f"{name}.npy"
+    np.save(predictions, _predictions(task, result, len(facts["labels"])))
+    test = store.read_split(task.name, "test")
+    if result["n"] != len(test):
+        raise UserError(f"result {name} is of another test split: make it again")
+    tokenizer = encode.load_tokenizer(folder)  # word pieces are made once, before the timing
+    encode.Reader(tokenizer, facts["max_length"], facts["head"]).encode_split(task.name, test)
+    row = {
+        "name": name,
+        "way": None,
+        "stage": result["stage"],
+        "source": (result.get(results.SOURCE) or {}).get("name"),
+        "accuracy": result["metrics"].get("accuracy"),
+        "max_length": facts["max_length"],
+        "parameters": result["parameters"],
+        "bytes": _weights_bytes(folder),
+    }
+    told = {
+        **given,
+        "folder": str(folder),
+        "predictions": str(predictions),
+        "order": "sorted",
+        "padded": False,
+        "lean": True,
+        "precision": None,
+    }
+    return Row(row, _contender(name, told, environment), [*product(SIZES, (False, True))])
+
+
+def _predictions(task: Task, result: dict[str, Any], labels: int) -> np.ndarray:
+    """The predictions (N,) of a result's first seed."""
+    path = results.predictions_path(paths.results(task.local), result["name"])
+    try:
+        runs = results.unpack(path.read_bytes(), len(result["runs"]), result["n"], labels)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): make the result again") from None
+    first: np.ndarray = runs[0]
+    return first
+
+
+def _weights_bytes(folder: Path) -> int:
+    """Bytes of the file that the model is loaded from."""
+    names = (encoders.ONNX, encoders.WEIGHTS)
+    return next((folder / name).stat().st_size for name in names if (folder / name).is_file())
+
+
+def _contender(name: str, given: dict[str, Any], environment: dict[str, str]) -> Contender:
+    command = [sys.executable, "-m", "distillery.bench.contender", json.dumps(given)]
+    return Contender(name, command, environment)
+
+
+def _measure(rows: list[Row], rounds: int) -> None:
+    """Lets all work in turns: a round to warm up, then those that count. Fills in the facts."""
+    timed: dict[tuple[int, int, bool], list[dict[str, Any]]] = {}
+    modes = [*product(SIZES, (False, True))]
+    try:
+        for row in rows:
+            row.contender.start()
+        for row in rows:
+            row.contender.tell(start=True)
+        for number, row in enumerate(rows, start=1):
+            logging.info("loading %d of %d: %s", number, len(rows), row.facts["name"])
+            row.facts |= row.contender.tell(load=True)
+        bar = tqdm(total=(rounds + 1) * sum(len(row.modes) for row in rows), unit=" turns")
+        for turn, mode in product(range(rounds + 1), modes):
+            for number, row in enumerate(rows):
+                if mode in row.modes:
+                    told = row.contender.tell(turn=turn, size=mode[0], tokenization=mode[1])
+                    timed.setdefault((number, *mode), []).append(told)
+                    bar.update()
+        bar.close()
+        for number, row in enumerate(rows):
+            row.facts |= row.contender.tell(finish=True)
+            compared, agreed = row.facts.pop("compared"), row.facts.pop("agreed")
+            row.facts["agreement"] = agreed / compared if compared else None
+            row.facts["timed"] = [
+                {"batch": size, "tokenization": tokenization}
+                | _summary(timed[number, size, tokenization][1:])
+                for size, tokenization in row.modes
+            ]
+    finally:
+        for row in rows:
+            row.contender.stop()
+
+
+def _summary(turns: list[dict[str, Any]]) -> dict[str, Any]:
+    """Throughput and latency from the turns of one mode that count."""
+    seconds = np.array([turn["seconds"] for turn in turns])  # (turns, calls)
+    rows = np.array([turn["rows"] for turn in turns])
+    return {
+        "rows": int(rows.sum()),
+        "calls": int(seconds.size),
+        "throughput": float(np.median(rows, axis=0).sum() / plan.seconds_of(seconds)),
+        "turns": [float(rate) for rate in rows.sum(axis=1) / seconds.sum(axis=1)],
+        "latency_median": float(np.median(seconds)),
+        "latency_p95": float(np.quantile(seconds, 0.95)),
+    }
+
+
+def write(task: Task, found: dict[str, Any]) -> Path:
+    """Writes `inference.json` into the folder of the task's benchmarks, and gives its path."""
+    path = paths.benchmark(task.local, "inference")
+    files.write_json(path, found)
+    return path
