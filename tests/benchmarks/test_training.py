@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import training
+from benchmarks.training import STUDENTS
 from distillery import recipes
 from distillery.bench import turns
-from distillery.recipes.names import STUDENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 
