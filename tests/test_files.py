@@ -58,7 +58,7 @@ def test_replacing_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None
     for content in ("old", "new"):
         with files.replacing_folder(folder) as temporary:
             (temporary / content).write_text(content)
-    assert [p.name for p in folder.iterdir()] == ["new"]
+    assert {p.name for p in folder.iterdir()} == {"new", files.SUMS}
 
 
 def test_interrupted_replacing_folder_keeps_the_old_one(tmp_path: Path) -> None:
@@ -85,6 +85,56 @@ def test_damaged_json_is_named(tmp_path: Path, content: bytes) -> None:
         files.read_json(path)
     with pytest.raises(UserError, match=r"b\.json is missing"):
         files.read_json(tmp_path / "b.json")
+
+
+def test_changed_value_of_json_is_found_and_its_layout_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    files.write_json(path, {"score": 0.9, 1: [None, float("inf")]})
+    path.write_text(json.dumps(json.loads(path.read_text())))
+    assert files.read_json(path) == {"score": 0.9, "1": [None, float("inf")]}
+    path.write_text(path.read_text().replace("0.9", "0.8"))
+    with pytest.raises(UserError, match=r"a\.json is damaged \(its checksum differs\): do so"):
+        files.read_json(path, remedy="do so")
+
+
+def test_json_without_a_checksum_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text('{"b": 1}')
+    assert files.read_json(tmp_path / "a") == {"b": 1}
+
+
+@pytest.mark.parametrize("change", ["flip", "truncate", "delete", "flip in the manifest"])
+def test_folder_with_a_changed_file_is_refused(tmp_path: Path, change: str) -> None:
+    folder = tmp_path / "a"
+    with files.replacing_folder(folder) as temporary:
+        (temporary / "deep").mkdir()
+        (temporary / "deep" / "b").write_text("whole")
+    sums = files.check_folder(folder, "make it again")
+    assert sums == {"deep/b": files.sha256(folder / "deep/b")}
+    if change == "delete":
+        (folder / "deep/b").unlink()
+    elif change == "flip in the manifest":
+        text = (folder / files.SUMS).read_text()
+        digit = sums["deep/b"][7]
+        new = text.replace(sums["deep/b"], sums["deep/b"].replace(digit, "x", 1))
+        (folder / files.SUMS).write_text(new)
+    else:
+        (folder / "deep/b").write_text("Whole" if change == "flip" else "who")
+    named = "manifest.json" if "manifest" in change else "deep/b"
+    with pytest.raises(UserError, match=f"{named} is .*damaged.*: make it again"):
+        files.check_folder(folder, "make it again")
+
+
+def test_folder_made_by_others_passes(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    assert files.check_folder(tmp_path, "x") == {}
+
+
+def test_tensors_of_every_kind_have_a_checksum(tmp_path: Path) -> None:
+    kinds = (torch.bfloat16, torch.float16, torch.int8, torch.bool, torch.complex64)
+    tensors = {str(kind): torch.ones(2, 3, dtype=kind) for kind in kinds}
+    files.save_tensors(tmp_path / "a", tensors, {})
+    found, _ = files.load_tensors(tmp_path / "a")
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
 
 
 def _hold(path: Path) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from distillery import files, paths, results
 from distillery.errors import UserError
 
+RUN = {"seed": 1, "metrics": {"accuracy": 0.9, "macro_f1": 0.5}, "seconds": 1.0, "rows": 9}
 PREDICTIONS = np.array([[0, 1, 1], [1, 1, 0]])
 
 
@@ -22,6 +23,9 @@ def result(**fields: Any) -> dict[str, Any]:
     found = {
         **dict.fromkeys(results.FIELDS),
         "name": "bilstm_films",
+        "stage": "student",
+        "task": "films",
+        "student": "bilstm",
         "split": "test",
         "n": 3,
         "metrics": results.mean_metrics(runs),
@@ -31,6 +35,7 @@ def result(**fields: Any) -> dict[str, Any]:
         "stage_version": 1,
         "inputs": {"train": "abc"},
         "outputs": {},
+        "commit": {"head": None, "dirty": None},
         "environment": {"python": "3.11"},
         "parameters": 10,
         "bytes": 40,
@@ -48,8 +53,18 @@ def write(folder: Path, **fields: Any) -> dict[str, Any]:
 
 def test_result_is_read_back(tmp_path: Path) -> None:
     written = write(tmp_path)
+    checksum = files.sha256(results.predictions_path(tmp_path, "bilstm_films"))
+    written["predictions"] = checksum
     assert results.read(tmp_path / "bilstm_films.json") == written
     assert results.read_all(tmp_path) == {"bilstm_films": written}
+
+
+def test_changed_predictions_are_found(tmp_path: Path) -> None:
+    write(tmp_path)
+    bits = results.predictions_path(tmp_path, "bilstm_films")
+    bits.write_bytes(bytes([bits.read_bytes()[0] ^ 1]))
+    with pytest.raises(UserError, match=r"bilstm_films\.bits is damaged: delete .*\.json and run"):
+        results.read(tmp_path / "bilstm_films.json")
 
 
 def test_text_file_begins_with_the_score(tmp_path: Path) -> None:
@@ -150,8 +165,15 @@ def test_damaged_labels_are_refused(tmp_path: Path, change: dict[str, Any]) -> N
         ({"metrics": [0.9]}, "'metrics' is of the wrong kind"),
         ({"runs": []}, "'runs' is of the wrong kind"),
         ({"environment": None}, "'environment' is of the wrong kind"),
-        ({"runs": [{"seed": 1}]}, "a run lacks seed, metrics, seconds or rows"),
-        ({"runs": [3]}, "a run lacks seed, metrics, seconds or rows"),
+        ({"runs": [{"seed": 1}]}, "a run lacks metrics"),
+        ({"runs": [3]}, "'runs' is of the wrong kind"),
+        ({"runs": [RUN | {"seconds": "1"}]}, "a run lacks seconds, or a right one"),
+        ({"runs": [RUN | {"metrics": {"f": 0.5}}]}, "a run lacks a metric"),
+        ({"runs": [RUN | {"epochs": "3"}]}, "a run has the epochs '3'"),
+        ({"metrics": {"accuracy": float("nan")}}, "'metrics' is of the wrong kind"),
+        ({"bytes": 10**400}, "'bytes' is of the wrong kind"),
+        ({"stage": "distillation"}, "'teacher' is empty"),
+        ({"commit": {"head": 7, "dirty": None}}, "'commit' is of the wrong kind"),
         ({"name": "another"}, "another name: 'another'"),
     ],
 )

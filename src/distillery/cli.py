@@ -6,16 +6,16 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from safetensors import SafetensorError
 from tqdm import tqdm
 
 from distillery import paths
 from distillery.commands import COMMANDS
 from distillery.commands.base import Command
-from distillery.errors import UserError, choose
+from distillery.errors import UserError, choose, one_line
 from distillery.recipes.names import BASELINES, STUDENTS
 
 
@@ -94,6 +94,12 @@ class _AboveBars(logging.Handler):
         tqdm.write(self.format(record), file=sys.stderr)
 
 
+def _in_thread(raised: threading.ExceptHookArgs) -> None:
+    """TensorBoard's thread shows an error of the disk that it then raises in the main one too."""
+    if not issubclass(raised.exc_type, OSError):
+        threading.__excepthook__(raised)
+
+
 def _quiet() -> None:
     """Our own lines and bars only; of several processes, those of the first."""
     first = os.environ.get("RANK", "0") == "0"
@@ -110,6 +116,7 @@ def _quiet() -> None:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    threading.excepthook = _in_thread
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
@@ -125,8 +132,8 @@ def _terminate(*_: object) -> NoReturn:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; 0 where it worked, 2 after a one-line error, 130 after Ctrl-C, 143 after
-    SIGTERM."""
+    """Runs a command; its exit status, 0 where it worked, 2 after a one-line error, 130 after
+    Ctrl-C, 143 after SIGTERM."""
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         return _run(argv)
@@ -144,23 +151,21 @@ def _run(argv: Sequence[str] | None) -> int:
         return 0 if given else 2
     try:
         command, arguments = parse(given)
-        _quiet()
-        from distillery.training import machine
+        if command.computes:
+            _quiet()
+            from distillery.training import machine
 
-        machine.keep_memory()
-        command.run(arguments)
+            machine.keep_memory()
+        return command.run(arguments) or 0
     except UserError as error:
         return _refuse(str(error))
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         return _refuse(f"{error.strerror or error}{where}")
-    except SafetensorError as error:  # how a full disk looks to the writer of weights
-        return _refuse(str(error))
-    return 0
 
 
 def _refuse(reason: str) -> int:
-    _say(reason)
+    _say(one_line(reason))
     return 2
 
 

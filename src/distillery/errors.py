@@ -19,3 +19,8 @@ def choose(what: str, value: str, allowed: object) -> str:
 def reason(error: Exception) -> str:
     """The first line of what another library's error says, its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def one_line(text: str) -> str:
+    """The text with every letter escaped that cannot be printed: line ends, half surrogates."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

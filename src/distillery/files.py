@@ -6,14 +6,20 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
 
 from distillery.errors import UserError
 
 if TYPE_CHECKING:
     import torch
+
+SUMS = "manifest.json"  # in a folder: file -> sha256 of everything else in it
+_AGAIN = "delete it and run its stage again"
 
 
 def sha256(path: Path) -> str:
@@ -39,6 +45,19 @@ def short_hash(value: Any) -> str:
 
 
 @contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An error of the disk in here names `path` where it names no file, so that a user sees it."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+    except SafetensorError as error:  # how a full disk looks to the writer of weights
+        raise UserError(f"{path} cannot be written ({error})") from None
+
+
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary name beside `path`; on success it takes the place of `path`.
 
@@ -48,7 +67,8 @@ def replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".partial")
     try:
-        yield temporary
+        with naming(path):
+            yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -59,12 +79,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Like `replacing`, for a folder: an old one goes only when the new one is complete."""
+    """Like `replacing`, for a folder: an old one goes only when the new one is complete.
+
+    Its manifest, which is written last, holds the checksums of its files for `check_folder`.
+    """
     temporary = path.with_name(path.name + ".partial")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        yield temporary
+        with naming(path):
+            yield temporary
+        seal(temporary)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -78,24 +103,72 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+def seal(folder: Path) -> None:
+    """Writes the manifest of a folder: the checksums of its files, for `check_folder`."""
+    inside = sorted(file for file in folder.rglob("*") if file.is_file())
+    sums = {file.relative_to(folder).as_posix(): sha256(file) for file in inside}
+    write_json(folder / SUMS, sums)
 
 
-def read_json(path: Path, *required: str) -> dict[str, Any]:
-    """The object in a JSON file; UserError where it is missing, truncated, no object, or without
-    one of the `required` keys."""
+def check_folder(folder: Path, remedy: str) -> dict[str, str]:
+    """The checksums in the manifest of a folder; UserError where a file is not as it says.
+
+    Empty where there is no manifest: others made the folder, and nothing is known of it.
+    remedy: what the user is told to do.
+    """
+    if not (folder / SUMS).is_file():
+        return {}
+    sums = read_json(folder / SUMS, remedy=remedy)
+    for name, checksum in sums.items():
+        path = folder / name
+        if not path.is_file() or sha256(path) != checksum:
+            raise UserError(f"{path} is missing or damaged: {remedy}")
+    return sums
+
+
+def check_writable(folder: Path) -> None:
+    """OSError where no file can be made in `folder`: known before hours of work, not after."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes a JSON object, with a checksum of its values among them."""
+    text = json.dumps(value, ensure_ascii=False)
+    whole = {**json.loads(text), "checksum": short_hash(json.loads(text))}
+    write_text(path, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path, *required: str, remedy: str = _AGAIN) -> dict[str, Any]:
+    """The object in a JSON file, without its checksum.
+
+    UserError where it is missing, truncated, changed, no object, or without one of the `required`
+    keys. Files without a checksum are read too: where one byte changed the name of that key, the
+    rest is whole. remedy: what the user is told to do.
+    """
+
+    def damaged(how: object) -> UserError:
+        return UserError(f"{path} is damaged ({how}): {remedy}")
+
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair cannot be shown
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path} is missing") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({error}): delete it and run its stage again") from None
+        raise damaged(error) from None
     if not isinstance(value, dict):
-        raise UserError(f"{path} is damaged (no JSON object): delete it and run its stage again")
+        raise damaged("no JSON object")
+    checksum = value.pop("checksum", None)
+    if checksum is not None and checksum != short_hash(value):
+        raise damaged("its checksum differs")
     for key in required:
         if key not in value:
-            raise UserError(f"{path} is damaged (no '{key}'): delete it and run its stage again")
+            raise damaged(f"no '{key}'")
     return value
 
 
@@ -112,10 +185,13 @@ def locked(path: Path, what: str, wait: bool = False) -> Iterator[None]:
 
 
 def _digest(tensors: Mapping[str, "torch.Tensor"], facts: str) -> str:
+    import torch
+
     digest = hashlib.sha256(facts.encode())
     for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
+        flat = tensors[name].detach().cpu().contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -135,19 +211,24 @@ def save_tensors(
         save_file(tensors, temporary, metadata=metadata)
 
 
-def load_tensors(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
-    """What `save_tensors` wrote. Raises UserError where the file is missing or damaged."""
-    from safetensors import SafetensorError, safe_open
+def load_tensors(
+    path: Path, remedy: str = "delete it and start again"
+) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
+    """What `save_tensors` wrote. Raises UserError where the file is missing or damaged.
+
+    remedy: what the user is told to do.
+    """
+    from safetensors import safe_open
 
     if not path.is_file():
-        raise UserError(f"{path} is missing")
+        raise UserError(f"{path} is missing: {remedy}")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         facts = json.loads(metadata["facts"])
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is damaged ({error}): delete it and start again") from None
+    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}): {remedy}") from None
     if metadata.get("digest") != _digest(tensors, metadata["facts"]):
-        raise UserError(f"{path} is damaged (its checksum differs): delete it and start again")
+        raise UserError(f"{path} is damaged (its checksum differs): {remedy}")
     return tensors, facts

@@ -1,13 +1,16 @@
 """Results: one .json with all facts and one .txt with the score per experiment.
 
 The .json is what the report and later stages read; it is written before the .txt, both whole.
-Predictions lie beside them, packed as bits, and once per task the true labels of its test rows.
+Predictions lie beside them, packed as bits, and once per task the true labels of its test rows. A
+.json holds a checksum of its values and that of its predictions.
 """
 
 import base64
 import binascii
+import logging
 import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +115,7 @@ def read_labels(folder: Path, task: str) -> Labels | None:
         values = unpack(base64.b64decode(found["bits"], validate=True), 1, n, len(names))[0]
         if n < 1 or values.max() >= len(names):
             raise ValueError
-    except (TypeError, ValueError, binascii.Error):
+    except (TypeError, ValueError, OverflowError, binascii.Error):
         raise UserError(f"{path} is damaged: delete it and run a stage of {task} again") from None
     return Labels(names, values, str(found["sha256"]))
 
@@ -128,9 +131,10 @@ def write(folder: Path, result: dict[str, Any], predictions: np.ndarray, labels:
     """Writes the predictions (runs, N), the .json and, last, the .txt of a result."""
     assert set(result) - {SOURCE} == set(FIELDS), set(result) ^ set(FIELDS)
     name = result["name"]
-    with files.replacing(predictions_path(folder, name)) as temporary:
+    bits = predictions_path(folder, name)
+    with files.replacing(bits) as temporary:
         temporary.write_bytes(pack(predictions, labels))
-    files.write_json(json_path(folder, name), result)
+    files.write_json(json_path(folder, name), {**result, "predictions": files.sha256(bits)})
     score, value = next(iter(result["metrics"].items()))
     spread = [run["metrics"][score] for run in result["runs"]]
     lines = [
@@ -146,24 +150,91 @@ def write(folder: Path, result: dict[str, Any], predictions: np.ndarray, labels:
     files.write_text(folder / f"{name}.txt", "\n".join(lines) + "\n")
 
 
+def _is_number(value: object) -> bool:
+    """Whether a value is a finite number of a size that can be shown."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18
+
+
+def _are_scores(value: object) -> bool:
+    return isinstance(value, dict) and bool(value) and all(map(_is_number, value.values()))
+
+
+def _are_runs(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(run, dict) for run in value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and _is_number(value) and value >= 0
+
+
+def _is_commit(value: object) -> bool:
+    return (
+        isinstance(value, dict) and isinstance(value.get("head"), str | None) and "dirty" in value
+    )
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+_HOLDS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("name", "stage", "task", "split"), lambda value: isinstance(value, str)),
+    **dict.fromkeys(
+        ("student", "teacher", "baseline", "variant", "command", "predictions"),
+        lambda value: isinstance(value, str | None),
+    ),
+    **dict.fromkeys(("recipe", "inputs", "outputs", "environment"), _is_object),
+    **dict.fromkeys(("parameters", "bytes"), lambda value: value is None or _is_count(value)),
+    "n": _is_count,
+    "metrics": _are_scores,
+    "runs": _are_runs,
+    "commit": _is_commit,
+}
+_RUN_HOLDS: dict[str, Callable[[Any], bool]] = {
+    "seed": _is_count,
+    "metrics": _are_scores,
+    "seconds": _is_number,
+    "rows": _is_count,
+}
+_SOURCE_HOLDS: dict[str, Callable[[Any], bool]] = {
+    "name": lambda value: isinstance(value, str),
+    "metrics": _are_scores,
+    "bytes": lambda value: value is None or _is_count(value),
+}
+
+
 def read(path: Path) -> dict[str, Any]:
-    """A result, checked: UserError names the file and what is wrong with it."""
+    """A result, checked: UserError names the file and what is wrong with it.
+
+    The predictions beside it are checked too, where they are there.
+    """
     result = files.read_json(path)
     missing = [name for name in FIELDS if name not in result and name not in MISSING_ALLOWED]
     if missing:
         raise UserError(f"{path} is no result: it has no field '{missing[0]}'")
-    kinds: dict[str, type] = {"metrics": dict, "runs": list, "environment": dict, "recipe": dict}
-    for name, kind in kinds.items():
-        if not isinstance(result[name], kind) or (name in ("metrics", "runs") and not result[name]):
+    for name, holds in _HOLDS.items():
+        if not holds(result.get(name)):
             raise UserError(f"{path} is no result: its field '{name}' is of the wrong kind")
+    for role, stages in {"student": ("student",), "teacher": ("teacher",)}.items():
+        if result["stage"] in (*stages, "distillation") and result[role] is None:
+            raise UserError(f"{path} is no result: its field '{role}' is empty")
     for run in result["runs"]:
-        if not isinstance(run, dict) or not {"seed", "metrics", "seconds", "rows"} <= set(run):
-            raise UserError(f"{path} is no result: a run lacks seed, metrics, seconds or rows")
-    source = result.get(SOURCE, {"name": "", "metrics": {}, "bytes": 0})
-    if not isinstance(source, dict) or not {"name", "metrics", "bytes"} <= set(source):
-        raise UserError(f"{path} is no result: its source lacks name, metrics or bytes")
+        for name, holds in _RUN_HOLDS.items():
+            if not holds(run.get(name)):
+                raise UserError(f"{path} is no result: a run lacks {name}, or a right one")
+        if not result["metrics"].keys() <= run["metrics"].keys():
+            raise UserError(f"{path} is no result: a run lacks a metric")
+        if not _is_count(run.get("epochs", 0)):
+            raise UserError(f"{path} is no result: a run has the epochs {run['epochs']!r}")
+    source = result.get(SOURCE, {"name": "", "metrics": {"accuracy": 0}, "bytes": 0})
+    for name, holds in _SOURCE_HOLDS.items():
+        if not isinstance(source, dict) or not holds(source.get(name)):
+            raise UserError(f"{path} is no result: its source lacks {name}, or a right one")
     if result["name"] != path.name.removesuffix(".json"):
         raise UserError(f"{path} holds the result of another name: '{result['name']}'")
+    bits, checksum = predictions_path(path.parent, result["name"]), result.get("predictions")
+    if checksum and bits.is_file() and files.sha256(bits) != checksum:
+        raise UserError(f"{bits} is damaged: delete {path} and run its stage again")
     return result
 
 
@@ -175,9 +246,12 @@ def read_all(folder: Path) -> dict[str, dict[str, Any]]:
 def is_current(folder: Path, name: str, wanted: dict[str, Any], seeds: list[int]) -> bool:
     """Whether a result was made as `wanted` says (recipe, version, inputs) with these seeds first,
     and the files it lists as outputs are there unchanged."""
+    if not json_path(folder, name).is_file():
+        return False
     try:
         result = read(json_path(folder, name))
-    except UserError:
+    except UserError as error:
+        logging.warning("%s", error)
         return False
     return (
         all(result[key] == value for key, value in wanted.items())

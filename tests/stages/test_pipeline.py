@@ -29,7 +29,7 @@ def test_every_result_is_there_with_all_fields(in_smoke_home: Path) -> None:
     found = results.read_all(paths.results(local=True))
     assert set(found) == NAMES
     for name, result in found.items():
-        assert set(result) == set(results.FIELDS)
+        assert set(result) == {*results.FIELDS, "predictions"}
         first = (paths.results(local=True) / f"{name}.txt").read_text().splitlines()[0]
         assert first == f"accuracy {result['metrics']['accuracy']:.4f}"
 
@@ -133,8 +133,8 @@ def test_new_unlabeled_rows_are_recorded_alone(smoke_copy: Path) -> None:
     assert json.loads(index.read_text())["shards"] == before, "nothing new, nothing recorded"
     first_shard = index.parent / before[-1]["file"]
     first_shard.unlink()
-    index.write_text(
-        json.dumps({**json.loads(index.read_text()), "shards": before[:-1]})
+    files.write_json(
+        index, {**files.read_json(index), "shards": before[:-1]}
     )  # as after a kill in the last shard
     assert main(["record", "--task", "smoke", "--teacher", "tiny"]) == 0
     assert json.loads(index.read_text())["shards"] == before

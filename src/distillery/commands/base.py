@@ -11,11 +11,13 @@ class Command:
     """A command: its options, whose recipe may depend on the names given, and what it calls."""
 
     names: tuple[str, ...] = ("task",)
+    computes = True  # whether it needs torch and transformers
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         """Adds the options. known: the names that are given already."""
 
-    def run(self, arguments: argparse.Namespace) -> None:
+    def run(self, arguments: argparse.Namespace) -> int | None:
+        """Does it; gives the exit status where that is not 0."""
         raise NotImplementedError
 
 

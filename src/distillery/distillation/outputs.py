@@ -5,6 +5,7 @@ time; after each the index is replaced, so a kill loses one shard. What a restar
 it computes in the same batches, so the numbers are those of an undisturbed run.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,16 @@ from distillery.errors import UserError
 from distillery.text.encode import Encoded
 
 SHARD_ROWS = 4096
+
+
+def _are_shards(value: object) -> bool:
+    """Whether a value is a list of shards: the name of a file and its checksum."""
+    return isinstance(value, list) and all(
+        isinstance(shard, dict)
+        and all(isinstance(shard.get(key), str) for key in ("file", "sha256"))
+        and re.fullmatch(r"\d{6}\.safetensors", shard["file"])
+        for shard in value
+    )
 
 
 class TeacherOutputs:
@@ -42,15 +53,17 @@ class TeacherOutputs:
     def _open(self) -> None:
         """Reads the index, maps the shards, checks their checksums and sorts the ids."""
         if self._index.is_file():
-            index = files.read_json(self._index, "fingerprint", "shards")
+            index = files.read_json(self._index, "fingerprint", "shards", remedy=self.again)
             if index["fingerprint"] != self.fingerprint:
                 raise UserError(f"{self.folder} holds outputs of another teacher: {self.again}")
             self.shards = index["shards"]
+            if not _are_shards(self.shards):
+                raise UserError(f"{self._index} is damaged (no list of shards): {self.again}")
         self._mapped = []
         ids, where = [], []
         for number, shard in enumerate(self.shards):
-            path = self.folder / str(shard.get("file"))
-            if not path.is_file() or files.sha256(path) != shard.get("sha256"):
+            path = self.folder / shard["file"]
+            if not path.is_file() or files.sha256(path) != shard["sha256"]:
                 raise UserError(f"{path} is missing or damaged: {self.again}")
             try:
                 file: Any = safe_open(path, framework="pt")

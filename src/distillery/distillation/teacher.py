@@ -1,6 +1,7 @@
 """A fine-tuned teacher on disk, and the checks before anything learns from it."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,20 @@ from distillery.recipes import TextRecipe
 from distillery.text import encode
 
 FACTS = "distillery.json"
+_AGAIN = "run its stage again with --force"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_FACTS: dict[str, Callable[[Any], bool]] = {
+    "labels": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
+    "max_length": lambda v: isinstance(v, int) and 8 <= v <= 65_536,
+    "head": lambda v: _is_number(v) and 0 <= v <= 1,
+    "precision": lambda v: v in ("fp32", "bf16"),
+    "pairs": lambda v: isinstance(v, bool),
+}
 
 
 def check_labels(config: Any, labels: tuple[str, ...], where: object) -> None:
@@ -134,10 +149,18 @@ def write_facts(
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """What a stage wrote beside a model: task, labels, how it reads texts, precision, floor."""
+    """What a stage wrote beside a model: task, labels, how it reads texts, precision, floor.
+
+    UserError where they or another file of the folder are missing or damaged.
+    """
     if not (folder / FACTS).is_file():
         raise UserError(f"{folder} holds no model that distillery saved (no {FACTS})")
-    return files.read_json(folder / FACTS, "labels", "max_length", "head", "precision", "pairs")
+    files.check_folder(folder, _AGAIN)
+    facts = files.read_json(folder / FACTS, remedy=_AGAIN)
+    for name, holds in _FACTS.items():
+        if name not in facts or not holds(facts[name]):
+            raise UserError(f"{folder / FACTS} is damaged (no right '{name}'): {_AGAIN}")
+    return facts
 
 
 def check_weights(folder: Path, facts: dict[str, Any]) -> None:
@@ -163,13 +186,13 @@ def find(task: Task, name: str, variant: str | None = None) -> Teacher:
             + (f" --variant {variant}" if variant else "")
         )
     facts = read_facts(folder)
-    if "floor" not in facts:
-        raise UserError(f"{folder} holds no teacher: run distillery teacher again with --force")
+    if not _is_number(facts.get("floor")):
+        raise UserError(f"{folder} holds no teacher: {_AGAIN}")
     if facts.get("labels") != list(task.labels):
         raise UserError(f"{folder} has the labels {facts.get('labels')}, not {list(task.labels)}")
     weights = folder / encoders.WEIGHTS
     if not weights.is_file():
-        raise UserError(f"{weights} is missing: run distillery teacher again with --force")
+        raise UserError(f"{weights} is missing: {_AGAIN}")
     checksum = files.sha256(weights)
     tokenizer = encode.tokenizer_hash(encode.load_tokenizer(folder))
     reading = [facts[key] for key in ("max_length", "head", "precision", "labels")]

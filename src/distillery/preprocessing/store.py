@@ -1,5 +1,6 @@
 """Splits on disk: one Parquet file each, and the manifest that is written last."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from distillery.preprocessing import splits as making
 from distillery.preprocessing.task import Task
 from distillery.recipes import DataRecipe
 
+_AGAIN = "run stage 1 again with --force"
 VERSION = 1  # of the splits: raise it when the same source would give other rows
 
 
@@ -95,12 +97,17 @@ def read_manifest(task_name: str) -> dict[str, Any]:
             f"task {task_name} has no splits in {path.parent}:"
             f" run scripts/run_all.sh {task_name} --to 1"
         )
-    manifest = files.read_json(path)
-    missing = [
-        key for key in ("version", "labels", "sha256", "rows", "recipe_hash") if key not in manifest
-    ]
-    if missing or manifest["version"] != VERSION:
-        raise UserError(f"{path} is damaged or of another version: run stage 1 again with --force")
+    manifest = files.read_json(path, remedy=_AGAIN)
+    labels, sums = manifest.get("labels"), manifest.get("sha256")
+    if (
+        manifest.get("version") != VERSION
+        or not (isinstance(labels, list) and all(isinstance(label, str) for label in labels))
+        or not (isinstance(sums, dict) and sums.keys() == set(paths.SPLITS))
+        or not isinstance(manifest.get("rows"), dict)
+        or not isinstance(manifest.get("source", {}), dict)
+        or "recipe_hash" not in manifest
+    ):
+        raise UserError(f"{path} is damaged or of another version: {_AGAIN}")
     return manifest
 
 
@@ -140,9 +147,12 @@ def is_current(task_name: str, recipe: DataRecipe, wanted: dict[str, Any] | None
 
     wanted: facts of the source that the manifest must hold; None: any source will do.
     """
+    if not paths.manifest(task_name).is_file():
+        return False
     try:
         manifest = read_manifest(task_name)
-    except UserError:
+    except UserError as error:
+        logging.warning("%s", error)
         return False
     return (
         manifest["recipe_hash"] == recipe.hash()

@@ -27,6 +27,8 @@ from distillery.recipes import Recipe
 from distillery.training import machine
 from distillery.training.processes import accelerator
 
+PREDICTIONS, DONE = "predictions.npy", "done.json"  # what a finished seed leaves, the last last
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -79,6 +81,8 @@ class Experiment:
             logging.info("%s is up to date (--force runs it anyway)", self.name)
             write_labels(self.task)
             return False
+        if accelerator().is_main_process:
+            files.check_writable(folder)
         commit = results.commit()  # of the code that runs, which may change on disk meanwhile
         with lock_of_main(self.name, f"experiment {self.name}"):
             key = files.short_hash(self._wanted)
@@ -120,9 +124,13 @@ class Experiment:
 
     def _done(self, place: Path, first: bool) -> dict[str, Any] | None:
         """What a finished seed left behind, if that is whole."""
-        if not (place / "done.json").is_file() or not (place / "predictions.npy").is_file():
+        predictions = place / PREDICTIONS
+        if not (place / DONE).is_file() or not predictions.is_file():
             return None
-        done = files.read_json(place / "done.json")
+        done = files.read_json(place / DONE, "run", "outputs")
+        if done.get("predictions") not in (None, files.sha256(predictions)):  # None: older runs
+            logging.warning("%s is damaged: this seed runs again", predictions)
+            return None
         model = paths.model(self.task.name, self.name)
         if first and (not model.is_dir() or done["outputs"] != self._outputs()):
             return None
@@ -162,9 +170,10 @@ class Experiment:
             "commit": commit,
         }
         if accelerator().is_main_process:
-            with files.replacing(place / "predictions.npy") as temporary, temporary.open("wb") as f:
+            with files.replacing(place / PREDICTIONS) as temporary, temporary.open("wb") as f:
                 np.save(f, predicted)
-            files.write_json(place / "done.json", done)
+            checksum = files.sha256(place / PREDICTIONS)
+            files.write_json(place / DONE, {**done, "predictions": checksum})
             for phase in place.glob("**/*.safetensors"):  # checkpoints and best weights
                 if phase.parent != model:
                     phase.unlink()
@@ -174,7 +183,7 @@ class Experiment:
     def _write(self, folder: Path, runs: dict[Path, dict[str, Any]]) -> None:
         """The result of all seeds; `runs` is by run folder, the first seed first."""
         write_labels(self.task)
-        predictions = np.stack([np.load(place / "predictions.npy") for place in runs])
+        predictions = np.stack([np.load(place / PREDICTIONS) for place in runs])
         first = next(iter(runs.values()))
         entries = [run["run"] for run in runs.values()]
         result = {

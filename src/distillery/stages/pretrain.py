@@ -77,10 +77,14 @@ def run(
 
 
 def _is_current(about: Path, wanted: dict[str, Any]) -> bool:
+    if not about.is_file():
+        return False
     try:
-        facts = files.read_json(about, "outputs")
+        files.check_folder(about.parent, "pretraining again")
+        facts = files.read_json(about, "outputs", remedy="pretraining again")
         whole = all(files.sha256(about.parent / f) == sum_ for f, sum_ in facts["outputs"].items())
-    except (UserError, FileNotFoundError):
+    except (UserError, FileNotFoundError) as error:
+        logging.warning("%s", error)
         return False
     return whole and all(facts.get(key) == value for key, value in wanted.items())
 

@@ -200,7 +200,8 @@ class Checkpoint:
         files.save_tensors(self.best, self.model.state_dict(), {})
 
     def load_best(self) -> None:
-        self.model.load_state_dict(files.load_tensors(self.best)[0])
+        remedy = f"delete {self.best.parent} and start again"
+        self.model.load_state_dict(files.load_tensors(self.best, remedy)[0])
 
 
 class _Losses:
@@ -236,8 +237,8 @@ class _Display:
     def __init__(self, job: Job, folder: Path, progress: Progress, steps: int) -> None:
         main, done = accelerator().is_main_process, progress.step
         self.job = job
-        self.bar = tqdm(total=steps, initial=done, desc=job.title, unit=" steps", disable=not main)
         self.writer = SummaryWriter(str(folder / "events"), purge_step=done) if main else None
+        self.bar = tqdm(total=steps, initial=done, desc=job.title, unit=" steps", disable=not main)
 
     def __enter__(self) -> "_Display":
         return self
@@ -364,7 +365,10 @@ def train(
     progress = training.progress
     if progress.step:
         logging.info("%s: going on after step %d", job.title, progress.step)
-    with _Display(job, folder, progress, training.steps) as display:
+    with (
+        files.naming(folder / "events"),
+        _Display(job, folder, progress, training.steps) as display,
+    ):
         while progress.epoch < job.phase.epochs:
             training.epoch(display, checkpoint_seconds)
             training.select()

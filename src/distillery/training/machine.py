@@ -96,12 +96,21 @@ def _measured(what: str, candidates: Mapping[str, Callable[[], object]], margin:
     return choice
 
 
+def _are_times(seconds: Any, candidates: Mapping[str, object]) -> bool:
+    return (
+        isinstance(seconds, dict)
+        and set(seconds) == set(candidates)
+        and all(isinstance(value, int | float) for value in seconds.values())
+    )
+
+
 def _known() -> dict[str, Any]:
     """What was measured before: key -> candidate -> seconds."""
     try:
-        return files.read_json(paths.machine()) if paths.machine().is_file() else {}
-    except UserError:
-        logging.warning("%s is damaged: measuring again", paths.machine())
+        path = paths.machine()
+        return files.read_json(path, remedy="measuring again") if path.is_file() else {}
+    except UserError as error:
+        logging.warning("%s", error)
         return {}
 
 
