@@ -4,8 +4,11 @@ Importing the package registers the students with the Auto classes of transforme
 `AutoModelForSequenceClassification.from_pretrained` and `pipeline` load a saved student.
 """
 
-from distillery.models import register
+from importlib.util import find_spec
 
 __version__ = "0.1.0"
 
-register()
+if find_spec("torch") and find_spec("transformers"):  # else `distillery doctor` says so
+    from distillery.models import register
+
+    register()

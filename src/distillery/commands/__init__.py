@@ -24,4 +24,5 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "fetch": fetch.Fetch,
     "plan": use.Plan,
     "scripts": use.Scripts,
+    "doctor": use.Doctor,
 }

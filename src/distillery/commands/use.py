@@ -1,4 +1,4 @@
-"""What comes after the stages: the report, predictions; and the plan of `run_all.sh`."""
+"""What is no stage of its own: the report, predictions, the plan of `run_all.sh`, the doctor."""
 
 import argparse
 from pathlib import Path
@@ -47,6 +47,18 @@ class Scripts(Command):
         from distillery.stages import scripts
 
         scripts.run()
+
+
+class Doctor(Command):
+    """Says what is there and what is missing, each with the command that mends it."""
+
+    names = ()
+    computes = False
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        from distillery import doctor
+
+        return doctor.run()
 
 
 class Predict(Command):
