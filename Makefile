@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCRIPTS := scripts/distillery $(wildcard scripts/*.sh scripts/*/*.sh) download_requirements.sh rundocker.sh .ci/run
 
-.PHONY: help install install-dev demo demo-seeds bench bench-growth bench-inference scripts test test-docker lint clean
+.PHONY: help install install-dev demo demo-seeds bench bench-growth bench-inference scripts \
+  test test-docker test-kill lint clean
 
 help: ## says what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -57,6 +58,11 @@ test: install-dev ## the whole suite, in under 5 minutes
 
 test-docker: install-dev ## the image, built and run for real; needs a Docker daemon
 	$(BIN)/python -m pytest -m docker -s tests/docker $(ARGS)
+
+RUNS ?= 30
+SEED ?= 0
+test-kill: install-dev ## kills the stages of smoke RUNS times (30) at random moments and compares
+	$(BIN)/python -m tests.faults.kill --runs $(RUNS) --seed $(SEED) $(ARGS)
 
 lint: install-dev ## ruff, mypy, import-linter, shellcheck, shfmt, hadolint
 	$(BIN)/ruff check src tests benchmarks

@@ -1,0 +1,76 @@
+"""Two runs of the same stage at once: the second is refused by the name of the first."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from distillery import files, paths, results
+from tests.faults import pipeline
+
+Refused = Callable[..., str]
+NAMES = ("--task", "smoke", "--teacher", "tiny")
+
+
+@pytest.mark.parametrize(
+    ("lock", "command", "said"),
+    [
+        ("data_smoke", ["data", "--task", "smoke", "--force"], "stage 1 of smoke"),
+        ("tiny_smoke", ["pretrain", *NAMES, "--force"], "pretraining tiny on smoke"),
+        ("tiny_smoke", ["teacher", *NAMES, "--force"], "experiment tiny_smoke"),
+        ("outputs_*", ["record", *NAMES], "recording tiny on smoke"),
+        (
+            "majority_smoke",
+            ["baseline", "--task", "smoke", "--baseline", "majority", "--force"],
+            "experiment majority_smoke",
+        ),
+        (
+            "distil_bilstm_tiny_smoke",
+            ["distil", *NAMES, "--student", "bilstm", "--force"],
+            "experiment distil_bilstm_tiny_smoke",
+        ),
+    ],
+)
+def test_every_stage_has_a_lock_and_names_it(
+    smoke_copy: Path, refused: Refused, lock: str, command: list[str], said: str
+) -> None:
+    (path,) = (paths.data() / "locks").glob(f"{lock}.lock")
+    with files.locked(path, "x"):
+        assert f"{said} is running already" in refused(*command)
+
+
+def test_a_second_process_is_refused_and_the_first_ends_well(
+    smoke_home: Path, smoke_copy: Path, refused: Refused
+) -> None:
+    results.json_path(paths.results(local=True), "bilstm_smoke").unlink()
+    runs = paths.data() / "smoke/runs/bilstm_smoke"
+    for done in runs.rglob("done.json"):
+        done.unlink()
+    first = pipeline.start(("scripts/student/bilstm_smoke.sh",), smoke_copy)
+    assert pipeline.watch(first, lambda: any(runs.rglob("checkpoint.safetensors")))
+    said = refused("student", "--task", "smoke", "--student", "bilstm")
+    assert "experiment bilstm_smoke is running already" in said
+    assert first.wait(timeout=pipeline.LIMIT) == 0
+    assert pipeline.differences(smoke_home, smoke_copy) == []
+
+
+def test_waiting_for_a_lock_ends_when_it_is_free(home: Path) -> None:
+    """Word pieces, measurements and fetched encoders are waited for, not refused."""
+    path = paths.lock("encoded_smoke")
+    code = (
+        "import sys; from pathlib import Path; from distillery import files\n"
+        "with files.locked(Path(sys.argv[1]), 'x', wait=True): print('held')"
+    )
+    import sys
+
+    with files.locked(path, "x"):
+        second = subprocess.Popen(
+            [sys.executable, "-c", code, str(path)],
+            env={"PYTHONPATH": str(paths.ROOT / "src")},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.communicate(timeout=0.5)
+    assert second.communicate(timeout=pipeline.LIMIT)[0] == "held\n"
