@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SCRIPTS := scripts/distillery $(wildcard scripts/*.sh scripts/*/*.sh) download_requirements.sh rundocker.sh .ci/run
 
 .PHONY: help install install-dev demo demo-seeds bench bench-growth bench-inference scripts \
-  test test-docker test-kill lint clean
+  test test-docker test-kill test-fuzz lint clean
 
 help: ## says what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -63,6 +63,9 @@ RUNS ?= 30
 SEED ?= 0
 test-kill: install-dev ## kills the stages of smoke RUNS times (30) at random moments and compares
 	$(BIN)/python -m tests.faults.kill --runs $(RUNS) --seed $(SEED) $(ARGS)
+
+test-fuzz: install-dev ## 10,000 damaged files for every reader of outside files
+	$(BIN)/python -m pytest tests/faults/test_fuzz.py --hypothesis-profile fuzz $(ARGS)
 
 lint: install-dev ## ruff, mypy, import-linter, shellcheck, shfmt, hadolint
 	$(BIN)/ruff check src tests benchmarks

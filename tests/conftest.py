@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from distillery.cli import main
 
@@ -25,6 +26,11 @@ STAGES = (
     "distil --teacher tiny --student bag",
     "report",
 )
+
+# Examples of tests with hypothesis: a hundred, always the same; `make test-fuzz` draws new ones.
+settings.register_profile("suite", max_examples=100, deadline=None, derandomize=True)
+settings.register_profile("fuzz", max_examples=10_000, deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture
