@@ -91,7 +91,7 @@ def _experiment(
         task=source.task,
         recipe=recipe,
         version=VERSION,
-        inputs={**split_inputs(source.task), **sums, **more.pop("inputs", {})},
+        inputs={**split_inputs(source.task, recipe), **sums, **more.pop("inputs", {})},
         command=command,
         seeds=[result["runs"][0]["seed"]],
         student=result["student"],

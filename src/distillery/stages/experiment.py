@@ -8,7 +8,7 @@ import contextlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,9 +157,7 @@ class Experiment:
         predicted = logits.argmax(axis=1)
         scores = metrics.scores(self.task.metric, test.labels, predicted)
         ece = calibration.expected_calibration_error(test.labels, calibration.softmax(logits))
-        augmented = _input_name(self.task, paths.AUGMENTED) in self.inputs
-        now = split_inputs(self.task, [paths.AUGMENTED] if augmented else [])
-        if not now.items() <= self.inputs.items():
+        if not split_inputs(self.task, self.recipe).items() <= self.inputs.items():
             raise UserError(f"the splits of {self.task.name} changed while {self.name} was trained")
         done = {
             "run": {"seed": seed, "metrics": scores, "ece": ece, **fitted.facts},
@@ -246,17 +244,16 @@ def check_on_dev(task: Task, source: teachers.Teacher, outputs: TeacherOutputs) 
     teachers.check_outputs(source.name, logits, dev.labels, task.labels, floor)
 
 
-def _input_name(task: Task, split: str) -> str:
-    return paths.split(task.name, split).relative_to(paths.data()).as_posix()
-
-
-def split_inputs(task: Task, used: Collection[str] = ()) -> dict[str, str]:
+def split_inputs(task: Task, recipe: Recipe | None = None) -> dict[str, str]:
     """The splits of a task, and what its labels mean, as inputs of an experiment.
 
-    used: the splits it trains on; only where augmented rows are among them do they count.
+    Augmented rows are among them only where a phase of the recipe trains on them.
     """
     sums = dict(store.read_manifest(task.name)["sha256"])
-    if paths.AUGMENTED in used:
+    if any(paths.AUGMENTED in phase.splits for phase in getattr(recipe, "phases", ())):
         sums[paths.AUGMENTED] = store.read_augmented_manifest(task.name)["sha256"]
-    inputs = {_input_name(task, name): checksum for name, checksum in sums.items()}
+    inputs = {
+        paths.split(task.name, name).relative_to(paths.data()).as_posix(): checksum
+        for name, checksum in sums.items()
+    }
     return {**inputs, f"{task.name}/labels": files.short_hash([*task.labels, task.metric])}

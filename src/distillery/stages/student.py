@@ -56,7 +56,7 @@ def prepare(
     """
     needed = set().union(*(losses.needs(phase.losses) for phase in recipe.phases))
     _refuse_what_is_missing(recipe, needed, teacher)
-    inputs = split_inputs(task, {split for phase in recipe.phases for split in phase.splits})
+    inputs = split_inputs(task, recipe)
     source, outputs = None, None
     if teacher:
         source = teachers.find(task, teacher, teacher_variant)
