@@ -12,7 +12,7 @@ from distillery.compression import export, runtime
 from distillery.errors import UserError
 from distillery.models.base import StudentForSequenceClassification
 from distillery.models.rnn import LSTMForSequenceClassification
-from distillery.recipes.names import STUDENTS
+from distillery.recipes.names import OWN_STUDENTS
 from distillery.text.encode import Encoded
 from tests.compression.conftest import KINDS, MAX_LENGTH, batch, classifier
 
@@ -45,9 +45,9 @@ def test_inputs_and_output_are_those_of_the_contract(text: Encoded, tmp_path: Pa
     assert [opset.version for opset in model.opset_import if not opset.domain] == [export.OPSET]
 
 
-@pytest.mark.parametrize("kind", [name for name in STUDENTS if name.startswith("bi")])
+@pytest.mark.parametrize("kind", [name for name in OWN_STUDENTS if name.startswith("bi")])
 def test_recurrent_layers_are_nodes_of_their_own(kind: str, text: Encoded, tmp_path: Path) -> None:
-    architecture, layers = STUDENTS[kind]
+    architecture, layers = OWN_STUDENTS[kind]
     export.write(classifier(kind), text, MAX_LENGTH, tmp_path / "model.onnx")
     nodes = Counter(node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node)
     assert nodes[architecture.removeprefix("bi").upper()] == 2 * layers

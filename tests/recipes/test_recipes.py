@@ -17,6 +17,7 @@ from distillery.recipes.base import (
     BaselineRecipe,
     BertStudentRecipe,
     DataRecipe,
+    InferenceRecipe,
     Phase,
     Plan,
     PretrainingRecipe,
@@ -35,7 +36,7 @@ BERT = BertStudentRecipe(phases=(PHASE,))
 PRUNING = PruningRecipe(phases=(PHASE,))
 EXAMPLES: tuple[Recipe, ...] = (
     *(DataRecipe(), AugmentationRecipe(), PHASE, PretrainingRecipe(), TeacherRecipe()),
-    *(STUDENT, BAG, BERT, BaselineRecipe(), PRUNING, QuantizationRecipe()),
+    *(STUDENT, BAG, BERT, BaselineRecipe(), PRUNING, QuantizationRecipe(), InferenceRecipe()),
 )
 OWN = "a-users-own"
 

@@ -51,7 +51,7 @@ def test_a_failure_leaves_the_old_page_and_nothing_else(folder, monkeypatch):
 
     def fails(_results: object, _task: str, path: Path) -> None:
         path.write_bytes(b"half a picture")
-        raise OSError("disk full")
+        raise OSError(28, "disk full")
 
     monkeypatch.setattr(page, "plot", fails)
     with pytest.raises(OSError, match="disk full"):

