@@ -84,7 +84,7 @@ def test_every_folder_is_what_the_contract_says(in_chain_home: Path) -> None:
         exported = not name.endswith("pruned")
         weights = "model.onnx" if exported else "model.safetensors"
         assert {path.name for path in folder.iterdir()} == {
-            *(weights, "config.json", "distillery.json"),
+            *(weights, "config.json", "distillery.json", files.SUMS),
             *("tokenizer.json", "tokenizer_config.json"),
         }
         facts = teachers.read_facts(folder)
@@ -185,7 +185,7 @@ def test_what_cannot_be_compressed_is_one_line(in_chain_home: Path, refused: Ref
 def test_a_changed_source_is_refused(chain_copy: Path, refused: Refused) -> None:
     path = paths.model("smoke", SOURCE) / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\7")
-    assert "is missing or not the one" in refused("export", "--task", "smoke", "--model", SOURCE)
+    assert "is missing or damaged" in refused("export", "--task", "smoke", "--model", SOURCE)
 
 
 def test_a_variant_has_a_name_of_its_own(chain_copy: Path) -> None:
