@@ -18,6 +18,7 @@ STAGES = (
     "teacher --teacher tiny",
     "baseline --baseline majority",
     "baseline --baseline tfidf",
+    "baseline --baseline nbsvm",
     "student --student bilstm",
     "student --student attention",
     "student --student bag",

@@ -18,6 +18,7 @@ from distillery.recipes.base import (
     BertStudentRecipe,
     DataRecipe,
     InferenceRecipe,
+    NbsvmRecipe,
     Phase,
     Plan,
     PretrainingRecipe,
@@ -27,7 +28,7 @@ from distillery.recipes.base import (
     SequenceRecipe,
     TeacherRecipe,
 )
-from distillery.recipes.names import BERT_STUDENTS, STUDENTS
+from distillery.recipes.names import BASELINES, BERT_STUDENTS, STUDENTS
 
 PHASE = Phase(splits=("train",), losses=default.LABELS)
 STUDENT = SequenceRecipe(phases=(PHASE,))
@@ -36,7 +37,8 @@ BERT = BertStudentRecipe(phases=(PHASE,))
 PRUNING = PruningRecipe(phases=(PHASE,))
 EXAMPLES: tuple[Recipe, ...] = (
     *(DataRecipe(), AugmentationRecipe(), PHASE, PretrainingRecipe(), TeacherRecipe()),
-    *(STUDENT, BAG, BERT, BaselineRecipe(), PRUNING, QuantizationRecipe(), InferenceRecipe()),
+    *(STUDENT, BAG, BERT, BaselineRecipe(), NbsvmRecipe(), PRUNING, QuantizationRecipe()),
+    InferenceRecipe(),
 )
 OWN = "a-users-own"
 
@@ -128,6 +130,11 @@ IMPOSSIBLE: list[tuple[Recipe, dict[str, Any]]] = [
     (BaselineRecipe(), {"inverse_regularization": ()}),
     (BaselineRecipe(), {"inverse_regularization": (1.0, 0.0)}),
     (BaselineRecipe(), {"inverse_regularization": (float("nan"),)}),
+    (NbsvmRecipe(), {"inverse_regularization": ()}),
+    (NbsvmRecipe(), {"smoothing": 0.0}),
+    (NbsvmRecipe(), {"interpolation": ()}),
+    (NbsvmRecipe(), {"interpolation": (0.5, 1.5)}),
+    (NbsvmRecipe(), {"interpolation": (float("nan"),)}),
 ]
 
 
@@ -206,7 +213,7 @@ def test_every_task_has_recipes_for_all_it_plans(task: str) -> None:
     assert set(plan.compressed) <= set(plan.students) <= set(STUDENTS)
     assert recipes.data(task).hash()
     assert recipes.augmentation(task).hash()
-    assert recipes.baseline(task).hash()
+    assert all(recipes.baseline(task, name).hash() for name in BASELINES)
     for teacher in plan.teachers:
         assert recipes.teacher(task, teacher).epochs >= 1
     for student in STUDENTS:

@@ -82,10 +82,11 @@ class Baseline(Command):
     def run(self, arguments: argparse.Namespace) -> None:
         from distillery.stages import baseline
 
+        name = choose("baseline", arguments.baseline, BASELINES)
         baseline.run(
             tasks.get(arguments.task),
-            choose("baseline", arguments.baseline, BASELINES),
-            recipes.baseline(arguments.task),
+            name,
+            recipes.baseline(arguments.task, name),
             command=arguments.command_line,
             force=arguments.force,
         )

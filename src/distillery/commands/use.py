@@ -5,7 +5,7 @@ from pathlib import Path
 
 from distillery import recipes, tasks
 from distillery.commands.base import Command, short
-from distillery.recipes.names import STUDENTS
+from distillery.recipes.names import BASELINES, STUDENTS
 
 
 class Report(Command):
@@ -19,8 +19,8 @@ class Report(Command):
 
 class Plan(Command):
     """Prints what `run_all.sh` runs for a task: teachers, which of them are pretrained further,
-    students, which of them are compressed, and the students there are; `augmented` where
-    distillation trains on such rows."""
+    students, which of them are compressed, and the students and baselines there are; `augmented`
+    where distillation trains on such rows."""
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         parser.add_argument("--teachers", metavar="A,B,...", help="in place of the plan's own")
@@ -34,6 +34,7 @@ class Plan(Command):
         print("students", *plan.students)
         print("compressed", *plan.compressed)
         print("known", *STUDENTS)
+        print("baselines", *BASELINES)
         if recipes.needs_augmentation(arguments.task):
             print("augmented")
 

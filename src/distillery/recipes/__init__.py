@@ -1,7 +1,7 @@
 """Every hyperparameter, a file per task; nothing else sets one.
 
 `recipes/<task>.py` says what differs from `recipes/default.py`: it may define `DATA`, `PLAN`,
-`AUGMENTATION`, `BASELINE`, `QUANTIZATION`, `INFERENCE` and the functions `pretraining(name)`,
+`AUGMENTATION`, `QUANTIZATION`, `INFERENCE` and the functions `baseline(name)`, `pretraining(name)`,
 `teacher(name)`, `student(name)`, `distillation(name, teacher)` and `pruning(phases)`; for students
 of BERT's shape, which read texts as the teacher does, `bert_student(name)` and
 `bert_distillation(name, teacher)`.
@@ -22,6 +22,7 @@ from distillery.recipes.base import (
     BertStudentRecipe,
     DataRecipe,
     InferenceRecipe,
+    NbsvmRecipe,
     Phase,
     Plan,
     PretrainingRecipe,
@@ -42,6 +43,7 @@ __all__ = [
     "BertStudentRecipe",
     "DataRecipe",
     "InferenceRecipe",
+    "NbsvmRecipe",
     "Phase",
     "Plan",
     "PretrainingRecipe",
@@ -90,8 +92,8 @@ def plan(task: str) -> Plan:
     return found
 
 
-def baseline(task: str) -> BaselineRecipe:
-    recipe: BaselineRecipe = _of(task, "BASELINE")
+def baseline(task: str, name: str) -> Recipe:
+    recipe: Recipe = _of(task, "baseline")(name)
     return recipe
 
 

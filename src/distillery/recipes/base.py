@@ -415,9 +415,9 @@ class QuantizationRecipe(Recipe):
 
 @dataclass(frozen=True)
 class BaselineRecipe(Recipe):
-    """Stage 3: the linear baseline. The inverse regularization is chosen on dev."""
+    """Stage 3: TF-IDF with logistic regression. The inverse regularization is chosen on dev."""
 
-    ngrams: Annotated[int, "longest word n-gram counted by TF-IDF"] = 2
+    ngrams: Annotated[int, "longest word n-gram counted"] = 2
     min_rows: Annotated[int, "rows an n-gram must occur in"] = 2
     inverse_regularization: Annotated[tuple[float, ...], "values of C tried on dev"] = (
         1.0,
@@ -450,6 +450,29 @@ class InferenceRecipe(TextRecipe):
         within(self, 1, 100, "rounds")
         positive(self.seconds, "seconds")
         choose("shape", self.shape, BENCH_SHAPES)
+
+
+@dataclass(frozen=True)
+class NbsvmRecipe(BaselineRecipe):
+    """Stage 3: NBSVM. The inverse regularization and the interpolation are chosen on dev."""
+
+    min_rows: Annotated[int, "rows an n-gram must occur in"] = 1
+    inverse_regularization: Annotated[tuple[float, ...], "values of C tried on dev"] = (
+        *(0.01, 0.1, 1.0),
+    )
+    smoothing: Annotated[float, "added to each count of an n-gram (alpha)"] = 1.0
+    interpolation: Annotated[
+        tuple[float, ...], "values of beta tried on dev: 0 is naive Bayes, 1 the SVM alone"
+    ] = (0.25, 0.5, 1.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive(self.smoothing, "smoothing")
+        if not self.interpolation:
+            raise UserError("interpolation needs at least one value")
+        for value in self.interpolation:
+            if not 0 <= value <= 1:
+                refuse("interpolation", value, "0 to 1")
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ from distillery.recipes.base import (
     DataRecipe,
     InferenceRecipe,
     Losses,
+    NbsvmRecipe,
     Phase,
     Plan,
     PretrainingRecipe,
     PruningRecipe,
     QuantizationRecipe,
+    Recipe,
     SequenceRecipe,
     StudentRecipe,
     TeacherRecipe,
@@ -23,13 +25,16 @@ from distillery.recipes.names import BERT_STUDENTS
 
 DATA = DataRecipe()
 PLAN = Plan(teachers=("minilm",), students=("bilstm", "attention"), compressed=("bilstm",))
-BASELINE = BaselineRecipe()
 AUGMENTATION = AugmentationRecipe()
 INFERENCE = InferenceRecipe()
 QUANTIZATION = QuantizationRecipe()
 
 LABELS: Losses = (("cross_entropy", 1.0, {}),)
 LOGITS: Losses = (("mse", 1.0, {}),)
+
+
+def baseline(name: str) -> Recipe:
+    return {"majority": Recipe(), "tfidf": BaselineRecipe(), "nbsvm": NbsvmRecipe()}[name]
 
 
 def pretraining(name: str) -> PretrainingRecipe:

@@ -48,4 +48,4 @@ STUDENTS: dict[str, tuple[str, int]] = {
 }
 
 TEACHERS = ("bert", "minilm")
-BASELINES = ("majority", "tfidf")
+BASELINES = ("majority", "tfidf", "nbsvm")

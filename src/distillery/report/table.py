@@ -15,7 +15,11 @@ Result = Mapping[str, Any]
 
 NOT_RUN = "not run"
 NO_VALUE = "–"
-BASELINES = {"majority": "majority class", "tfidf": "TF-IDF + logistic regression"}
+BASELINES = {
+    "majority": "majority class",
+    "tfidf": "TF-IDF + logistic regression",
+    "nbsvm": "NBSVM on bigrams",
+}
 COLUMNS = (
     *("model", "single", "distilled", "gain"),
     *("parameters", "size on disk", "s/epoch", "made by"),
