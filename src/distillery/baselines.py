@@ -133,7 +133,7 @@ def _best(
     tried: dict[str, float] = {}
     best: Any = None
     for name, model in tqdm(candidates, total=count, desc="fitting", unit=" models"):
-        score = metrics.METRICS[metric](dev.labels, model.predict(features))
+        score = metrics.score(metric, dev.labels, model.predict(features))
         if not tried or score > max(tried.values()):
             best = model
         tried[name] = score

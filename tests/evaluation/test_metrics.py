@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sklearn_metrics
 
 from distillery.evaluation import metrics
 
@@ -10,36 +13,74 @@ PREDICTED = np.array([0, 0, 1, 1, 2, 2])
 
 
 def test_accuracy_is_the_share_of_hits() -> None:
-    assert metrics.accuracy(LABELS, PREDICTED) == pytest.approx(4 / 6)
+    assert metrics.score("accuracy", LABELS, PREDICTED) == pytest.approx(4 / 6)
 
 
 def test_macro_f1_is_the_mean_over_labels() -> None:
     # label 0: precision 2/2, recall 2/3, F1 4/5; label 1: 1/2, 1/2, 1/2; label 2: 1/2, 1/1, 2/3
     expected = (4 / 5 + 1 / 2 + 2 / 3) / 3
-    assert metrics.macro_f1(LABELS, PREDICTED) == pytest.approx(expected)
+    assert metrics.score("macro_f1", LABELS, PREDICTED) == pytest.approx(expected)
 
 
 def test_macro_f1_punishes_the_majority_class() -> None:
     # label 0: precision 9/10, recall 1, F1 18/19; label 1: 0
     labels = np.array([0] * 9 + [1])
     predicted = np.zeros(10, np.int64)
-    assert metrics.accuracy(labels, predicted) == pytest.approx(0.9)
-    assert metrics.macro_f1(labels, predicted) == pytest.approx(9 / 19)
+    assert metrics.score("accuracy", labels, predicted) == pytest.approx(0.9)
+    assert metrics.score("macro_f1", labels, predicted) == pytest.approx(9 / 19)
+
+
+def test_confusion_counts_true_labels_down_and_predicted_ones_across() -> None:
+    assert metrics.confusion(LABELS, PREDICTED).tolist() == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
+    assert metrics.confusion(np.zeros(3, int), np.zeros(3, int)).tolist() == [[3, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("name", list(metrics.METRICS))
+def test_many_test_sets_are_scored_at_once(name: str) -> None:
+    generator = np.random.default_rng(0)
+    labels, predicted = generator.integers(0, 3, (2, 4, 5, 20))
+    counts = np.array(
+        [
+            [metrics.confusion(*pair) for pair in zip(*rows, strict=True)]
+            for rows in zip(labels, predicted, strict=True)
+        ]
+    )
+    found = metrics.METRICS[name](counts)
+    assert found.shape == (4, 5)
+    assert found[2, 3] == metrics.score(name, labels[2, 3], predicted[2, 3])
+
+
+@pytest.mark.filterwarnings("ignore:A single label was found")
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30),
+)
+def test_metrics_are_those_of_scikit_learn(rows: list[tuple[int, int]]) -> None:
+    labels, predicted = np.array(rows).T
+    expected = {
+        "accuracy": sklearn_metrics.accuracy_score(labels, predicted),
+        "macro_f1": sklearn_metrics.f1_score(labels, predicted, average="macro"),
+        "matthews": sklearn_metrics.matthews_corrcoef(labels, predicted),
+    }
+    assert metrics.scores("matthews", labels, predicted) == pytest.approx(expected)
+    two, told = labels % 2, predicted % 2
+    expected_f1 = sklearn_metrics.f1_score(two, told, zero_division=0)
+    assert metrics.score("f1", two, told) == pytest.approx(expected_f1)
 
 
 def test_f1_is_that_of_the_second_label() -> None:
     # precision 1/2, recall 1/3
     labels, predicted = np.array([1, 1, 1, 0, 0]), np.array([1, 0, 0, 1, 0])
-    assert metrics.f1(labels, predicted) == pytest.approx(2 / 5)
-    assert metrics.f1(labels, np.zeros(5, np.int64)) == 0
+    assert metrics.score("f1", labels, predicted) == pytest.approx(2 / 5)
+    assert metrics.score("f1", labels, np.zeros(5, np.int64)) == 0
 
 
 def test_matthews_is_the_correlation() -> None:
     # (TP TN - FP FN) / sqrt((TP+FP)(TP+FN)(TN+FP)(TN+FN)), here of 2, 1, 1, 1
     labels, predicted = np.array([1, 1, 1, 0, 0]), np.array([1, 1, 0, 1, 0])
-    assert metrics.matthews(labels, predicted) == pytest.approx((2 - 1) / 36**0.5)
-    assert metrics.matthews(labels, 1 - labels) == pytest.approx(-1)
-    assert metrics.matthews(labels, np.ones(5, np.int64)) == 0
+    assert metrics.score("matthews", labels, predicted) == pytest.approx((2 - 1) / 36**0.5)
+    assert metrics.score("matthews", labels, 1 - labels) == pytest.approx(-1)
+    assert metrics.score("matthews", labels, np.ones(5, np.int64)) == 0
 
 
 @pytest.mark.parametrize("main", list(metrics.METRICS))
