@@ -456,14 +456,15 @@ class InferenceRecipe(TextRecipe):
 class NbsvmRecipe(BaselineRecipe):
     """Stage 3: NBSVM. The inverse regularization and the interpolation are chosen on dev."""
 
-    min_rows: Annotated[int, "rows an n-gram must occur in"] = 1
     inverse_regularization: Annotated[tuple[float, ...], "values of C tried on dev"] = (
-        *(0.01, 0.1, 1.0),
+        0.01,
+        0.1,
+        1.0,
     )
     smoothing: Annotated[float, "added to each count of an n-gram (alpha)"] = 1.0
     interpolation: Annotated[
         tuple[float, ...], "values of beta tried on dev: 0 is naive Bayes, 1 the SVM alone"
-    ] = (0.25, 0.5, 1.0)
+    ] = (0.25, 0.5, 0.75, 1.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
