@@ -35,6 +35,26 @@ def test_page_and_pictures(folder):
     assert "](imdb.png)" in text[imdb:]
 
 
+def test_statistics_and_ablation_follow_the_table(folder, results, predict):
+    fields = {"student": "bilstm", "teacher": "minilm", "variant": "ablation_base"}
+    results |= predict("distil_bilstm_minilm_films.ablation_base", "distillation", [0], **fields)
+    results |= predict("bilstm_films", "student", [0], student="bilstm")
+    text = page.write(folder, ["films", "imdb"]).read_text(encoding="utf-8")
+    films, imdb = text.split("## imdb\n")
+    parts = ["### Teacher `minilm`", "### Statistics, teacher `minilm`", "### What gained what"]
+    places = [films.index(part) for part in parts]
+    assert places == sorted(places)
+    assert "### Statistics" in imdb
+    assert "### What gained what" not in imdb
+
+
+def test_damaged_labels_are_one_line(folder, predict):
+    (folder / "predictions/imdb.labels.json").write_text("{")
+    with pytest.raises(UserError, match=r"imdb\.labels\.json is damaged") as error:
+        page.write(folder, ["imdb"])
+    assert "\n" not in str(error.value)
+
+
 def test_the_same_page_again(folder):
     first = page.write(folder).read_bytes()
     assert page.write(folder).read_bytes() == first

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from distillery.report.plot import Column, _sides, _spread, _y_limits, plot
+from distillery.report.plot import Column, _columns, _sides, _spread, _y_limits, plot
 
 
 def test_a_png_and_the_same_bytes_again(results, tmp_path):
@@ -34,6 +34,20 @@ def test_whatever_there_is_can_be_drawn(results, tmp_path, names):
     path = tmp_path / "imdb.png"
     plot({name: results[name] for name in names}, "imdb", path)
     assert path.stat().st_size > 10_000
+
+
+def test_every_model_stands_at_its_parameters(results, tmp_path):
+    before = Column("a", "k", 0.0, None, {})
+    assert before.shift == 0
+    single, distilled = results["attention_imdb"], results["distil_attention_minilm_imdb"]
+    single["parameters"], distilled["parameters"] = 1_000_000, 10_000_000
+    (column,) = _columns(list(results.values()), "accuracy", ["minilm"])
+    assert (column.x, column.shift) == (pytest.approx(1.0), pytest.approx(-1.0))
+    single["parameters"] = None
+    (column,) = _columns(list(results.values()), "accuracy", ["minilm"])
+    assert (column.x, column.shift) == (pytest.approx(1.0), 0.0)
+    distilled["parameters"] = None
+    assert _columns(list(results.values()), "accuracy", ["minilm"]) == []
 
 
 def columns(*xs: float) -> list[Column]:

@@ -1,11 +1,14 @@
 """The shell side: every experiment has its script, and each says what it runs."""
 
+import argparse
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from distillery import paths, tasks
+from distillery import paths, recipes, tasks
+from distillery.recipes import options
 from distillery.recipes.names import BASELINES, STUDENTS, TEACHERS
 from distillery.stages import scripts
 
@@ -101,6 +104,46 @@ def test_run_all_refuses_bad_options(arguments: list[str], expected: str) -> Non
     done = _run(ROOT / "scripts/run_all.sh", *arguments)
     assert done.returncode == 2
     assert expected in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "name the task first"),
+        (["smoke", "--only"], "--only needs a value"),
+        (["smoke", "--only", "base,best"], "unknown variant 'best': choose from "),
+    ],
+)
+def test_ablation_refuses_bad_options(arguments: list[str], expected: str) -> None:
+    done = _run(ROOT / "scripts/ablation.sh", *arguments)
+    assert done.returncode == 2
+    assert expected in done.stderr
+
+
+def test_every_variant_of_the_ablation_changes_the_recipe(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "scripts/ablation.sh", tmp_path)
+    (tmp_path / "distillery").write_text("#!/bin/sh\necho $*\n")  # what would run
+    (tmp_path / "distillery").chmod(0o755)
+    done = _run(tmp_path / "ablation.sh", "imdb", "--student", "bigru", "--seeds", "2")
+    assert done.returncode == 0, done.stderr
+    *commands, report = done.stdout.splitlines()
+    assert report == "report --task imdb"
+    recipe = recipes.distillation("imdb", "bigru", "minilm")
+    parser = argparse.ArgumentParser()
+    options.add(parser, recipe)
+    parser.add_argument("--variant")
+    made = {}
+    for command in commands:
+        start = "distil --task imdb --teacher minilm --student bigru "
+        if command.startswith(start):
+            given = parser.parse_args(
+                command.removeprefix(start).removesuffix(" --seeds 2").split()
+            )
+            made[given.variant] = options.apply(recipe, given).hash()
+    assert len(made) == 9
+    assert len(set(made.values())) == 9
+    assert {"ablation_base", "ablation_augmented"} <= set(made)
+    assert commands[-3:-1] == ["augment --task imdb", "record --task imdb --teacher minilm"]
 
 
 def test_run_all_tells_how_to_use_it() -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from distillery import files, recipes
 from distillery.errors import UserError
-from distillery.report import speed
+from distillery.report import ablation, speed, statistics, table
+from distillery.report.evidence import Evidence
 from distillery.report.plot import plot
-from distillery.report.table import markdown, of_task, summary
+from distillery.report.table import main_metric, of_task, summary
 from distillery.results import read_all
 
 NOTE = "_Made by `distillery report` from the JSON files in this folder: do not edit by hand._"
@@ -47,9 +48,16 @@ def write(
     sections = [NOTE, "# Results"]
     for task in wanted:
         warning = [SYNTHETIC] if task in synthetic else []
-        picture = f"![{task}: score against size on disk]({task}.png)"
-        text = markdown(results, task, recipes.plan(task).students).strip()
-        sections += [f"## {task}", *warning, picture, text]
+        picture = f"![{task}: score against parameters]({task}.png)"
+        students, evidence = recipes.plan(task).students, Evidence(folder, task)
+        found = of_task(results, task)
+        blocks = [
+            table.markdown(results, task, students),
+            statistics.markdown(results, task, students, evidence),
+            ablation.markdown(found, main_metric(found)[0], evidence),
+        ]
+        texts = [block.strip() for block in blocks if block]
+        sections += [f"## {task}", *warning, picture, *texts]
         if timed and task == timed_task:
             sections.append(speed.section(timed, folder))
     # The page is written last: it never shows a picture that is not there.
@@ -74,5 +82,5 @@ def update(readme: Path, folder: Path, task: str) -> None:
     _, closed, after = rest.partition(END)
     if not found or not closed:
         return
-    table = summary(read_all(folder), task, recipes.plan(task).students)
-    files.write_text(readme, f"{before}{begin}\n{table}\n{END}{after}")
+    short = summary(read_all(folder), task, recipes.plan(task).students)
+    files.write_text(readme, f"{before}{begin}\n{short}\n{END}{after}")

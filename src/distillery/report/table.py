@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
-from typing import Any
 
 from distillery import paths
 from distillery.errors import UserError
+from distillery.report.ablation import is_ablation
+from distillery.report.cells import (
+    NO_VALUE,
+    NOT_RUN,
+    Result,
+    code,
+    duration,
+    made_by,
+    parameters,
+    points,
+    score,
+    scores,
+    size,
+    table,
+)
 
-Result = Mapping[str, Any]
-
-NOT_RUN = "not run"
-NO_VALUE = "–"
 BASELINES = {
     "majority": "majority class",
     "tfidf": "TF-IDF + logistic regression",
@@ -22,7 +31,7 @@ BASELINES = {
 }
 COLUMNS = (
     *("model", "single", "distilled", "gain"),
-    *("parameters", "size on disk", "s/epoch", "made by"),
+    *("parameters", "size on disk", "training time", "made by"),
 )
 VARIANT_COLUMNS = ("result", "variant", "score", "change", *COLUMNS[4:])
 COMPRESSED_COLUMNS = (
@@ -33,8 +42,8 @@ LEGEND = """\
 - The dev split selected everything; the test split was read once, at the end.
 - single: trained on the labels alone; distilled: the same student taught by the teacher; gain: \
 distilled minus single in percentage points, before rounding.
-- size on disk: the weights file; s/epoch: training seconds per epoch as timed during the run, \
-single / distilled."""
+- size on disk: the weights file; training time: of one seed as timed during the run, single / \
+distilled, without the teacher's training and recording."""
 
 
 @dataclass(frozen=True)
@@ -150,16 +159,16 @@ def markdown(results: Mapping[str, Result], task: str, students: Sequence[str]) 
         who = f"Teacher `{teacher}`" if teacher else "No teacher yet"
         blocks.append(f"### {who}: {' / '.join(metrics)} (%) on {n:,} test rows")
         cells = [_cells(row, metrics) for row in lines if row.teacher == teacher]
-        blocks.append(_table(COLUMNS, cells))
+        blocks.append(table(COLUMNS, cells))
     if compressed := [result for result in found if result["stage"] == "compression"]:
         blocks.append("### Compressed")
         cells = [_compressed_cells(result, metrics[0]) for result in compressed]
-        blocks.append(_table(COMPRESSED_COLUMNS, cells))
-    others = (result for result in found if result["stage"] != "compression")
+        blocks.append(table(COMPRESSED_COLUMNS, cells))
+    others = (r for r in found if r["stage"] != "compression" and not is_ablation(r))
     if variants := [result for result in others if result.get("variant")]:
         blocks.append("### Variants")
         cells = [_variant_cells(result, found, metrics) for result in variants]
-        blocks.append(_table(VARIANT_COLUMNS, cells))
+        blocks.append(table(VARIANT_COLUMNS, cells))
     lines_below = [f"- {note}" for note in notes(found, n)]
     if len(metrics) > 1:
         lines_below.append(f"- The picture and every difference are of {metrics[0]}.")
@@ -174,96 +183,51 @@ def summary(results: Mapping[str, Result], task: str, students: Sequence[str]) -
     """
     metrics = shown_metrics(of_task(results, task))
     lines = [row for row in rows(results, task, students) if row.single or row.distilled]
-    return _table(COLUMNS[:6], [_cells(row, metrics)[:6] for row in lines])
+    return table(COLUMNS[:6], [_cells(row, metrics)[:6] for row in lines])
+
+
+def name_of(row: Row) -> str:
+    """A line's first cell."""
+    if row.stage == "baseline":
+        return BASELINES[row.name]
+    return f"`{row.name}`" + (" (teacher)" if row.stage == "teacher" else "")
 
 
 def _cells(row: Row, metrics: Sequence[str]) -> list[str]:
-    commands = "<br>".join(map(_code, row.commands))
+    commands = "<br>".join(map(code, row.commands))
     if row.stage == "student":
-        name, distilled, gain = f"`{row.name}`", scores(row.distilled, metrics), NOT_RUN
+        distilled, gain = scores(row.distilled, metrics), NOT_RUN
         if row.single and row.distilled:
-            gain = _points(row.single, row.distilled, metrics[0])
-        time = f"{_seconds(row.single)} / {_seconds(row.distilled)}"
+            gain = points(row.single, row.distilled, metrics[0])
+        time = f"{duration(row.single)} / {duration(row.distilled)}"
     else:
-        name = f"`{row.name}` (teacher)" if row.stage == "teacher" else BASELINES[row.name]
         distilled = gain = NO_VALUE
-        time = _seconds(row.single)
-    sizes = [_either(row, _parameters), _either(row, _size)]
-    return [name, scores(row.single, metrics), distilled, gain, *sizes, time, commands]
+        time = duration(row.single)
+    sizes = [_either(row, parameters), _either(row, size)]
+    return [name_of(row), scores(row.single, metrics), distilled, gain, *sizes, time, commands]
 
 
 def _variant_cells(result: Result, found: Sequence[Result], metrics: Sequence[str]) -> list[str]:
     keys = ("stage", "student", "teacher", "baseline")
     plain = find(found, **{key: result.get(key) for key in keys})
-    change = _points(plain, result, metrics[0]) if plain else NOT_RUN
-    sizes = [_parameters(result), _size(result), _seconds(result)]
-    made_by = _code(result["command"]) if result.get("command") else NO_VALUE
-    name, variant = _code(result["name"]), result["variant"]
-    return [name, variant, scores(result, metrics), change, *sizes, made_by]
+    change = points(plain, result, metrics[0]) if plain else NOT_RUN
+    sizes = [parameters(result), size(result), duration(result)]
+    name, variant = code(result["name"]), result["variant"]
+    return [name, variant, scores(result, metrics), change, *sizes, made_by(result)]
 
 
 def _compressed_cells(result: Result, metric: str) -> list[str]:
     """A compressed model beside what it was made of."""
     source = result["source"]
-    sizes = [_parameters(result), _size(result), f"{source['bytes'] / result['bytes']:.1f}"]
-    made_by = _code(result["command"]) if result.get("command") else NO_VALUE
-    before, change = f"{100 * source['metrics'][metric]:.2f}", _points(source, result, metric)
-    names = [_code(result["name"]), result["variant"], _code(source["name"])]
-    return [*names, before, score(result, metric), change, *sizes, made_by]
-
-
-def _table(columns: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
-    left = ("model", "result", "variant", "made of", "made by")
-    rule = [":---" if column in left else "---:" for column in columns]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [columns, rule, *cells])
-
-
-def _code(text: str) -> str:
-    return f"`{text.replace('|', chr(92) + '|')}`"
-
-
-def score(result: Result | None, metric: str) -> str:
-    """`92.31`, with several seeds `92.31 ± 0.12` (mean ± sample standard deviation), in percent."""
-    if result is None:
-        return NOT_RUN
-    values = [100 * run["metrics"][metric] for run in result["runs"]]
-    spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{100 * result['metrics'][metric]:.2f}{spread}"
-
-
-def scores(result: Result | None, metrics: Sequence[str]) -> str:
-    """The scores of several metrics, as of `score`: `88.10 / 84.31`."""
-    return NOT_RUN if result is None else " / ".join(score(result, name) for name in metrics)
-
-
-def _points(before: Result, after: Result, metric: str) -> str:
-    gain = round(100 * (after["metrics"][metric] - before["metrics"][metric]), 2)
-    return f"{gain:+.2f}" if gain else "0.00"
+    sizes = [parameters(result), size(result), f"{source['bytes'] / result['bytes']:.1f}"]
+    before, change = f"{100 * source['metrics'][metric]:.2f}", points(source, result, metric)
+    names = [code(result["name"]), result["variant"], code(source["name"])]
+    return [*names, before, score(result, metric), change, *sizes, made_by(result)]
 
 
 def _either(row: Row, show: Callable[[Result], str]) -> str:
     shown = [show(result) for result in (row.single, row.distilled) if result is not None]
     return " / ".join(dict.fromkeys(shown)) or NOT_RUN
-
-
-def _parameters(result: Result) -> str:
-    return NO_VALUE if result["parameters"] is None else f"{result['parameters']:,}"
-
-
-def _size(result: Result) -> str:
-    size = result["bytes"]
-    if size is None:
-        return NO_VALUE
-    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
-
-
-def _seconds(result: Result | None) -> str:
-    if result is None:
-        return NOT_RUN
-    times = [run["seconds"] / run["epochs"] for run in result["runs"] if run.get("epochs")]
-    if not times:
-        return NO_VALUE
-    return f"{mean(times):.2f}" if mean(times) < 10 else f"{mean(times):,.0f}"
 
 
 def notes(found: Sequence[Result], n: int) -> list[str]:

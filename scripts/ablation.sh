@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# What gained what: distils a student in several ways on a short schedule, each with one thing
+# changed, and reports them as a table. Stages 1 and 2 must have run; what is up to date is skipped.
+#
+# Usage   scripts/ablation.sh TASK [--student S] [--teacher T] [--only A,B] [options of distil]
+#
+#   scripts/ablation.sh imdb                          all variants of bilstm, minilm its teacher
+#   scripts/ablation.sh imdb --only base,kl,random    some of them
+#   scripts/ablation.sh imdb --seeds 3                each over three seeds
+set -euo pipefail
+scripts=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+usage() { sed -n '2,/^set/ { /^#/ s/^# \{0,1\}//p }' "${BASH_SOURCE[0]}"; }
+fail() {
+  echo "ablation.sh: $1" >&2
+  exit 2
+}
+
+variants=(base train train_longer random hard kl last short augmented)
+known=${variants[*]}
+
+case ${1:-} in
+  -h | --help) usage && exit ;;
+  '' | -*) fail "name the task first, such as imdb (see --help)" ;;
+esac
+task=$1 student=bilstm teacher=minilm
+shift
+options=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    -h | --help) usage && exit ;;
+    --student | --teacher | --only) [ $# -gt 1 ] || fail "$1 needs a value" ;;&
+    --student) student=$2 && shift 2 ;;
+    --teacher) teacher=$2 && shift 2 ;;
+    --only) IFS=, read -ra variants <<<"$2" && shift 2 ;;
+    *) options+=("$1") && shift ;;
+  esac
+done
+
+# The options of a variant into `recipe`; train_longer takes about as many steps as base on IMDB.
+choose() {
+  local epochs=1 splits=train,unlabeled losses=mse others=()
+  case $1 in
+    base) ;;
+    train) splits=train ;;
+    train_longer) splits=train epochs=3 ;;
+    random) others=(--embeddings random) ;;
+    hard) losses=teacher_labels ;;
+    kl) losses=kl ;;
+    last) others=(--pooling last) ;;
+    short) others=(--max-length 128) ;;
+    augmented) splits=train,unlabeled,augmented ;;
+    *) fail "unknown variant '$1': choose from $known" ;;
+  esac
+  recipe=(--epochs "$epochs" --splits "$splits" --losses "$losses" "${others[@]}")
+}
+for variant in "${variants[@]}"; do
+  choose "$variant"
+done
+
+distillery() {
+  echo "== distillery $*" >&2
+  "$scripts/distillery" "$@"
+}
+
+for variant in "${variants[@]}"; do
+  if [ "$variant" = augmented ]; then
+    distillery augment --task "$task"
+    distillery record --task "$task" --teacher "$teacher"
+  fi
+  choose "$variant"
+  distillery distil --task "$task" --teacher "$teacher" --student "$student" \
+    "${recipe[@]}" --variant "ablation_$variant" "${options[@]}"
+done
+distillery report --task "$task"
