@@ -58,9 +58,12 @@ def test_true_labels_of_test_lie_beside_the_predictions(smoke_copy: Path) -> Non
     assert labels is not None
     assert np.array_equal(labels.values, test.labels)
     assert (labels.names, labels.sha256) == (("negative", "positive"), test.sha256)
-    results.labels_path(folder, "smoke").unlink()
-    assert main(["student", "--task", "smoke", "--student", "bilstm"]) == 0
-    assert results.read_labels(folder, "smoke") is not None, "written for results made before"
+    path = results.labels_path(folder, "smoke")
+    written = path.read_bytes()
+    for damage in (b"{", None):
+        path.unlink() if damage is None else path.write_bytes(damage)
+        assert main(["student", "--task", "smoke", "--student", "bilstm"]) == 0
+        assert path.read_bytes() == written, "also for results that are up to date"
 
 
 def test_a_saved_student_predicts_what_its_result_says(in_smoke_home: Path) -> None:

@@ -214,13 +214,22 @@ class Experiment:
 
 
 def write_labels(task: Task) -> None:
-    """Puts the true labels of test beside the predictions, for the report's statistics."""
-    if accelerator().is_main_process:
+    """Puts the true labels of test beside the predictions, for the report's statistics, where
+    they are not there yet."""
+    if not accelerator().is_main_process:
+        return
+    folder, lock = paths.results(task.local), paths.lock(f"{task.name}.labels")
+    with files.locked(lock, f"writing the labels of {task.name}", wait=True):
+        try:
+            known = results.read_labels(folder, task.name)
+        except UserError as error:
+            logging.warning("%s: they are written anew", error)
+            known = None
+        if known and known.sha256 == store.read_manifest(task.name)["sha256"]["test"]:
+            return
         test = store.read_split(task.name, "test")
         labels = results.Labels(task.labels, test.labels, test.sha256)
-        lock = paths.lock(f"{task.name}.labels")
-        with files.locked(lock, f"writing the labels of {task.name}", wait=True):
-            results.write_labels(paths.results(task.local), task.name, labels)
+        results.write_labels(folder, task.name, labels)
 
 
 def weights_of(folder: Path) -> Path:
