@@ -19,7 +19,8 @@ LEGEND = """\
 (10,000 resamples, every seed's model on the same rows, scores averaged over the seeds). It says \
 how the gain of these models varies over test sets; how it varies over seeds is the ± beside the \
 scores.
-- McNemar's p: exact, two-sided, of the models of the first seed, which are those that are saved.
+- McNemar's p: of both being right equally often, whatever the metric; exact, two-sided, of the \
+models of the first seed, which are those that are saved.
 - agreement: the share of test rows with the prediction of the teacher's first seed, right or wrong.
 - calibration error: expected calibration error of the probabilities, 15 bins of equal width; \
 `–` where a model gives none.
