@@ -81,6 +81,23 @@ def test_recurrent_students_with_another_pooling_are_pruned_too() -> None:
     assert smaller(**INPUTS).logits.shape == model(**INPUTS).logits.shape
 
 
+@pytest.mark.parametrize("kind", ["bilstm", "bigru2", "transformer"])
+@torch.no_grad()
+def test_students_of_pairs_lose_units_without_a_trace(kind: str) -> None:
+    model = classifier(kind, pairs=True)
+    mask = INPUTS["attention_mask"]
+    inputs = INPUTS | {"token_type_ids": mask * (torch.arange(MAX_LENGTH) >= 2)}
+    groups = units.of(model)
+    scores = [torch.arange(group.count, dtype=torch.float) for group in groups]
+    for group in groups:
+        lost = torch.arange(group.count - max(1, round(group.count * 0.5)))
+        for part in group.read:
+            weight = model.get_parameter(part.weight)
+            weight.index_fill_(part.dim, part.places(lost).flatten(), 0)
+    smaller = prune.pruned(model, scores, groups, 0.5).eval()
+    torch.testing.assert_close(smaller(**inputs).logits, model(**inputs).logits)
+
+
 def test_a_bag_has_no_units() -> None:
     with pytest.raises(UserError, match="a model of the type distillery_bag cannot be pruned"):
         units.of(classifier("bag"))

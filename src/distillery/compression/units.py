@@ -133,8 +133,10 @@ def _recurrent(model: Any) -> Iterator[Group]:
             if number + 1 < len(layers):
                 after = f"encoder.layers.{number + 1}.weight_ih_l0"
                 read += [Slice(after + direction, 1, (offset,)) for direction in ("", "_reverse")]
-            else:  # the pool gives two vectors, each of both directions
-                read.append(Slice("classifier.weight", 1, (offset, 2 * size + offset)))
+            else:  # the pool gives two vectors, eight of a pair, each of both directions
+                vectors = range(0, model.classifier.in_features, 2 * size)
+                places = tuple(start + offset for start in vectors)
+                read.append(Slice("classifier.weight", 1, places))
                 if isinstance(model.pool, Pool):
                     read.append(Slice("pool.query.weight", 1, (offset,)))
             yield Group("hidden", size, written, (*read,))
