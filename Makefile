@@ -72,8 +72,8 @@ lint: install-dev ## ruff, mypy, import-linter, shellcheck, shfmt, hadolint
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 	PYTHONPATH=src $(BIN)/lint-imports
-	$(BIN)/shellcheck $(SCRIPTS)
-	$(BIN)/shfmt -i 2 -ci -d $(SCRIPTS)
+	@$(BIN)/shellcheck $(SCRIPTS)
+	@$(BIN)/shfmt -i 2 -ci -d $(SCRIPTS)
 	@if [ -f docker/Dockerfile ]; then $(BIN)/hadolint docker/Dockerfile; fi
 
 clean: ## removes the environment, not the data
