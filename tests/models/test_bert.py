@@ -52,7 +52,7 @@ def test_named_shapes_have_the_published_numbers_of_parameters(name: str) -> Non
             labels=LABELS,
         )
     assert model.num_parameters() / 1e6 == pytest.approx(PARAMETERS[name], abs=0.1)
-    assert name in encoders.ENCODERS, "a checkpoint to start from"
+    assert name in encoders.CHECKPOINTS, "a checkpoint to start from"
 
 
 def test_a_saved_student_is_a_plain_bert(tmp_path: Path) -> None:

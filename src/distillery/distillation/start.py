@@ -12,7 +12,7 @@ from distillery.distillation import bert_start, embeddings
 from distillery.distillation.layers import of_teacher
 from distillery.distillation.teacher import Teacher, load_model
 from distillery.errors import UserError
-from distillery.models import bert, registry
+from distillery.models import bert, registry, segments
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import BertStudentRecipe, SequenceRecipe, StudentRecipe
@@ -50,6 +50,7 @@ class Start:
             paired = store.read_split(task.name, "dev").paired
             return self._own(recipe, tokenizer, labels, paired), None
         model, said = self._bert(recipe, tokenizer, labels)
+        segments.use_in(model)
         room = model.config.max_position_embeddings
         if recipe.max_length > room:
             raise UserError(
@@ -94,7 +95,7 @@ class Start:
         shape = BERT_STUDENTS[self.student]
         if self.kind == "hub":
             model = bert.load(self.folder, shape, dropout=recipe.dropout, labels=labels)
-            return model, f"hub {encoders.ENCODERS[self.student].hub}"
+            return model, f"hub {encoders.CHECKPOINTS[self.student].hub}"
         if self.kind == "teacher":
             teacher = load_model(self.folder)
             return bert_start.from_teacher(shape, teacher, dropout=recipe.dropout, labels=labels)

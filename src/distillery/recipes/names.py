@@ -33,7 +33,7 @@ class BertShape:
         )
 
 
-# Students of BERT's shape, in the sizes of published checkpoints (`encoders.ENCODERS`).
+# Students of BERT's shape, in the sizes of published checkpoints (`encoders.CHECKPOINTS`).
 BERT_STUDENTS: dict[str, BertShape] = {
     "bert_tiny": BertShape(2, 128, 2, 512),
     "bert_mini": BertShape(4, 256, 4, 1024),

@@ -154,7 +154,7 @@ def same_pieces(one: Any, other: Any) -> bool:
     def does(tokenizer: Any) -> list[Any]:
         state = json.loads(tokenizer.backend_tokenizer.to_str())
         parts = [state[part] for part in ("model", "normalizer", "pre_tokenizer")]
-        return [*parts, tokenizer("a")["input_ids"], tokenizer.pad_token_id]
+        return [*parts, tokenizer("a", "b")["input_ids"], tokenizer.pad_token_id]
 
     return does(one) == does(other)
 
