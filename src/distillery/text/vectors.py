@@ -16,6 +16,29 @@ def read(path: Path, vocabulary: Mapping[str, int]) -> dict[int, np.ndarray]:
     number, where lines differ in width or hold what is no finite number.
     """
     found: dict[int, np.ndarray] = {}
+    for number, word, numbers in _rows(path):
+        place = vocabulary.get(word)
+        if place is None or place in found:
+            continue
+        try:
+            found[place] = np.array(numbers, dtype=np.float32)
+        except ValueError:
+            what = f"not a word and {len(numbers)} numbers"
+            raise UserError(f"{path}, line {number}: {what}") from None
+        if not np.isfinite(found[place]).all():
+            raise UserError(f"{path}, line {number}: a number that is not finite")
+    if not found:
+        raise UserError(f"{path} has no vector for any word of the vocabulary")
+    return found
+
+
+def count(path: Path) -> int:
+    """The vectors in a file. Raises UserError where it is cut off or its lines differ in width."""
+    return sum(1 for _ in _rows(path))
+
+
+def _rows(path: Path) -> Iterator[tuple[int, str, list[str]]]:
+    """Line number, word and as yet unread numbers, equally many in all lines."""
     width = 0
     for number, line in enumerate(_lines(path), start=1):
         word, *numbers = line.rstrip().split(" ")
@@ -24,18 +47,7 @@ def read(path: Path, vocabulary: Mapping[str, int]) -> dict[int, np.ndarray]:
         width = width or len(numbers)
         if len(numbers) != width or not width:
             raise UserError(f"{path}, line {number}: {len(numbers)} numbers, {width} before")
-        place = vocabulary.get(word)
-        if place is None or place in found:
-            continue
-        try:
-            found[place] = np.array(numbers, dtype=np.float32)
-        except ValueError:
-            raise UserError(f"{path}, line {number}: not a word and {width} numbers") from None
-        if not np.isfinite(found[place]).all():
-            raise UserError(f"{path}, line {number}: a number that is not finite")
-    if not found:
-        raise UserError(f"{path} has no vector for any word of the vocabulary")
-    return found
+        yield number, word, numbers
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -44,7 +56,10 @@ def _lines(path: Path) -> Iterator[str]:
             for line in file:
                 yield line.decode("utf-8")
     except FileNotFoundError:
-        raise UserError(f"there are no word vectors in {path}: put the file there") from None
+        raise UserError(
+            f"there are no word vectors in {path}: put the file there, or fetch it with"
+            f" ./download_requirements.sh --vectors {path.name}"
+        ) from None
     except (OSError, EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
         raise UserError(f"{path} cannot be read ({error}): is it whole?") from None
     except UnicodeDecodeError:
