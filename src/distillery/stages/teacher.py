@@ -40,14 +40,10 @@ _DROPOUTS = (
 
 
 def run(task: Task, spec: str, *what: Any, force: bool, **options: Any) -> None:
-    """Fine-tunes an encoder, records, writes the result; the arguments are those of `prepare`.
-
-    A variant is there to be compared: of it test alone is computed, until `record` is asked for
-    the rest.
-    """
+    """Fine-tunes an encoder, records, writes the result; the arguments are those of `prepare`."""
     experiment, fit = prepare(task, spec, *what, **options)
-    if not experiment.run(fit, force) and not experiment.variant:
-        record(task, str(experiment.teacher))
+    if not experiment.run(fit, force):
+        record(task, str(experiment.teacher), experiment.variant)
 
 
 def prepare(
@@ -155,12 +151,13 @@ def _fit(
         teachers.write_facts(target, *facts, floor=recipe.floor)
 
     def test_logits(saved: Path) -> np.ndarray:
-        """The recorded outputs on test of the saved teacher; of seeds and variants, fresh ones."""
+        """The recorded outputs on test of the saved teacher; of further seeds, fresh ones."""
         test = store.read_split(task.name, "test")
-        if experiment.variant or saved != paths.model(task.name, experiment.name):
+        if saved != paths.model(task.name, experiment.name):
             text = reader.encode_split(task.name, test)
             return inference.logits(model, text, precision, "test")
-        return record(task, str(experiment.teacher)).logits(test.ids)
+        outputs = record(task, str(experiment.teacher), experiment.variant)
+        return outputs.logits(test.ids)
 
     facts = {**facts, "dropout": dropout}
     if recipe.pretraining == "task":
