@@ -14,6 +14,8 @@ from distillery.recipes.base import (
 )
 from distillery.recipes.names import OWN_STUDENTS
 
+TEACHER_LENGTH = 512
+LONG = "bilstm2"  # the student that is to come closest to the teacher reads as far as it does
 DATA = DataRecipe(dev_rows=2500)
 # Five words of a long review say little: some sentences stay. A copy costs a teacher's pass.
 AUGMENTATION = AugmentationRecipe(copies=2, ngram_min=32, ngram_max=128)
@@ -25,9 +27,9 @@ PLAN = Plan(
 
 
 def teacher(name: str) -> TeacherRecipe:
-    """A review has some 300 word pieces; 512 hold seven of eight whole."""
+    """A review has some 300 word pieces; 512 hold seven of eight reviews whole."""
     return TeacherRecipe(
-        max_length=512,
+        max_length=TEACHER_LENGTH,
         epochs=3,
         learning_rate=1e-4 if name == "minilm" else 3e-5,
         floor=0.88,
@@ -35,14 +37,19 @@ def teacher(name: str) -> TeacherRecipe:
 
 
 def student(name: str) -> StudentRecipe:
-    recipe = default.student(name)
-    return replace(recipe, phases=(replace(recipe.phases[0], epochs=3),))
+    return _as_far(name, default.student(name)).trained(epochs=3)
 
 
 def distillation(name: str, teacher: str) -> StudentRecipe:
     recipe = default.distillation(name, teacher)
-    phase = replace(recipe.phases[0], epochs=2, batch_size=64, learning_rate=2e-3)
-    return replace(recipe, phases=(phase,))
+    if name == "bag":
+        return recipe.trained(epochs=3, batch_size=64)
+    epochs = 3 if name == LONG else 2
+    return _as_far(name, recipe).trained(epochs=epochs, batch_size=64, learning_rate=2e-3)
+
+
+def _as_far(name: str, recipe: StudentRecipe) -> StudentRecipe:
+    return replace(recipe, max_length=TEACHER_LENGTH) if name == LONG else recipe
 
 
 def pruning(phases: tuple[Phase, ...]) -> PruningRecipe:
