@@ -5,7 +5,7 @@
 # Usage   scripts/ablation.sh TASK [--student S] [--teacher T] [--only A,B] [options of distil]
 #
 #   scripts/ablation.sh imdb                          all variants of bilstm, minilm its teacher
-#   scripts/ablation.sh imdb --only base,kl,random    some of them
+#   scripts/ablation.sh imdb --only base,mse,random    some of them
 #   scripts/ablation.sh imdb --seeds 3                each over three seeds
 set -euo pipefail
 scripts=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -16,7 +16,7 @@ fail() {
   exit 2
 }
 
-variants=(base train train_longer random hard kl last short augmented)
+variants=(base train train_longer random hard mse last short augmented)
 known=${variants[*]}
 
 case ${1:-} in
@@ -39,14 +39,14 @@ done
 
 # The options of a variant into `recipe`; train_longer takes about as many steps as base on IMDB.
 choose() {
-  local epochs=1 splits=train,unlabeled losses=mse others=()
+  local epochs=1 splits=train,unlabeled losses=kl:1:temperature=2 others=()
   case $1 in
     base) ;;
     train) splits=train ;;
     train_longer) splits=train epochs=3 ;;
     random) others=(--embeddings random) ;;
     hard) losses=teacher_labels ;;
-    kl) losses=kl ;;
+    mse) losses=mse ;;
     last) others=(--pooling last) ;;
     short) others=(--max-length 128) ;;
     augmented) splits=train,unlabeled,augmented ;;
