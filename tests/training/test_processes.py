@@ -121,6 +121,18 @@ def test_stages_run_as_two_processes_and_end_as_one_does(smoke_copy: Path) -> No
             assert before["accuracy"] == pytest.approx(after["accuracy"], abs=0.05)
 
 
+@pytest.mark.parametrize("launch", [TWO, TWO.replace("--multi_gpu --num_processes 2", "--cpu")])
+def test_processes_that_refuse_say_why_and_no_more(smoke_copy: Path, launch: str) -> None:
+    command = [str(ROOT / "scripts/distillery"), "student", "--task", "smoke", "--student", "gru"]
+    environment = {**os.environ, "DISTILLERY_LAUNCH": launch}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    lines = {line for line in done.stderr.splitlines() if line.strip()}
+    assert [line for line in lines if line.startswith("distillery: unknown student 'gru'")]
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 4, done.stderr
+
+
 def test_a_teacher_that_records_is_not_wrapped(
     smoke_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
