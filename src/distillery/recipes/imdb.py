@@ -5,6 +5,7 @@ from dataclasses import replace
 from distillery.recipes import default
 from distillery.recipes.base import (
     AugmentationRecipe,
+    BagRecipe,
     DataRecipe,
     Phase,
     Plan,
@@ -52,7 +53,7 @@ def distillation(name: str, teacher: str) -> StudentRecipe:
 def _shaped(name: str, recipe: StudentRecipe) -> StudentRecipe:
     """`bilstm2`, which is to come closest to the teacher, reads as far; so does `bag`, whom it
     costs next to nothing."""
-    if name == "bag":
+    if isinstance(recipe, BagRecipe):
         return replace(recipe, max_length=TEACHER_LENGTH, ngrams=3, ngram_dropout=0.3)
     return replace(recipe, max_length=TEACHER_LENGTH) if name == "bilstm2" else recipe
 
