@@ -53,7 +53,7 @@ bench-inference: install ## every model of IMDB beside bert-base, in one run (a 
 scripts: install ## writes the script of every experiment, after a task or a student was added
 	scripts/distillery scripts
 
-test: install-dev ## the whole suite, in under 5 minutes
+test: install-dev ## the whole suite, some 6 minutes
 	$(BIN)/python -m pytest $(ARGS)
 
 test-docker: install-dev ## the image, built and run for real; needs a Docker daemon

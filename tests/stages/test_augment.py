@@ -274,5 +274,5 @@ def test_missing_tagger_is_said_and_nothing_is_written(
 ) -> None:
     monkeypatch.setattr("nltk.data.path", [])
     said = refused(*AUGMENT, "--p-pos", "0.1")
-    assert "fetch it with python -m nltk.downloader averaged_perceptron_tagger_eng" in said
+    assert "fetch it with ./download_requirements.sh --nltk" in said
     assert not paths.augmented_manifest("smoke").exists()
