@@ -157,6 +157,7 @@ def _tagger(source: Path | None) -> Path:
         try:
             part_of_speech.Tagger()
         except UserError:
-            shutil.rmtree(folder)
+            (folder / "taggers" / f"{name}.zip").unlink(missing_ok=True)
+            shutil.rmtree(folder / "taggers" / name, ignore_errors=True)
             raise UserError(f"{source or folder} is not nltk's {name}") from None
     return folder
