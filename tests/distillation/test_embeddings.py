@@ -20,8 +20,8 @@ def matrix(rows: int = 40, width: int = 6) -> torch.Tensor:
     return plain @ turn + 5
 
 
-def test_teachers_embeddings_are_read_from_its_folder(tiny_folder: Path) -> None:
-    found = embeddings.teacher_embeddings(tiny_folder)
+def test_embeddings_of_a_model_are_read_from_its_folder(tiny_folder: Path) -> None:
+    found = embeddings.word_embeddings(tiny_folder)
     expected = AutoModel.from_pretrained(tiny_folder).get_input_embeddings().weight
     assert torch.equal(found, expected)
 
@@ -29,7 +29,7 @@ def test_teachers_embeddings_are_read_from_its_folder(tiny_folder: Path) -> None
 def test_half_precision_embeddings_come_as_fp32(tmp_path: Path) -> None:
     weights = {"bert.embeddings.word_embeddings.weight": torch.ones(3, 2, dtype=torch.bfloat16)}
     save_file(weights, tmp_path / "model.safetensors")
-    assert embeddings.teacher_embeddings(tmp_path).dtype == torch.float32
+    assert embeddings.word_embeddings(tmp_path).dtype == torch.float32
 
 
 def test_model_without_word_embeddings_is_refused(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_model_without_word_embeddings_is_refused(tmp_path: Path) -> None:
         {"embeddings.position_embeddings.weight": torch.ones(3, 2)}, tmp_path / "model.safetensors"
     )
     with pytest.raises(UserError, match="has no word embeddings"):
-        embeddings.teacher_embeddings(tmp_path)
+        embeddings.word_embeddings(tmp_path)
 
 
 def test_points_on_a_line_become_their_place_on_it() -> None:

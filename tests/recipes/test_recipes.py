@@ -103,6 +103,7 @@ IMPOSSIBLE: list[tuple[Recipe, dict[str, Any]]] = [
     (STUDENT, {"embeddings": "vectors"}),  # whose?
     (STUDENT, {"vectors": "glove.txt"}),
     (STUDENT, {"embeddings": "teacher", "vocabulary": "words"}),
+    (STUDENT, {"embeddings": "encoder", "vocabulary": "words"}),
     (STUDENT, {"vocabulary": "letters"}),
     (STUDENT, {"words": 0}),
     (STUDENT, {"pooling": "first"}),

@@ -1,4 +1,4 @@
-"""A start for the student's word embeddings: the teacher's, or word vectors."""
+"""A start for the student's word embeddings: those of another model, or word vectors."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from distillery.errors import UserError
 from distillery.models.base import WORD_STD
 
 
-def teacher_embeddings(folder: Path) -> torch.Tensor:
+def word_embeddings(folder: Path) -> torch.Tensor:
     """The word embedding matrix (V, H) of the model saved in a folder."""
     with safe_open(folder / encoders.WEIGHTS, framework="pt") as file:
         for name in file.keys():  # noqa: SIM118

@@ -1,4 +1,5 @@
-"""Where the weights of a student start: a checkpoint, its teacher, word vectors, or at random."""
+"""Where the weights of a student start: a checkpoint, its teacher or an encoder, word vectors, or
+at random."""
 
 import logging
 from dataclasses import dataclass
@@ -26,9 +27,9 @@ POSITIONS = 512  # of a BERT without another to take them from, unless its texts
 class Start:
     """Where a student's weights come from.
 
-    kind: hub, teacher, vectors or random. folder: of the checkpoint, else of the teacher, else of
-    the encoder whose word pieces are read. inputs: what of it a result depends on, file -> sha256;
-    a teacher is an input anyway.
+    kind: hub, encoder, teacher, vectors or random. folder: of the checkpoint, else of the teacher,
+    else of the encoder whose word pieces are read. inputs: what of it a result depends on, file ->
+    sha256; a teacher is an input anyway.
     """
 
     student: str
@@ -77,8 +78,8 @@ class Start:
     def _start_embeddings(
         self, weight: torch.Tensor, recipe: SequenceRecipe, tokenizer: Any
     ) -> None:
-        if self.kind == "teacher":
-            matrix = embeddings.teacher_embeddings(self.folder)
+        if self.kind in ("encoder", "teacher"):
+            matrix = embeddings.word_embeddings(self.folder)
             with torch.no_grad():
                 weight.copy_(embeddings.principal(matrix, recipe.embedding_size)[: len(weight)])
                 weight[tokenizer.pad_token_id] = 0
@@ -119,12 +120,16 @@ def choose(student: str, recipe: StudentRecipe, teacher: Teacher | None) -> Star
     inputs: dict[str, str] = {}
     if teacher:
         folder = teacher.folder
+        if kind == "encoder":
+            raise UserError("embeddings=encoder is for a student without teacher: use teacher")
         if kind == "teacher" and isinstance(recipe, BertStudentRecipe):
             _refuse_other_than_bert(teacher)
     else:
-        folder, inputs = _encoder(recipe.tokenizer, ("tokenizer.json",))
-        if not inputs:
-            raise UserError(f"tokenizer '{recipe.tokenizer}': {folder} has no tokenizer.json")
+        read = ("tokenizer.json", *((encoders.WEIGHTS,) if kind == "encoder" else ()))
+        folder, inputs = _encoder(recipe.tokenizer, read)
+        for file in read:
+            if not (folder / file).is_file():
+                raise UserError(f"tokenizer '{recipe.tokenizer}': {folder} has no {file}")
     if isinstance(recipe, SequenceRecipe) and recipe.vectors:
         file = paths.vectors(recipe.vectors)
         if not file.is_file():

@@ -12,7 +12,7 @@ from distillery import files
 from distillery.errors import UserError, choose
 
 PRECISIONS = ("auto", "fp32", "bf16")
-EMBEDDINGS = ("random", "teacher", "vectors")
+EMBEDDINGS = ("random", "encoder", "teacher", "vectors")
 VOCABULARIES = ("pieces", "words")
 POOLINGS = ("attention_max", "last")
 STARTS = ("auto", "hub", "teacher", "random")
@@ -306,7 +306,9 @@ class SequenceRecipe(StudentRecipe):
         str, "states to one vector: attention_max (both), or last (of either direction)"
     ] = "attention_max"
     embeddings: Annotated[
-        str, "their start: random, teacher (PCA of the teacher's), or vectors (a file's)"
+        str,
+        "their start: random, encoder (PCA of those of `tokenizer`, as published; for a student"
+        " without teacher), teacher (PCA of the teacher's), or vectors (a file's)",
     ] = "random"
     vectors: Annotated[str, "file in data/vectors in GloVe's text format, plain or .gz"] = ""
 
@@ -319,8 +321,8 @@ class SequenceRecipe(StudentRecipe):
         choose("pooling", self.pooling, POOLINGS)
         if (self.embeddings == "vectors") != bool(self.vectors):
             raise UserError("embeddings=vectors and the vectors' file go together: name both")
-        if self.embeddings == "teacher" and self.vocabulary == "words":
-            raise UserError("embeddings=teacher needs the teacher's vocabulary, pieces")
+        if self.embeddings in ("encoder", "teacher") and self.vocabulary == "words":
+            raise UserError(f"embeddings={self.embeddings} needs its vocabulary, pieces")
 
     def needs_teacher(self) -> bool:
         return self.embeddings == "teacher"
