@@ -10,7 +10,8 @@ AUGMENTATION = AugmentationRecipe(copies=10)  # as Tang et al. 2019, for more ro
 
 
 def teacher(name: str) -> TeacherRecipe:
-    return replace(default.teacher(name), max_length=128, floor=0.6)
+    recipe = replace(default.teacher(name), max_length=128, batch_size=64, floor=0.6)
+    return replace(recipe, learning_rate=1.5e-4) if name == "minilm" else recipe
 
 
 def student(name: str) -> StudentRecipe:
