@@ -28,7 +28,7 @@ def teacher() -> Any:
 
 
 def begin(teacher: Any, shape: BertShape) -> tuple[Any, str]:
-    return bert_start.from_teacher(shape, teacher, dropout=0.0, labels=LABELS)
+    return bert_start.from_other(shape, teacher, "teacher", dropout=0.0, labels=LABELS)
 
 
 def test_layers_are_taken_where_all_sizes_agree(teacher: Any) -> None:

@@ -44,4 +44,4 @@ def test_a_distilled_student_starts_from_its_teacher_instead(
 ) -> None:
     distil = ("distil", "--task", "smoke", "--teacher", "tiny", "--student", "bilstm")
     said = refused(*distil, "--embeddings", "encoder", "--variant", "x")
-    assert "embeddings=encoder is for a student without teacher" in said
+    assert "a start from the encoder is for students without teacher" in said

@@ -81,9 +81,11 @@ def test_layers_then_logits_stopped_and_gone_on_with(
         assert result(name)["runs"][0]["history"] == run["history"]
 
 
-def test_from_labels_alone_it_starts_at_random(smoke_copy: Path) -> None:
+def test_from_labels_alone_it_starts_from_the_encoder(smoke_copy: Path) -> None:
     assert main([*STUDENT, "--epochs", "1", "--variant", "x"]) == 0
-    assert result("bert_tiny_smoke.x")["runs"][0]["start"] == "random"
+    found = result("bert_tiny_smoke.x")
+    assert found["runs"][0]["start"] == "PCA of the encoder's embeddings"
+    assert "encoders/tiny/model.safetensors" in found["inputs"]
     assert main(["predict", str(paths.model("smoke", "bert_tiny_smoke.x")), "it was good"]) == 0
 
 

@@ -97,9 +97,11 @@ class Start:
         if self.kind == "hub":
             model = bert.load(self.folder, shape, dropout=recipe.dropout, labels=labels)
             return model, f"hub {encoders.CHECKPOINTS[self.student].hub}"
-        if self.kind == "teacher":
-            teacher = load_model(self.folder)
-            return bert_start.from_teacher(shape, teacher, dropout=recipe.dropout, labels=labels)
+        if self.kind in ("encoder", "teacher"):
+            other = load_model(self.folder) if self.kind == "teacher" else self._encoder(labels)
+            return bert_start.from_other(
+                shape, other, self.kind, dropout=recipe.dropout, labels=labels
+            )
         model = bert.create(
             shape,
             vocab_size=len(tokenizer),
@@ -109,6 +111,10 @@ class Start:
             labels=labels,
         )
         return model, "random"
+
+    def _encoder(self, labels: dict[int, str]) -> Any:
+        """The encoder in the folder, with a classifier's random weights."""
+        return bert.load(self.folder, bert.shape_of(self.folder), dropout=0.0, labels=labels)
 
 
 def choose(student: str, recipe: StudentRecipe, teacher: Teacher | None) -> Start:
@@ -121,15 +127,15 @@ def choose(student: str, recipe: StudentRecipe, teacher: Teacher | None) -> Star
     if teacher:
         folder = teacher.folder
         if kind == "encoder":
-            raise UserError("embeddings=encoder is for a student without teacher: use teacher")
+            raise UserError("a start from the encoder is for students without teacher: use teacher")
         if kind == "teacher" and isinstance(recipe, BertStudentRecipe):
             _refuse_other_than_bert(teacher)
     else:
         read = ("tokenizer.json", *((encoders.WEIGHTS,) if kind == "encoder" else ()))
         folder, inputs = _encoder(recipe.tokenizer, read)
-        for file in read:
-            if not (folder / file).is_file():
-                raise UserError(f"tokenizer '{recipe.tokenizer}': {folder} has no {file}")
+        for name in read:
+            if not (folder / name).is_file():
+                raise UserError(f"tokenizer '{recipe.tokenizer}': {folder} has no {name}")
     if isinstance(recipe, SequenceRecipe) and recipe.vectors:
         file = paths.vectors(recipe.vectors)
         if not file.is_file():
@@ -147,7 +153,7 @@ def _kind(student: str, recipe: StudentRecipe, teacher: Teacher | None) -> str:
         return recipe.start
     if encoders.at_hand(student):
         return "hub"
-    return "teacher" if teacher else "random"
+    return "teacher" if teacher else "encoder"
 
 
 def _encoder(name: str, read: tuple[str, ...]) -> tuple[Path, dict[str, str]]:

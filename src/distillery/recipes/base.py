@@ -15,7 +15,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 EMBEDDINGS = ("random", "encoder", "teacher", "vectors")
 VOCABULARIES = ("pieces", "words")
 POOLINGS = ("attention_max", "last")
-STARTS = ("auto", "hub", "teacher", "random")
+STARTS = ("auto", "hub", "encoder", "teacher", "random")
 SOURCE_SPLITS = ("train", "unlabeled")
 TRANSFER_SPLITS = (*SOURCE_SPLITS, "augmented")
 PRETRAINING = ("none", "task")
@@ -339,8 +339,9 @@ class BertStudentRecipe(StudentRecipe):
     start: Annotated[
         str,
         "of the weights: hub (its published checkpoint, fetched if need be), teacher (its layers"
-        " where their sizes agree, else a PCA of its embeddings), random; auto: hub where the"
-        " checkpoint is in data/encoders, else teacher, random where there is none",
+        " where their sizes agree, else a PCA of its embeddings), encoder (that of `tokenizer`,"
+        " likewise, for a student without teacher), random; auto: hub where the checkpoint is in"
+        " data/encoders, else teacher, encoder where there is none",
     ] = "auto"
 
     def __post_init__(self) -> None:

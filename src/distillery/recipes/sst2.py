@@ -1,13 +1,14 @@
-"""SST-2: 56,000 phrases of some 13 word pieces, none of over 64."""
+"""SST-2: 56,000 phrases of some 13 word pieces, none of over 64, and 430,000 changed copies."""
 
 from dataclasses import replace
 
 from distillery.recipes import default
-from distillery.recipes.base import Plan, StudentRecipe, TeacherRecipe
+from distillery.recipes.base import BertStudentRecipe, Plan, StudentRecipe, TeacherRecipe
 
 PLAN = Plan(
     teachers=("minilm",), students=("bilstm", "bigru", "attention", "transformer2", "bert_tiny")
 )
+TRANSFER = ("train", "augmented")
 
 
 def teacher(name: str) -> TeacherRecipe:
@@ -17,10 +18,23 @@ def teacher(name: str) -> TeacherRecipe:
 
 
 def student(name: str) -> StudentRecipe:
-    return replace(default.student(name).trained(epochs=4, batch_size=64), max_length=64)
+    recipe = replace(default.student(name), max_length=64)
+    return recipe.trained(epochs=4, batch_size=128, learning_rate=2e-3)
 
 
 def distillation(name: str, teacher: str) -> StudentRecipe:
-    recipe = default.distillation(name, teacher)
-    trained = recipe.trained(epochs=8, batch_size=64, learning_rate=2e-3)
-    return replace(trained, max_length=64)
+    recipe = replace(default.distillation(name, teacher), max_length=64)
+    return recipe.trained(splits=TRANSFER, epochs=2, batch_size=128, learning_rate=2e-3)
+
+
+def bert_student(name: str) -> BertStudentRecipe:
+    recipe = default.bert_student(name)
+    return replace(recipe, phases=(replace(recipe.phases[0], epochs=4, batch_size=128),))
+
+
+def bert_distillation(name: str, teacher: str) -> BertStudentRecipe:
+    """The teacher runs live over train alone; its logits of every copy are recorded."""
+    recipe = default.bert_distillation(name, teacher)
+    layers, logits = (replace(phase, batch_size=128, epochs=3) for phase in recipe.phases)
+    layers, logits = replace(layers, splits=("train",)), replace(logits, splits=TRANSFER)
+    return replace(recipe, phases=(layers, logits))
