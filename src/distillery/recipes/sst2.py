@@ -24,7 +24,7 @@ def student(name: str) -> StudentRecipe:
 
 def distillation(name: str, teacher: str) -> StudentRecipe:
     recipe = replace(default.distillation(name, teacher), max_length=64)
-    return recipe.trained(splits=TRANSFER, epochs=2, batch_size=128, learning_rate=2e-3)
+    return recipe.trained(splits=TRANSFER, epochs=2, batch_size=256, learning_rate=3e-3)
 
 
 def bert_student(name: str) -> BertStudentRecipe:
