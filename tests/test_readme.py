@@ -80,11 +80,20 @@ def test_links_lead_to_files() -> None:
         assert (ROOT / link).exists(), link
 
 
-def test_the_table_is_that_of_the_committed_results() -> None:
-    begin = page.BEGIN.format(task="imdb")
+TABLES = re.findall(page.BEGIN.format(task=r"(\w+)"), README)
+
+
+def test_the_tasks_with_results_have_a_table() -> None:
+    found = results.read_all(ROOT / "results").values()
+    assert sorted(TABLES) == sorted({result["task"] for result in found})
+
+
+@pytest.mark.parametrize("task", TABLES)
+def test_the_table_is_that_of_the_committed_results(task: str) -> None:
+    begin = page.BEGIN.format(task=task)
     shown = README.split(begin)[1].split(page.END)[0].strip()
     found = results.read_all(ROOT / "results")
-    assert shown == summary(found, "imdb", recipes.plan("imdb").students)
+    assert shown == summary(found, task, recipes.plan(task).students)
 
 
 def test_the_page_is_that_of_the_committed_results(tmp_path: Path) -> None:
