@@ -45,6 +45,18 @@ def test_an_archive_kept_beforehand_is_what_stage_1_reads(home: Path, films: Pat
     assert paths.manifest("imdb").is_file()
 
 
+def test_what_is_kept_is_found_beside_its_manifest(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In whatever order the file system lists the two."""
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: iter(sorted(listed(folder))))
+    for name in ("a.zip", "z.zip"):
+        (home / name).write_bytes(b"x")
+        downloads.keep(FILMS, home / name)
+        assert downloads.own(FILMS) == paths.own_download("imdb") / name
+
+
 def test_a_truncated_archive_is_not_kept(
     home: Path, films: Path, refused: Callable[..., str]
 ) -> None:
