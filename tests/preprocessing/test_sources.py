@@ -247,6 +247,13 @@ def test_rows_of_a_label_that_is_not_counted_are_noticed() -> None:
         sources.check(replace(TASK, counts=counts), {"test": rows})
 
 
+def test_a_split_without_any_row_is_said_to_lack_its_file() -> None:
+    task = replace(TASK, counts={"test": (1, 1)})
+    for subset in (False, True):
+        with pytest.raises(UserError, match="a file of the download is missing"):
+            sources.check(task, {"train": [], "test": []}, subset=subset)
+
+
 def test_a_label_that_the_task_has_not_is_noticed_without_official_counts() -> None:
     rows = [Example(number, "a", label=number) for number in range(3)]
     with pytest.raises(UserError, match="train of films has the label 2, and the task 2 labels"):

@@ -84,11 +84,12 @@ def check(task: Task, splits: Splits, subset: bool = False) -> dict[str, list[in
             continue
         fewer = all(map(int.__le__, found, expected)) and 0 < len(rows) == sum(found)
         if not (subset and fewer):
+            hint = "another data set?" if rows else "a file of the download is missing?"
+            if fewer:
+                hint = "a truncated or incomplete download? --subset takes a part as it is"
             raise UserError(
                 f"{name} of {task.name} is not the official one: {found} rows per label"
-                f" where {expected} are expected "
-                + ("(a truncated or incomplete download?" if fewer else "(another data set?")
-                + (" --subset takes a part as it is)" if fewer else ")")
+                f" where {expected} are expected ({hint})"
             )
         partial[name] = [len(rows), sum(expected)]
     for name, rows in splits.items():
