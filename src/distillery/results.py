@@ -144,6 +144,8 @@ def write(folder: Path, result: dict[str, Any], predictions: np.ndarray, labels:
         f"parameters {result['parameters']}, bytes {result['bytes']}",
         f"made by {result['command']}",
     ]
+    if start := result["runs"][0].get("start"):
+        lines.insert(3, f"started from {start}")
     if source := result.get(SOURCE):
         was = f"{score} {source['metrics'][score]:.4f}, bytes {source['bytes']}"
         lines.insert(3, f"made of {source['name']}: {was}")

@@ -1,12 +1,17 @@
 """A BERT student that starts from its teacher: layers, or the embeddings' principal components."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig
 
-from distillery.distillation import bert_start, embeddings
+from distillery import recipes
+from distillery.distillation import bert_start, embeddings, start
+from distillery.distillation.teacher import Teacher
+from distillery.errors import UserError
 from distillery.recipes.names import BertShape
 
 LABELS = {0: "bad", 1: "good"}
@@ -43,6 +48,24 @@ def test_layers_are_taken_where_all_sizes_agree(teacher: Any) -> None:
     torch.testing.assert_close(whole.eval()(ids).logits, teacher(ids).logits)
 
 
+def test_taken_layers_compute_what_they_did_in_the_teacher() -> None:
+    torch.manual_seed(1)
+    config = BertConfig(
+        vocab_size=60,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        hidden_act="relu",
+        layer_norm_eps=1e-2,
+        initializer_range=0.5,
+    )
+    teacher = BertForSequenceClassification(config).eval()
+    student, _ = begin(teacher, BertShape(2, 16, 2, 24))
+    ids = torch.randint(5, 60, (2, 9))
+    torch.testing.assert_close(student.eval()(ids).logits, teacher(ids).logits)
+
+
 @pytest.mark.parametrize(
     "shape",
     [
@@ -68,6 +91,16 @@ def test_else_embeddings_are_a_pca_of_the_teachers(teacher: Any, shape: BertShap
     spread = ours.word_embeddings.weight[:, :16].var(dim=0)
     assert torch.all(spread.diff() < 1e-7), "of falling spread"
     assert student.config.max_position_embeddings == 40
+
+
+def test_a_teacher_that_is_no_bert_is_refused_with_what_can_be_done(tmp_path: Path) -> None:
+    DistilBertConfig().save_pretrained(tmp_path)
+    other = Teacher("other", tmp_path, {}, "", "")
+    recipe = recipes.distillation("smoke", "bert_tiny", "tiny")
+    with pytest.raises(UserError, match="other is none: --start hub and --start random do not"):
+        start.choose("bert_tiny", recipe, other)
+    random = replace(recipe, start="random")
+    assert start.choose("bert_tiny", random, other).kind == "random"
 
 
 def test_sums_of_embeddings_keep_their_distances(teacher: Any) -> None:

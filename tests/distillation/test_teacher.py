@@ -72,6 +72,7 @@ def test_floor_itself_is_enough() -> None:
 def test_raw_encoder_is_refused_with_its_accuracy() -> None:
     said = refusal(np.random.default_rng(0).integers(0, 3, len(LABELS)), 0.9)
     assert "raw encoder" in said
+    assert "trained too little" in said
     assert "teacher minilm has a dev accuracy of 0." in said
 
 

@@ -79,7 +79,8 @@ def load(folder: Path, shape: BertShape = SHAPE) -> BertForSequenceClassificatio
 
 
 def test_a_checkpoint_of_bert_is_loaded_with_its_head_left_out(tmp_path: Path) -> None:
-    whole = BertForPreTraining(BertConfig(**SIZES, intermediate_size=24)).eval()
+    odd = {"hidden_act": "relu", "layer_norm_eps": 1e-3}
+    whole = BertForPreTraining(BertConfig(**SIZES, intermediate_size=24, **odd)).eval()
     whole.save_pretrained(tmp_path)
     model = load(tmp_path)
     expected = whole.bert(**text())
@@ -109,7 +110,8 @@ def test_old_names_of_norms_are_read(tmp_path: Path) -> None:
 def test_a_checkpoint_of_distilbert_becomes_the_same_function_as_a_bert(
     tmp_path: Path, kind: type
 ) -> None:
-    config = DistilBertConfig(vocab_size=40, dim=16, n_layers=2, n_heads=2, hidden_dim=24)
+    sizes = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24}
+    config = DistilBertConfig(vocab_size=40, activation="relu", **sizes)
     whole = kind(config).eval()
     whole.save_pretrained(tmp_path)
     model = load(tmp_path)

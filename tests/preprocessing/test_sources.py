@@ -247,6 +247,26 @@ def test_rows_of_a_label_that_is_not_counted_are_noticed() -> None:
         sources.check(replace(TASK, counts=counts), {"test": rows})
 
 
+def test_a_split_without_any_row_is_said_to_lack_its_file() -> None:
+    task = replace(TASK, counts={"test": (1, 1)})
+    for subset in (False, True):
+        with pytest.raises(UserError, match="a file of the download is missing"):
+            sources.check(task, {"train": [], "test": []}, subset=subset)
+
+
+def test_a_label_that_the_task_has_not_is_noticed_without_official_counts() -> None:
+    rows = [Example(number, "a", label=number) for number in range(3)]
+    with pytest.raises(UserError, match="train of films has the label 2, and the task 2 labels"):
+        sources.check(replace(TASK, counts={}), {"train": rows})
+
+
+@pytest.mark.parametrize("name", ["train.tsv", "train.csv", "train-00000-of-00001.parquet"])
+def test_one_file_of_a_download_is_no_source(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("text\tlabel\na\tx\n")
+    with pytest.raises(UserError, match=f"{name} is one file of a download: name its folder"):
+        sources.read(TASK, tmp_path / name)
+
+
 def test_generated_task_takes_no_source(tmp_path: Path) -> None:
     splits, facts = sources.read(smoke.TASK, None)
     sources.check(smoke.TASK, splits)
@@ -332,3 +352,27 @@ def test_hub_folder_with_labels_as_words_is_refused(hub_folder: HubFolder) -> No
 def test_hub_folder_with_a_row_without_text_is_refused(hub_folder: HubFolder) -> None:
     with pytest.raises(UserError, match="text"):
         sources.read(TASK, hub_folder(text=["a", None, "c", "d"]))
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["neg", "pos"], None),
+        (["negative", "positive"], None),
+        (["positive", "negative"], "has the labels positive, negative, in this order"),
+    ],
+)
+def test_hub_folder_whose_labels_stand_in_another_order_is_refused(
+    hub_folder: HubFolder, names: list[str], said: str | None
+) -> None:
+    folder = hub_folder()
+    label = datasets.ClassLabel(names=names)
+    features = datasets.Features(text=datasets.Value("string"), label=label)
+    for path in folder.rglob("*.parquet"):
+        rows = pq.read_table(path).to_pydict()
+        datasets.Dataset.from_dict(rows, features).to_parquet(path)
+    if said:
+        with pytest.raises(UserError, match=said):
+            sources.read(TASK, folder)
+    else:
+        assert sources.read(TASK, folder)[0]["train"][2].label == 1

@@ -40,8 +40,8 @@ def test_a_table_without_header_has_its_columns_named() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("one\ttwo\tlabel\na\tb\n", "row 2 has not 3 columns"),
-        ("one\ttwo\tlabel\na\tb\tyes\tc\n", "row 2 has not 3 columns"),
+        ("one\ttwo\tlabel\na\tb\n", "row 1 has not 3 columns"),
+        ("one\ttwo\tlabel\na\tb\tyes\tc\n", "row 1 has not 3 columns"),
         ("one\ttwo\tlabel\na\tb\tye", "row 1 has the label 'ye', not one of no, yes"),
         ("one\tlabel\na\tyes\n", "no column 'two', only one, label"),
         ("one\tone\tlabel\n", "a column is named twice: one, one, label"),

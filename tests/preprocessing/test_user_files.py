@@ -74,7 +74,7 @@ def test_csv_row_of_another_width_is_named(tmp_path: Path, line: str) -> None:
     if line.count(",") == 1:
         assert len(user_files.read_rows(path)) == 2
         return
-    with pytest.raises(UserError, match=r"a\.csv, row 3 has not 2 columns"):
+    with pytest.raises(UserError, match=r"a\.csv, row 2 has not 2 columns"):
         user_files.read_rows(path)
 
 
@@ -145,8 +145,8 @@ def test_unusable_file_is_named(tmp_path: Path, name: str, content: str, said: s
 
 
 def test_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "a.csv", tmp_path):
-        with pytest.raises(UserError, match="does not exist"):
+    for path, said in ((tmp_path / "a.csv", "does not exist"), (tmp_path, "is a folder")):
+        with pytest.raises(UserError, match=said):
             user_files.read_rows(path)
 
 
@@ -198,6 +198,21 @@ def test_named_columns_go_before_usual_ones() -> None:
     names = ["text", "summary", "label", "mood"]
     found = user_files.find_columns(Path("a.csv"), names, Columns("summary", label="mood"))
     assert found == Columns(text="summary", text_pair=None, label="mood")
+
+
+def test_a_column_has_one_role() -> None:
+    """Else a label would be read as a text, or a text twice."""
+    names = ["sentence1", "sentence2", "label"]
+    found = user_files.find_columns(Path("a.csv"), names, Columns(label="sentence2"))
+    assert found == Columns("sentence1", None, "sentence2")
+    found = user_files.find_columns(Path("a.csv"), names, Columns(text="label"))
+    assert found == Columns("label", "sentence2", None)
+    found = user_files.find_columns(Path("a.csv"), names, Columns(text="sentence2"))
+    assert found == Columns("sentence2", None, "label")
+    with pytest.raises(UserError, match="'label' in a.csv cannot be --text-column and --label-col"):
+        user_files.find_columns(Path("a.csv"), names, Columns(text="label", label="label"))
+    with pytest.raises(UserError, match="cannot be --text-column and --text-pair-column at once"):
+        user_files.find_columns(Path("a.csv"), names, Columns("sentence1", "sentence1"))
 
 
 def test_unknown_and_undecidable_columns_are_refused() -> None:

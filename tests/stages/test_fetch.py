@@ -14,7 +14,7 @@ from distillery import encoders, paths, recipes, tasks
 from distillery.augmentation import part_of_speech
 from distillery.cli import main
 from distillery.errors import UserError
-from distillery.preprocessing import downloads, sources
+from distillery.preprocessing import downloads, sources, store
 from distillery.stages import data, fetch
 from distillery.tasks import imdb
 
@@ -45,6 +45,18 @@ def test_an_archive_kept_beforehand_is_what_stage_1_reads(home: Path, films: Pat
     assert paths.manifest("imdb").is_file()
 
 
+def test_what_is_kept_is_found_beside_its_manifest(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In whatever order the file system lists the two."""
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: iter(sorted(listed(folder))))
+    for name in ("a.zip", "z.zip"):
+        (home / name).write_bytes(b"x")
+        downloads.keep(FILMS, home / name)
+        assert downloads.own(FILMS) == paths.own_download("imdb") / name
+
+
 def test_a_truncated_archive_is_not_kept(
     home: Path, films: Path, refused: Callable[..., str]
 ) -> None:
@@ -52,6 +64,19 @@ def test_a_truncated_archive_is_not_kept(
     said = refused("fetch", "--task", "imdb", "--source", films)
     assert "of imdb is not the official one" in said
     assert downloads.own(FILMS) is None
+
+
+def test_a_part_is_kept_where_that_is_said(
+    home: Path, films: Path, refused: Callable[..., str]
+) -> None:
+    next(films.rglob("*.txt")).unlink()
+    fetch = ["fetch", "--task", "imdb", "--source", str(films)]
+    assert "--subset takes a part as it is" in refused(*fetch)
+    assert main([*fetch, "--subset"]) == 0
+    assert downloads.own(FILMS) == paths.own_download("imdb") / "aclImdb"
+    data.run(FILMS, recipes.data("smoke"), None, subset=True, force=False)
+    assert store.subset("imdb")
+    assert "--task NAME --source PATH" in refused("fetch", "--task", "imdb", "--subset")
 
 
 def test_what_was_fetched_of_the_hub_is_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

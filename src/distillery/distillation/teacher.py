@@ -72,7 +72,7 @@ def check_outputs(
 
     if is_good(predicted):
         return
-    hint = "a raw encoder, or one tuned on something else?"
+    hint = "a raw encoder, one tuned on something else, or one trained too little?"
     if len(label_names) <= 5:
         for order in itertools.permutations(range(len(label_names))):
             if is_good(np.array(order)[predicted]):

@@ -44,11 +44,14 @@ def create(
     dropout: float,
     labels: Mapping[int, str],
     token_types: int = 2,
+    activation: str = "gelu",
+    norm_eps: float = 1e-12,
 ) -> BertForSequenceClassification:
     """A BERT classifier with random weights.
 
-    positions: the longest text in word pieces. dropout: on the embeddings and before the
-    classifier; the layers have none, which costs time and turns fused attention off.
+    positions: the longest text in word pieces. activation, norm_eps: of the model whose weights
+    it is to take, for else they would be another function. dropout: on the embeddings and before
+    the classifier; the layers have none, which costs time and turns fused attention off.
     """
     config = BertConfig(
         vocab_size=vocab_size,
@@ -59,6 +62,8 @@ def create(
         hidden_size=shape.width,
         num_attention_heads=shape.heads,
         intermediate_size=shape.inner,
+        hidden_act=activation,
+        layer_norm_eps=norm_eps,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         classifier_dropout=dropout,
@@ -97,6 +102,8 @@ def load(
         pad_token_id=config.pad_token_id or 0,
         dropout=dropout,
         labels=labels,
+        activation=config.hidden_act if config.model_type == "bert" else config.activation,
+        norm_eps=getattr(config, "layer_norm_eps", 1e-12),
     )
     if "token_type" not in rows:
         torch.nn.init.zeros_(model.bert.embeddings.token_type_embeddings.weight)

@@ -11,7 +11,9 @@ from distillery.preprocessing.task import Hub, Task
 def own(task: Task) -> Path | None:
     """The archive or folder that a user gave for a task, if there is one."""
     folder = paths.own_download(task.name)
-    return next(folder.iterdir(), None) if folder.is_dir() else None
+    if not folder.is_dir():
+        return None
+    return next((path for path in folder.iterdir() if path.name != files.SUMS), None)
 
 
 def of_hub(task: Task) -> Path | None:

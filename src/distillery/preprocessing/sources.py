@@ -68,7 +68,8 @@ def _read(task: Task, source: Path | None) -> tuple[Splits, dict[str, Any]]:
 
 
 def check(task: Task, splits: Splits, subset: bool = False) -> dict[str, list[int]]:
-    """UserError where row or label counts are not the official ones.
+    """UserError where a label is none of the task's, or row or label counts are not the official
+    ones.
 
     subset: fewer rows are let through. Gives the splits with fewer: [rows, official rows].
     """
@@ -83,13 +84,21 @@ def check(task: Task, splits: Splits, subset: bool = False) -> dict[str, list[in
             continue
         fewer = all(map(int.__le__, found, expected)) and 0 < len(rows) == sum(found)
         if not (subset and fewer):
+            hint = "another data set?" if rows else "a file of the download is missing?"
+            if fewer:
+                hint = "a truncated or incomplete download? --subset takes a part as it is"
             raise UserError(
                 f"{name} of {task.name} is not the official one: {found} rows per label"
-                f" where {expected} are expected "
-                + ("(a truncated or incomplete download?" if fewer else "(another data set?")
-                + (" --subset takes a part as it is)" if fewer else ")")
+                f" where {expected} are expected ({hint})"
             )
         partial[name] = [len(rows), sum(expected)]
+    for name, rows in splits.items():
+        highest = max((row.label for row in rows if row.label is not None), default=0)
+        if highest >= len(task.labels):
+            raise UserError(
+                f"{name} of {task.name} has the label {highest}, and the task"
+                f" {len(task.labels)} labels, counted from 0"
+            )
     return partial
 
 
@@ -115,7 +124,20 @@ def _read_hub(task: Task, folder: Path | None) -> Splits:
     missing = [name for name in task.hub.splits.values() if name not in loaded]
     if missing:
         raise UserError(f"{where} has no split '{missing[0]}', only {', '.join(loaded)}")
-    return {ours: _hub_rows(task.hub, loaded[theirs]) for ours, theirs in task.hub.splits.items()}
+    splits = task.hub.splits.items()
+    for _, theirs in splits:
+        _refuse_other_order(task, task.hub, loaded[theirs].features)
+    return {ours: _hub_rows(task.hub, loaded[theirs]) for ours, theirs in splits}
+
+
+def _refuse_other_order(task: Task, hub: Hub, features: Any) -> None:
+    """UserError where the hub counts the task's labels in another order."""
+    names = getattr(features.get(hub.label), "names", list(task.labels))
+    if names != list(task.labels) and set(names) == set(task.labels):
+        raise UserError(
+            f"{hub.id} has the labels {', '.join(names)}, in this order, where task {task.name}"
+            f" has {', '.join(task.labels)}"
+        )
 
 
 def _hub_rows(hub: Hub, rows: Any) -> list[Example]:
@@ -175,6 +197,10 @@ def _walk_folder(folder: Path, top: str) -> Iterator[tuple[str, bytes]]:
 
 def _walk_archive(archive: Path, top: str) -> Iterator[tuple[str, bytes]]:
     """The regular files of an archive; a link or a path that leaves the archive is refused."""
+    if archive.suffix in (".tsv", ".csv", ".txt", ".parquet"):
+        raise UserError(
+            f"source {archive} is one file of a download: name its folder, or the archive"
+        )
     walk = _walk_zip if zipfile.is_zipfile(archive) else _walk_tar
     try:
         for name, content in walk(archive):

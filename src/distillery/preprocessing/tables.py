@@ -15,8 +15,8 @@ def rows(file: TextIO, tabs: bool, columns: Sequence[str] = ()) -> Iterator[dict
 
     tabs: cells stand between tabs and quotes are text, else between commas and may be quoted.
     columns: their names, where the first line is a row already.
-    ValueError says which line is wrong: too many or too few cells, a column named twice, a quote
-    that is not closed.
+    ValueError says which row is wrong, the first below the names being 1: too many or too few
+    cells, a column named twice, a quote that is not closed.
     """
     csv.field_size_limit(1 << 27)
     reader = csv.reader(
@@ -26,7 +26,7 @@ def rows(file: TextIO, tabs: bool, columns: Sequence[str] = ()) -> Iterator[dict
         strict=True,
     )
     names: Sequence[str] = columns
-    number = 0 if columns else 1
+    number = 0
     try:
         if not names:
             names = next(reader, [])

@@ -27,10 +27,17 @@ class Columns:
     label: str | None = None
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file as dictionaries. UserError names the file and what is wrong with it."""
+def check_file(path: Path) -> None:
+    """UserError where there is no such file."""
+    if path.is_dir():
+        raise UserError(f"data file {path} is a folder: name the file in it")
     if not path.is_file():
         raise UserError(f"data file {path} does not exist")
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file as dictionaries. UserError names the file and what is wrong with it."""
+    check_file(path)
     choose(f"kind of data file {path.name}: suffix", path.suffix.lower(), SUFFIXES)
     if path.stat().st_size == 0:
         raise UserError(f"data file {path} is empty")
@@ -82,15 +89,25 @@ def _read_parquet(path: Path) -> list[dict[str, Any]]:
 
 
 def find_columns(path: Path, names: Sequence[str], columns: Columns) -> Columns:
-    """The columns that are meant: those named, else those with a usual name."""
+    """The columns that are meant: those named, else, among the others, those with a usual name.
+
+    UserError where a column that is named does not exist or is named for two roles: a label that
+    is read as text too would be no task.
+    """
     found: dict[str, str | None] = {}
-    for role, usual in _OBVIOUS.items():
+    for role in _OBVIOUS:
         named = getattr(columns, role)
-        if named is not None:
-            option = f"--{role.replace('_', '-')}-column"
-            found[role] = choose(f"column in {path.name} ({option})", named, names)
-        else:
-            by_lower = {str(name).lower(): name for name in names}
+        if named is None:
+            continue
+        choose(f"column in {path.name} ({_option(role)})", named, names)
+        for other, taken in found.items():
+            if named == taken:
+                both = f"{_option(other)} and {_option(role)}"
+                raise UserError(f"column '{named}' in {path.name} cannot be {both} at once")
+        found[role] = named
+    by_lower = {str(name).lower(): name for name in names if name not in found.values()}
+    for role, usual in _OBVIOUS.items():
+        if role not in found:
             found[role] = next((by_lower[name] for name in usual if name in by_lower), None)
     if found["text"] is None:
         raise UserError(
@@ -98,6 +115,10 @@ def find_columns(path: Path, names: Sequence[str], columns: Columns) -> Columns:
             " name it with --text-column"
         )
     return Columns(**found)
+
+
+def _option(role: str) -> str:
+    return f"--{role.replace('_', '-')}-column"
 
 
 def _text(value: Any, where: str) -> str:

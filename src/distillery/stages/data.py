@@ -48,8 +48,7 @@ def run_user_files(
     if paths.checked_name("task", name) in paths.RESERVED:
         raise UserError(f"task '{name}' would take a folder of the project: choose another name")
     for path in given.values():
-        if not path.is_file():
-            raise UserError(f"data file {path} does not exist")
+        user_files.check_file(path)
     facts = {
         "kind": "own files",
         "files": {role: path.name for role, path in given.items()},
@@ -67,19 +66,36 @@ def run_user_files(
     }
     if len({example.text_pair is None for found in rows.values() for example, _ in found}) > 1:
         raise UserError("some of the files have pairs of texts and some have single ones")
-    labelled = [(role, label) for role in ("train", "test") for _, label in rows.get(role, [])]
-    where = ", ".join(given[role].name for role in ("train", "test") if role in given)
-    present = {label for _, label in labelled if label is not None}
-    order = user_files.label_order(present, labels, where)
-    for role in ("train", "test"):
-        found = {label for r, label in labelled if r == role and label is not None}
-        if role in rows and len(found) < 2:
-            raise UserError(
-                f"{given[role].name} has one class only: {', '.join(found) or 'no label at all'}"
-            )
+    order = _labels_of(rows, labels, given)
     raw = _as_splits(rows, order, given)
     with files.locked(paths.lock(f"data_{name}"), f"stage 1 of {name}"):
         _write(Task(name=name, labels=order, local=True), raw, {"source": facts}, recipe)
+
+
+def _labels_of(
+    rows: dict[str, user_files.Labelled], declared: list[str] | None, given: dict[str, Path]
+) -> tuple[str, ...]:
+    """The labels in order. UserError where a file has one only, or test has some that no row of
+    train teaches and nobody has declared: other names for the same, most often."""
+    found = {
+        role: {label for _, label in rows[role] if label is not None}
+        for role in ("train", "test")
+        if role in rows
+    }
+    where = ", ".join(given[role].name for role in found)
+    order = user_files.label_order(set().union(*found.values()), declared, where)
+    for role, labels in found.items():
+        if len(labels) < 2:
+            raise UserError(
+                f"{given[role].name} has one class only: {', '.join(labels) or 'no label at all'}"
+            )
+    unknown = sorted(found.get("test", set()) - found["train"])
+    if unknown and not declared:
+        raise UserError(
+            f"{given['test'].name} has the label '{unknown[0]}', which no row of"
+            f" {given['train'].name} has (--labels A,B,... names those that are meant)"
+        )
+    return order
 
 
 def _as_splits(

@@ -32,11 +32,13 @@ def run(
     *,
     nltk: bool,
     source: Path | None,
+    subset: bool = False,
 ) -> None:
     """Fetches what is named; where nothing is, all encoders and data sets of the project.
 
     vectors: files of `VECTORS`; from a source, of any name. nltk: whether its tagger is wanted.
     source: an archive or folder to take the one thing named from, in place of the network.
+    subset: of a data set's source that it is a part on purpose, as stage 1 must be told again.
     One that cannot be had does not keep the others from coming; UserError at the end names them.
     """
     if source and not source.exists():
@@ -44,11 +46,13 @@ def run(
     count = len(teachers) + len(task_names) + len(vectors) + nltk
     if source and count != 1:
         raise UserError("--source is for one thing: one --teacher, --task, --vectors or --nltk")
+    if subset and not (source and task_names):
+        raise UserError("--subset is for a data set's source: --task NAME --source PATH")
     if not count:
         teachers, task_names = list(encoders.ENCODERS), tasks.names()
     work: dict[str, Callable[[], Path | None]] = {
         **{name: partial(_encoder, name, source) for name in teachers},
-        **{name: partial(_data_set, name, source) for name in task_names},
+        **{name: partial(_data_set, name, source, subset) for name in task_names},
         **{name: partial(_vectors, name, source) for name in vectors},
         **({part_of_speech.DATA: partial(_tagger, source)} if nltk else {}),
     }
@@ -74,7 +78,7 @@ def _encoder(spec: str, source: Path | None) -> Path:
     return encoders.locate(spec, source)
 
 
-def _data_set(name: str, source: Path | None) -> Path | None:
+def _data_set(name: str, source: Path | None, subset: bool) -> Path | None:
     """Where the data set is; None where there is nothing to fetch."""
     task = tasks.get(name)
     if task.hub is None and task.parse is None:
@@ -82,7 +86,7 @@ def _data_set(name: str, source: Path | None) -> Path | None:
         return None
     if source:
         rows, _ = sources.read(task, source)
-        sources.check(task, rows)
+        sources.check(task, rows, subset)
         with files.locked(paths.lock(f"download_{name}"), f"fetching {name}", wait=True):
             downloads.keep(task, source)
     elif there := downloads.own(task) or downloads.of_hub(task):
