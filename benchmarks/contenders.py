@@ -176,10 +176,10 @@ def usual(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None
 def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
     """This project's loop, on recorded logits where there is a teacher."""
     recorded = np.load(given["recorded"]) if given["recorded"] else None
+    machine.keep_memory()
     if given["way"] == "ours":
-        machine.keep_memory()
         fast_bert.use_in(model)
-    else:  # the recurrent layer as PyTorch has it
+    else:  # the recurrent layer as PyTorch has it, and nothing else otherwise
         layer_as_it_is(packed=given["way"] == "packed")
     seen: list[float] = []
     if recorded is None:
@@ -233,16 +233,19 @@ def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
 
 
 def recording(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
-    """The teacher's one pass over the rows, a batch's worth of rows a step."""
+    """The teacher's one pass over the rows. A turn records as many as its steps have, of every
+    length, all at once, for recording sorts rows by length before it cuts them into batches."""
     machine.keep_memory()
     model = live_teacher(given["teacher"]).to(machine.device())
     fast_bert.use_in(model)
-    # A turn takes rows of every length: recording itself, which sorts 4096 at a time, pads less.
     order = np.argsort(-rows.train.lengths, kind="stable")
-    turns = given["steps"]
-    for turn in range(turns):
+    turn_of = np.repeat(np.arange(len(given["turns"])), given["turns"])  # (steps,)
+    turn_of = np.resize(turn_of, len(order))  # (N,)
+    for turn, steps in enumerate(given["turns"]):
         worker.step()
-        inference.logits(model, rows.train.take(order[turn::turns]), "bf16", "recording")
+        inference.logits(model, rows.train.take(order[turn_of == turn]), "bf16", "recording")
+        for _ in range(steps - 1):
+            worker.step()
     finish(worker, rows, model, [], "bf16")
 
 

@@ -1,8 +1,11 @@
 """Cost as work grows: time and peak memory of recording and distilling, by the number of rows.
 
 The rows are 32 word pieces each, cut from the unlabeled and the training reviews of IMDB. Every
-measurement is a process of its own; a few batches to warm up come first and are not counted.
-Writes `growth.json` and `growth.md` beside itself.
+measurement is a process of its own; a few batches to warm up come first and are not counted. The
+fewest rows are measured before, between and after the others, so that a machine that becomes
+slower meanwhile does not look like a cost that grows. Memory that the process made is told apart
+from pages of files that are mapped, which the system may take back. Writes `growth.json` and
+`growth.md` beside itself.
 """
 
 import argparse
@@ -13,7 +16,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +28,46 @@ from distillery import encoders, files, paths, results
 from distillery.bench import turns
 from distillery.errors import UserError
 from distillery.text import encode
+from distillery.text.stored import Stored
 
 HERE = Path(__file__).parent
 LENGTH = 32  # word pieces of a row
 SIZES = (5_000, 50_000, 500_000)
-DEV = 1024
+WARM = np.arange(1024)  # rows to warm up with, and to evaluate on
 STUDENT = "bilstm"
 KINDS = ("recording", f"distilling {STUDENT}")
+PIECES = "pieces.int32"
+WATCH = 0.01  # seconds between looks at memory
+MEMORY = {"VmRSS": "peak_memory", "RssAnon": "own_memory", "RssFile": "mapped_memory"}
+
+
+class Memory:
+    """The most bytes this process has had: in all, of its own, and in mapped files.
+
+    The kernel keeps no peak of the parts, so a thread looks every `WATCH` seconds.
+    """
+
+    def __init__(self) -> None:
+        self.peaks = dict.fromkeys(MEMORY.values(), 0)
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+        self.thread.start()
+
+    def _watch(self) -> None:
+        while not self.over.wait(WATCH):
+            self._look()
+
+    def _look(self) -> None:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            name = MEMORY.get(line.partition(":")[0])
+            if name:
+                self.peaks[name] = max(self.peaks[name], int(line.split()[1]) * 1024)
+
+    def stop(self) -> dict[str, int]:
+        self.over.set()
+        self.thread.join()
+        self._look()
+        return {**self.peaks, "peak_memory": max(turns.peak_memory(), self.peaks["peak_memory"])}
 
 
 def pieces(task: str, encoder: str, count: int, place: Path) -> Path:
@@ -37,8 +75,8 @@ def pieces(task: str, encoder: str, count: int, place: Path) -> Path:
     from distillery.preprocessing import store
 
     tokenizer = encode.load_tokenizer(encoders.locate(encoder))
-    path, made, inner = place / "pieces.npy", 0, LENGTH - 2
-    rows = np.lib.format.open_memmap(path, "w+", np.int32, (count, LENGTH))
+    path, made, inner = place / PIECES, 0, LENGTH - 2
+    rows = np.memmap(path, np.int32, "w+", shape=(count, LENGTH))
     reader = encode.Reader(tokenizer, 65_536, 1.0)
     rows[:, 0], rows[:, -1] = reader.first, reader.last
     for split in ("unlabeled", "train"):
@@ -56,82 +94,124 @@ def pieces(task: str, encoder: str, count: int, place: Path) -> Path:
 
 
 def as_encoded(path: Path, count: int, pad: int) -> encode.Encoded:
-    rows = np.load(path, mmap_mode="r")[:count]
+    """The first rows of a file of word pieces, read as those of a split are."""
     offsets = np.arange(count + 1, dtype=np.int64) * LENGTH
-    return encode.Encoded(rows.reshape(-1), offsets, np.full(count, LENGTH, np.int32), pad)
+    return encode.Encoded(Stored(path), offsets, np.full(count, LENGTH, np.int32), pad)
 
 
-def work(given: dict[str, Any]) -> dict[str, float]:
-    """One measurement: seconds of the work, and the process's peak memory in bytes."""
-    import torch
-    import transformers
+def now() -> tuple[float, float]:
+    """Seconds of the clock, and of the processors that worked for this process."""
+    return time.perf_counter(), time.process_time()
 
-    from distillery.distillation import losses
+
+def recording(
+    given: dict[str, Any], encoded: encode.Encoded, ids: np.ndarray
+) -> Callable[[], tuple[float, float]]:
+    """What records all rows anew, and says when it was done; it has warmed up."""
     from distillery.distillation import teacher as teachers
     from distillery.distillation.outputs import TeacherOutputs
-    from distillery.models import fast_bert, registry
+    from distillery.models import fast_bert
+    from distillery.training import inference, machine
+
+    shutil.rmtree(paths.outputs("growth", str(len(ids))), ignore_errors=True)
+    outputs = TeacherOutputs("growth", str(len(ids)), "minilm")
+    model = teachers.load_model(Path(given["teacher"])).to(machine.device()).eval()
+    fast_bert.use_in(model)
+
+    def logits_of(rows: encode.Encoded, progress: Any) -> np.ndarray:
+        return inference.logits(model, rows, "bf16", "recording", progress)
+
+    logits_of(encoded.take(WARM), lambda tokens: None)
+
+    def run() -> tuple[float, float]:
+        outputs.record(ids, encoded, logits_of, main=True)
+        return now()
+
+    return run
+
+
+def distilling(
+    given: dict[str, Any], encoded: encode.Encoded, ids: np.ndarray
+) -> Callable[[], tuple[float, float]]:
+    """What distils a student on all rows, once over, and says when that was done, before the look
+    at dev; it has warmed up."""
+    import torch
+
+    from distillery.distillation import losses
+    from distillery.distillation.outputs import TeacherOutputs
+    from distillery.models import registry
     from distillery.recipes import Phase
     from distillery.training import inference, loop, machine
 
+    outputs = TeacherOutputs("growth", str(len(ids)), "minilm")
+    torch.manual_seed(0)
+    model = registry.create(
+        STUDENT, vocab_size=given["pieces"], pad_token_id=encoded.pad, num_labels=2
+    ).to(machine.device())
+    total = losses.combined((("mse", 1.0, {}),))
+    done: list[tuple[float, float]] = []
+
+    def batch_of(rows: np.ndarray) -> loop.Batch:
+        logits = torch.from_numpy(outputs.logits(ids[rows]))
+        return {**encoded.batch(rows), "teacher_logits": logits}
+
+    def evaluate() -> dict[str, float]:
+        done.append(now())
+        found = inference.logits(model, encoded.take(WARM), "bf16", "dev")
+        wanted = outputs.logits(ids[WARM])
+        return {"accuracy": float((found.argmax(1) == wanted.argmax(1)).mean())}
+
+    for some in WARM.reshape(-1, 64):
+        batch = batch_of(some)
+        with machine.autocast("bf16"):
+            out = model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
+        total(out.logits, batch).backward()
+    job = loop.Job(
+        phase=Phase(("train",), (("mse", 1.0, {}),), epochs=1, batch_size=64),
+        lengths=encoded.lengths,
+        batch_of=batch_of,
+        loss_of=lambda out, batch: total(out.logits, batch),
+        evaluate=evaluate,
+        metric="accuracy",
+        precision="bf16",
+        seed=0,
+        title=f"distilling {len(ids)} rows",
+    )
+
+    def run() -> tuple[float, float]:
+        with tempfile.TemporaryDirectory() as folder:
+            loop.train(model, job, Path(folder), checkpoint_seconds=1e9)
+        return done[0]
+
+    return run
+
+
+def work(given: dict[str, Any]) -> dict[str, float]:
+    """One measurement: seconds of the work, by the clock and of the processors, and the most
+    bytes of memory that the process has had from its start on."""
+    memory = Memory()
+    import transformers
+
+    from distillery.training import machine
+
     transformers.utils.logging.disable_progress_bar()
     machine.keep_memory()
-    count, place = given["rows"], Path(given["place"])
     tokenizer = encode.load_tokenizer(Path(given["teacher"]))
-    encoded = as_encoded(place / "pieces.npy", count, tokenizer.pad_token_id)
-    ids = np.arange(count, dtype=np.uint64)
-    if given["kind"] == "recording":  # anew
-        shutil.rmtree(paths.outputs("growth", str(count)), ignore_errors=True)
-    outputs = TeacherOutputs("growth", str(count), "minilm")
-    warm = np.arange(1024)
-    if given["kind"] == "recording":
-        model = teachers.load_model(Path(given["teacher"])).to(machine.device()).eval()
-        fast_bert.use_in(model)
+    given = {**given, "pieces": len(tokenizer)}
+    encoded = as_encoded(Path(given["place"]) / PIECES, given["rows"], tokenizer.pad_token_id)
+    ids = np.arange(given["rows"], dtype=np.uint64)
+    run = (recording if given["kind"] == "recording" else distilling)(given, encoded, ids)
+    start, end = now(), run()
+    return {"seconds": end[0] - start[0], "cpu_seconds": end[1] - start[1], **memory.stop()}
 
-        def logits_of(rows: encode.Encoded, progress: Any) -> np.ndarray:
-            return inference.logits(model, rows, "bf16", "recording", progress)
 
-        logits_of(encoded.take(warm), lambda tokens: None)
-        start = time.perf_counter()
-        outputs.record(ids, encoded, logits_of, main=True)
-        seconds = time.perf_counter() - start
-    else:
-        torch.manual_seed(0)
-        model = registry.create(
-            STUDENT,
-            vocab_size=len(tokenizer),
-            pad_token_id=tokenizer.pad_token_id,
-            num_labels=2,
-        ).to(machine.device())
-        total = losses.combined((("mse", 1.0, {}),))
-
-        def batch_of(rows: np.ndarray) -> loop.Batch:
-            logits = torch.from_numpy(outputs.logits(ids[rows]))
-            return {**encoded.batch(rows), "teacher_logits": logits}
-
-        def evaluate() -> dict[str, float]:
-            found = inference.logits(model, encoded.take(warm[:DEV]), "bf16", "dev")
-            wanted = outputs.logits(ids[:DEV])
-            return {"accuracy": float((found.argmax(1) == wanted.argmax(1)).mean())}
-
-        for some in warm.reshape(-1, 64):
-            batch = batch_of(some)
-            with machine.autocast("bf16"):
-                out = model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
-            total(out.logits, batch).backward()
-        job = loop.Job(
-            phase=Phase(("train",), (("mse", 1.0, {}),), epochs=1, batch_size=64),
-            lengths=encoded.lengths,
-            batch_of=batch_of,
-            loss_of=lambda out, batch: total(out.logits, batch),
-            evaluate=evaluate,
-            metric="accuracy",
-            precision="bf16",
-            seed=0,
-            title=f"distilling {count} rows",
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            seconds = loop.train(model, job, Path(folder), checkpoint_seconds=1e9)["seconds"]
-    return {"seconds": seconds, "peak_memory": turns.peak_memory()}
+def order(sizes: tuple[int, ...]) -> list[int]:
+    """The sizes as they are measured: the fewest before, between and after the others."""
+    fewest, *more = sorted(sizes)
+    found = [fewest]
+    for size in more:
+        found += [size, fewest]
+    return found + [fewest] * (3 - found.count(fewest))
 
 
 def measure(options: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
@@ -143,32 +223,22 @@ def measure(options: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
     environment = {**os.environ, "DISTILLERY_DATA": str(place), "TQDM_DISABLE": "1"}
     found = []
     for kind in KINDS:
-        for size in options.sizes:
-            runs = []
-            for _ in range(3 if size == min(options.sizes) else 1):
-                given = {
-                    "kind": kind,
-                    "rows": size,
-                    "place": str(place),
-                    "teacher": str(teacher),
-                }
-                command = [sys.executable, "-m", "benchmarks.growth", "--work", json.dumps(given)]
-                done = subprocess.run(
-                    command, env=environment, stdout=subprocess.PIPE, text=True, check=False
-                )
-                if done.returncode:
-                    sys.exit(f"benchmark: {kind} {size} rows broke off")
-                runs.append(json.loads(done.stdout.splitlines()[-1]))
-                print(f"{kind}, {size} rows: {runs[-1]}", file=sys.stderr)
-            found.append(
-                {
-                    "work": kind,
-                    "rows": size,
-                    "seconds": statistics.median(run["seconds"] for run in runs),
-                    "peak_memory": statistics.median(run["peak_memory"] for run in runs),
-                    "runs": runs,
-                }
+        runs: dict[int, list[dict[str, float]]] = {size: [] for size in options.sizes}
+        for size in order(options.sizes):
+            given = {"kind": kind, "rows": size, "place": str(place), "teacher": str(teacher)}
+            command = [sys.executable, "-m", "benchmarks.growth", "--work", json.dumps(given)]
+            done = subprocess.run(
+                command, env=environment, stdout=subprocess.PIPE, text=True, check=False
             )
+            if done.returncode:
+                sys.exit(f"benchmark: {kind} {size} rows broke off")
+            runs[size].append(json.loads(done.stdout.splitlines()[-1]))
+            print(f"{kind}, {size} rows: {runs[size][-1]}", file=sys.stderr)
+        for size in options.sizes:
+            medians = {
+                name: statistics.median(run[name] for run in runs[size]) for name in runs[size][0]
+            }
+            found.append({"work": kind, "rows": size, **medians, "runs": runs[size]})
     return found
 
 
@@ -182,23 +252,23 @@ def report(found: dict[str, Any]) -> str:
         f" {where['threads']} threads, device {where['device']}, torch {where['torch']}. Rows of"
         f" {LENGTH} word pieces, teacher `{found['encoder']}`, student `{STUDENT}`, 64 rows a"
         " step; the start of the process is not in the time, all of it is in the memory. The fewest"
-        " rows: medians of three runs.",
+        " rows: medians of three runs, before, between and after the others. `own` is memory that"
+        " the process made, `mapped` pages of files, which the system may take back: libraries, the"
+        " model's weights, recorded outputs. Each is the most there was at a time. In brackets:"
+        " beside the fewest rows, of time the seconds a row.",
         "",
-        "| work | rows | seconds | rows/s | time a row, beside the fewest | peak memory |"
-        " memory, beside the fewest |",
-        "| :--- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| work | rows | rows/s | seconds | CPU seconds | peak memory | own | mapped |",
+        "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in found["rows"]:
         first = next(other for other in found["rows"] if other["work"] == row["work"])
-        each = row["seconds"] / row["rows"] / (first["seconds"] / first["rows"])
-        memory = "not measured | |"
-        if row["peak_memory"]:
-            beside = row["peak_memory"] / first["peak_memory"]
-            memory = f"{row['peak_memory'] / 2**30:.2f} GiB | {beside:.3f} |"
-        lines.append(
-            f"| {row['work']} | {row['rows']:,} | {row['seconds']:.1f} |"
-            f" {row['rows'] / row['seconds']:,.0f} | {each:.3f} | {memory}"
-        )
+        cells = [row["work"], f"{row['rows']:,}", f"{row['rows'] / row['seconds']:,.0f}"]
+        for name in ("seconds", "cpu_seconds"):
+            beside = row[name] / row["rows"] / (first[name] / first["rows"])
+            cells.append(f"{row[name]:.1f} ({beside:.3f})")
+        for name in MEMORY.values():
+            cells.append(f"{row[name] / 2**30:.3f} GiB ({row[name] / first[name]:.3f})")
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, ""])
 
 
@@ -221,7 +291,7 @@ def main() -> int:
     from distillery.training import machine
 
     try:
-        if not options.sizes or min(options.sizes) < 1024:
+        if not options.sizes or min(options.sizes) < len(WARM):
             raise UserError("--sizes are 1024 rows or more each")
         if not options.out.is_dir():
             raise UserError(f"folder {options.out} does not exist")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.training_report import report
 from distillery import encoders, files, recipes, results
 from distillery.bench.turns import Contender, run
 from distillery.errors import UserError, choose
@@ -27,6 +28,7 @@ from distillery.training import machine
 HERE = Path(__file__).parent
 STUDENTS = tuple(name for name in OWN_STUDENTS if name != "bag")  # of the table that is timed
 PEAK_SIZE = 4096  # of the square matmul that stands for the machine's peak
+USUAL = ("default", "bf16", "expert")  # ways: transformers.Trainer, its teacher live
 FIELDS = ("task", "encoder", "rows", "dev_rows", "length")
 
 
@@ -49,8 +51,13 @@ class Group:
     dev_rows: int = 512
 
     @property
+    def turns(self) -> list[int]:
+        """The steps of each turn, those to warm up and to end with among them."""
+        return [self.warm, *[self.steps] * self.rounds, 1]
+
+    @property
     def all_steps(self) -> int:
-        return self.warm + self.rounds * self.steps + 1
+        return sum(self.turns)
 
 
 def groups(rounds: int, scale: float) -> list[Group]:
@@ -59,7 +66,7 @@ def groups(rounds: int, scale: float) -> list[Group]:
     def steps(count: int) -> int:
         return max(1, round(count * scale))
 
-    usual = (("default", 0), ("bf16", 0), ("expert", 0))
+    usual = tuple((way, 0) for way in USUAL)
     seeds = (("expert", 1), ("ours", 0), ("ours", 1))
     layers = (("ours", 0), ("padded", 0), ("padded bf16", 0), ("packed", 0))
     found = [
@@ -115,6 +122,16 @@ def matmul_flops(kind: str, encoder: Path, length: float, square: float) -> floa
     return 3 * 2 * (dense * length + 2 * layers * width * square)
 
 
+def flops_of(way: str, learning: float | None, answering: float) -> float | None:
+    """FLOPs of one row in a way, where those of what learns are `learning` and those of the
+    teacher's answer `answering`: it runs in every step of the usual ways, and alone in recording.
+    """
+    if way == "recording":
+        return answering
+    live = answering if way in USUAL else 0.0
+    return None if learning is None else learning + live
+
+
 def command(group: Group, way: str, seed: int, given: dict[str, Any]) -> list[str]:
     way, _, precision = way.partition(" ")
     facts = {
@@ -126,6 +143,7 @@ def command(group: Group, way: str, seed: int, given: dict[str, Any]) -> list[st
         "batch_size": group.batch_size,
         "learning_rate": group.learning_rate,
         "steps": group.all_steps,
+        "turns": group.turns,
         **given,
     }
     return [sys.executable, "-m", "benchmarks.contenders", json.dumps(facts)]
@@ -181,6 +199,9 @@ def measure(options: argparse.Namespace, place: Path) -> dict[str, Any]:
         lengths = rows.train.lengths
         length, square = float(lengths.mean()), float((lengths.astype(np.float64) ** 2).mean())
         flops = matmul_flops(group.kind, rows.folder, length, square)
+        # A training step is three passes over the matmuls, an answer one.
+        answering = (matmul_flops("teacher", rows.folder, length, square) or 0.0) / 3
+        answering = answering if group.distils else 0.0
         found["groups"][group.title] = {
             "kind": group.kind,
             "distils": group.distils,
@@ -189,7 +210,11 @@ def measure(options: argparse.Namespace, place: Path) -> dict[str, Any]:
             "rows": count,
             "tokens_per_row": length,
             "flops_per_row": flops,
-            "contenders": {c.name: _facts(c, group, length, flops, peak) for c in contenders},
+            "teacher_flops_per_row": answering,
+            "contenders": {
+                c.name: _facts(c, group, length, flops_of(way, flops, answering), peak)
+                for c, (way, _) in zip(contenders, group.ways, strict=True)
+            },
         }
     return found
 
@@ -225,7 +250,7 @@ def _facts(
         "real_tokens_per_second": rate * length,
         **contender.facts,
     }
-    if flops and not contender.name.startswith("recording"):
+    if flops:
         facts["flops_per_second"] = rate * flops
         facts["share_of_peak"] = rate * flops / peak[precision]
     return facts
@@ -244,7 +269,7 @@ def ratios(found: dict[str, Any], task: str) -> dict[str, float]:
 
     ratio: dict[str, float] = {}
     if "teacher" in by_kind:
-        for way in ("default", "bf16", "expert"):
+        for way in USUAL:
             ratio[f"teacher_vs_trainer_{way}"] = row("teacher", way) / row("teacher", "ours")
         ratio["teacher_mfu"] = by_kind["teacher"]["ours"]["share_of_peak"]
     if "bert2" in by_kind:
@@ -285,84 +310,6 @@ def _table(row: Callable[[str, str], float], way: str, task: str) -> float:
             count = sum(rows[split] for split in phase.splits)
             seconds += phase.epochs * count * (step + live)
     return seconds
-
-
-DISTILS = (
-    " The teacher runs within the steps of `default`, `bf16` and `expert`; its FLOPs are not"
-    " counted. The other ways read what it recorded; the recording is not in their time."
-)
-COLUMNS = (
-    ("way", 0),
-    ("s/step", "seconds_per_step"),
-    ("rows/s", "rows_per_second"),
-    ("real tokens/s", "real_tokens_per_second"),
-    ("GFLOP/s", "flops_per_second"),
-    ("of peak", "share_of_peak"),
-    ("peak memory", "peak_memory"),
-    ("train loss", "train_loss"),
-    ("dev loss", "dev_loss"),
-    ("dev accuracy", "dev_accuracy"),
-    ("ours is faster by", "times"),
-)
-
-
-def _cell(name: Any, facts: dict[str, Any], group: dict[str, Any], ours: float) -> str:
-    value = facts.get(name)
-    if name == "times":
-        return f"{ours / facts['rows_per_second']:.2f}" if facts["dev_loss"] else ""
-    if value is None or (
-        name in ("flops_per_second", "share_of_peak") and not group["flops_per_row"]
-    ):
-        return ""
-    if name == "flops_per_second":
-        return f"{value / 1e9:,.0f}"
-    if name == "share_of_peak":
-        return f"{100 * value:.1f} %"
-    if name == "peak_memory":
-        return f"{value / 2**30:.2f} GiB"
-    if name in ("real_tokens_per_second", "rows_per_second"):
-        return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
-    return f"{value:.3f}"
-
-
-def report(found: dict[str, Any]) -> str:
-    """The tables, in Markdown."""
-    where, peak = found["environment"], found["matmul_peak"]
-    lines = [
-        "# Training, beside the usual ways to write it",
-        "",
-        f"Made by `{found['command']}` at commit {(found['commit']['head'] or 'unknown')[:12]}:"
-        f" {where['cpu']}, {where['threads']} threads, device {where['device']}, torch"
-        f" {where['torch']}, transformers {where['transformers']}. Peaks of a matmul of 4096 x"
-        f" 4096 x 4096: fp32 {peak['fp32'] / 1e12:.2f}, bf16 {peak['bf16'] / 1e12:.2f} TFLOP/s.",
-        "Medians of the turns; all contenders of a table worked in turns, one at a time, on the"
-        " same rows once over. Rows are reviews cut at"
-        f" {found['length']} word pieces; `real` tokens are those that are not padding. FLOPs are"
-        " those of the matmuls over real tokens, every layer counted over every token; losses are"
-        " means, of the last ten steps and over dev.",
-        "",
-    ]
-    for title, group in found["groups"].items():
-        ours = group["contenders"]["ours"]["rows_per_second"]
-        lines += [
-            f"## {title}",
-            "",
-            f"{group['rows']} rows of {group['tokens_per_row']:.0f} tokens,"
-            f" {group['batch_size']} a step, learning rate {group['learning_rate']:g}."
-            + (DISTILS if group["distils"] else ""),
-            "",
-            "| " + " | ".join(str(name) for name, _ in COLUMNS) + " |",
-            "| :--- |" + " ---: |" * (len(COLUMNS) - 1),
-        ]
-        for name, facts in group["contenders"].items():
-            cells = [_cell(key, facts, group, ours) for _, key in COLUMNS[1:]]
-            lines.append("| " + " | ".join([f"{name} ({facts['precision']})", *cells]) + " |")
-        lines.append("")
-    lines += ["## Ratios", "", "| ratio | value |", "| :--- | ---: |"]
-    lines += [f"| `{name}` | {value:.2f} |" for name, value in found["ratios"].items()]
-    if where["device"] == "cpu":
-        lines.append("| bert-base's shape on a GPU | not run |")
-    return "\n".join([*lines, ""])
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import training
 from benchmarks.training import STUDENTS
-from distillery import recipes
+from distillery import encoders, recipes
 from distillery.bench import turns
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +23,13 @@ def test_flops_of_minilm_are_those_of_its_matmuls(tmp_path: Path) -> None:
     found = training.matmul_flops("teacher", tmp_path, 256.0, 256.0**2)
     assert found == 6 * (weights * 256 + 6 * 2 * 256 * 256 * 384)
     assert training.matmul_flops("bilstm", tmp_path, 1.0, 1.0) == 6 * 2 * 4 * 128 * (128 + 128)
+
+
+def test_the_teachers_flops_are_counted_where_it_runs() -> None:
+    assert training.flops_of("expert", 5.0, 7.0) == 12.0
+    assert training.flops_of("padded bf16", 5.0, 7.0) == 5.0
+    assert training.flops_of("recording", 5.0, 7.0) == 7.0
+    assert training.flops_of("default", None, 0.0) is None
 
 
 def test_ratios_are_quotients_of_rates(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,14 +108,16 @@ def test_what_cannot_be_run_is_refused_in_a_line(
     assert expected in line
 
 
-@pytest.mark.parametrize("way", ["default", "expert", "ours", "packed"])
+@pytest.mark.parametrize("way", ["default", "expert", "ours", "packed", "recording"])
 def test_a_contender_works_in_turns(
     in_smoke_home: Path, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facts = {
         **{"name": way, "kind": "bigru", "way": way, "seed": 0, "batch_size": 8, "rows": 32},
         **{"task": "smoke", "encoder": "tiny", "dev_rows": 16, "length": 32, "steps": 4},
-        **{"learning_rate": 1e-3, "precision": "fp32", "teacher": None, "recorded": None},
+        "turns": [1, 1, 1, 1],
+        **{"learning_rate": 1e-3, "precision": "fp32", "recorded": None},
+        "teacher": str(encoders.locate("tiny")) if way == "recording" else None,
         "save": None,
     }
     command = [sys.executable, "-m", "benchmarks.contenders", json.dumps(facts)]
@@ -118,5 +127,6 @@ def test_a_contender_works_in_turns(
     assert len(contender.seconds) == 2
     assert all(seconds > 0 for seconds in contender.seconds)
     assert contender.facts["parameters"] > 0
-    assert 0 <= contender.facts["dev_accuracy"] <= 1
+    if way != "recording":
+        assert 0 <= contender.facts["dev_accuracy"] <= 1
     assert contender.process.wait() is not None

@@ -19,6 +19,7 @@ from distillery.errors import UserError
 from distillery.preprocessing.store import Split
 from distillery.text import encode
 from distillery.text.encode import Encoded, Reader
+from distillery.text.stored import Stored
 
 TEXTS = ["the film was great", "it was bad", "a good story with a weak plot and a fine cast"]
 
@@ -209,8 +210,8 @@ def test_split_is_tokenized_once(
 
     monkeypatch.setattr(Reader, "encode", never)
     second = encoder.encode_split("films", split(TEXTS))
-    assert isinstance(second.pieces, np.memmap)
-    assert np.array_equal(first.pieces, second.pieces)
+    assert isinstance(second.pieces, Stored)
+    assert np.array_equal(first.pieces[:], second.pieces[:])
     with pytest.raises(AssertionError, match="again"):
         encoder.encode_split("films", replace(split(TEXTS), sha256="1" * 64))
 
@@ -218,14 +219,14 @@ def test_split_is_tokenized_once(
 @pytest.mark.parametrize("how", ["flip", "truncate", "delete", "manifest"])
 def test_damaged_pieces_are_made_again(home: Path, tokenizer: Any, how: str) -> None:
     encoder = Reader(tokenizer, 16, 0.25)
-    expected = np.array(encoder.encode_split("films", split(TEXTS)).pieces)
+    expected = encoder.encode_split("films", split(TEXTS)).pieces[:]
     (folder,) = paths.encoded("films", encoder.key()).iterdir()
     path = folder / ("manifest.json" if how == "manifest" else "pieces.int32")
     content = path.read_bytes()
     path.unlink()
     if how != "delete":
         path.write_bytes(content[:-1] + b"\x7f" if how == "flip" else content[:-1])
-    assert np.array_equal(encoder.encode_split("films", split(TEXTS)).pieces, expected)
+    assert np.array_equal(encoder.encode_split("films", split(TEXTS)).pieces[:], expected)
 
 
 def test_a_split_that_changes_while_it_is_read_is_refused(home: Path, tokenizer: Any) -> None:

@@ -51,7 +51,11 @@ class TeacherOutputs:
         return self.folder / "index.json"
 
     def _open(self) -> None:
-        """Reads the index, maps the shards, checks their checksums and sorts the ids."""
+        """Reads the index, maps the shards, checks their checksums and sorts the ids.
+
+        The row with the n-th id is number `_rows[n]` of all shards, one after the other; shard s
+        begins at number `_starts[s]`.
+        """
         if self._index.is_file():
             index = files.read_json(self._index, "fingerprint", "shards", remedy=self.again)
             if index["fingerprint"] != self.fingerprint:
@@ -60,23 +64,21 @@ class TeacherOutputs:
             if not _are_shards(self.shards):
                 raise UserError(f"{self._index} is damaged (no list of shards): {self.again}")
         self._mapped = []
-        ids, where = [], []
-        for number, shard in enumerate(self.shards):
+        ids = [np.zeros(0, np.uint64)]
+        for shard in self.shards:
             path = self.folder / shard["file"]
             if not path.is_file() or files.sha256(path) != shard["sha256"]:
                 raise UserError(f"{path} is missing or damaged: {self.again}")
             try:
                 file: Any = safe_open(path, framework="pt")
-                shard_ids = file.get_tensor("ids").numpy().view(np.uint64)
+                ids.append(file.get_tensor("ids").numpy().view(np.uint64))
                 self._mapped.append(file.get_tensor("logits").numpy())
             except SafetensorError as error:
                 raise UserError(f"{path} is damaged ({error}): {self.again}") from None
-            ids.append(shard_ids)
-            where.append(np.stack([np.full(len(shard_ids), number), np.arange(len(shard_ids))], 1))
-        self._ids = np.concatenate(ids) if ids else np.zeros(0, np.uint64)
-        order = np.argsort(self._ids)
-        self._ids = self._ids[order]
-        self._where = np.concatenate(where)[order] if where else np.zeros((0, 2), np.int64)
+        self._starts = np.cumsum([len(some) for some in ids])
+        self._ids = np.concatenate(ids)
+        self._rows = np.argsort(self._ids)
+        self._ids = self._ids[self._rows]
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -97,15 +99,17 @@ class TeacherOutputs:
                 f"teacher {self.teacher} has no recorded outputs for {missing} of {len(ids)} rows:"
                 " record them with distillery record"
             )
-        where = self._where[np.searchsorted(self._ids, ids)]
+        rows = self._rows[np.searchsorted(self._ids, ids)]
+        shards = np.searchsorted(self._starts, rows, side="right") - 1
+        rows -= self._starts[shards]
         found = np.empty((len(ids), self._mapped[0].shape[1]), np.float32)
         if len(ids) < 4 * len(self.shards):  # a batch, from all over the shards
-            for place, (shard, row) in enumerate(where.tolist()):
+            for place, (shard, row) in enumerate(zip(shards.tolist(), rows.tolist(), strict=True)):
                 found[place] = self._mapped[shard][row]
             return found
-        for shard in np.unique(where[:, 0]):
-            here = where[:, 0] == shard
-            found[here] = self._mapped[shard][where[here, 1]]
+        for shard in np.unique(shards):
+            here = shards == shard
+            found[here] = self._mapped[shard][rows[here]]
         return found
 
     def record(
@@ -120,10 +124,7 @@ class TeacherOutputs:
         ids: (N,) uint64 of the rows of `encoded`; repeats share one output.
         logits_of: (rows, progress in tokens) -> (n, labels). main: whether this process writes.
         """
-        _, first = np.unique(ids, return_index=True)
-        todo = first[~self.has(ids[first])]
-        # Ids break ties of length: the order, and so every batch, is the same after a kill.
-        todo = todo[np.lexsort((ids[todo], -encoded.lengths[todo]))]
+        todo = self._missing(ids, encoded.lengths)
         bar = tqdm(
             total=int(encoded.lengths[todo].sum()),
             desc=f"recording {self.teacher} on {len(todo)} rows",
@@ -140,6 +141,14 @@ class TeacherOutputs:
         if main:
             self._open()
         return len(todo)
+
+    def _missing(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """The rows to record: of each id that has no outputs the first, from the longest on."""
+        first = np.unique(ids, return_index=True)[1]
+        first = first[~self.has(ids[first])]
+        # Ids break ties of length: the order, and so every batch, is the same after a kill.
+        found: np.ndarray = first[np.lexsort((ids[first], -lengths[first]))]
+        return found
 
     def reopen(self) -> None:
         """Sees what another process recorded since."""

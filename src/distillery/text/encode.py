@@ -15,6 +15,7 @@ from distillery import files, paths
 from distillery.errors import UserError, reason
 from distillery.preprocessing.keys import MASK
 from distillery.preprocessing.store import Split
+from distillery.text.stored import Stored
 from distillery.text.words import Words, spans
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Encoded:
     there is none). Special tokens are included.
     """
 
-    pieces: "np.ndarray | _Chain"
+    pieces: "np.ndarray | Stored | _Chain"
     offsets: np.ndarray
     second: np.ndarray
     pad: int
@@ -87,7 +88,7 @@ class Encoded:
 class _Chain:
     """Arrays read as one, without a copy: a slice lies within one of them."""
 
-    def __init__(self, arrays: "list[np.ndarray | _Chain]", sizes: list[int]) -> None:
+    def __init__(self, arrays: "list[np.ndarray | Stored | _Chain]", sizes: list[int]) -> None:
         self.arrays = arrays
         self.starts = np.concatenate([[0], np.cumsum(sizes)])
 
@@ -251,16 +252,15 @@ class Reader:
         return [part.tolist() for part in np.split(pieces, offsets[1:-1])]
 
     def encode_split(self, task_name: str, split: Split) -> Encoded:
-        """A split's word pieces, read memory-mapped from disk if they were made before."""
+        """A split's word pieces, made if they are not there, read from disk as they are needed."""
         name = f"{split.name}-{split.sha256[:12]}"
         folder = paths.encoded(task_name, self.key()) / name
         with files.locked(paths.lock(f"encoded_{task_name}"), "tokenizing", wait=True):
             if not _is_whole(folder):
                 self._write(split, folder)
         pad = self.tokenizer.pad_token_id
-        pieces = np.memmap(folder / _PIECES, np.int32, "r") if len(split) else np.zeros(0, np.int32)
         offsets, second = (np.load(folder / file, mmap_mode="r") for file in (_OFFSETS, _SECOND))
-        return Encoded(pieces, offsets, second, pad)
+        return Encoded(Stored(folder / _PIECES), offsets, second, pad)
 
     def _own_mask(
         self, split: Split, texts: list[str], pairs: list[str] | None

@@ -52,7 +52,7 @@ def logits(
     """
     was_training = model.training
     model.eval()
-    parts, places = [], []
+    found = None  # one array: small ones would lie in memory between the large ones of batches
     plan = batches.inference(encoded.lengths, tokens_per_batch())
     mine = plan[accelerator().process_index :: accelerator().num_processes]
     bar = tqdm(
@@ -64,17 +64,38 @@ def logits(
         disable=progress is not None or not accelerator().is_main_process,
     )
     for rows in mine:
-        parts.append(forward(model, encoded.batch(rows), precision).numpy())
-        places.append(rows)
+        found = _put(found, len(encoded), rows, forward(model, encoded.batch(rows), precision))
         tokens = int(encoded.lengths[rows].sum())
         (progress or bar.update)(tokens)
     bar.close()
     model.train(was_training)
     if accelerator().num_processes > 1:
-        parts, places = gather_object(parts), gather_object(places)
-    found = np.empty((len(encoded), parts[0].shape[1]), dtype=np.float32)
-    found[np.concatenate(places)] = np.concatenate(parts)
+        found = _gathered(found, mine)
+    assert found is not None, "there are rows"
     bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
     if len(bad):
         raise UserError(f"{what}: the model's output for row {bad[0]} is not finite")
     return found
+
+
+def _put(
+    found: np.ndarray | None, count: int, rows: np.ndarray, logits: torch.Tensor
+) -> np.ndarray:
+    """The logits (count, labels) with those of `rows` in their place."""
+    if found is None:
+        found = np.empty((count, logits.shape[1]), np.float32)
+    found[rows] = logits.numpy()
+    return found
+
+
+def _gathered(found: np.ndarray | None, mine: list[np.ndarray]) -> np.ndarray:
+    """The logits of all rows, from what each process has found of its own."""
+    shares = []
+    if found is not None:
+        rows = np.concatenate(mine)
+        shares = [(rows, found[rows])]
+    shares = gather_object(shares)
+    everything = np.empty((sum(len(rows) for rows, _ in shares), shares[0][1].shape[1]), np.float32)
+    for rows, logits in shares:
+        everything[rows] = logits
+    return everything
