@@ -35,6 +35,8 @@ def bert_student(name: str) -> BertStudentRecipe:
 def bert_distillation(name: str, teacher: str) -> BertStudentRecipe:
     """The teacher runs live over train alone; its logits of every copy are recorded."""
     recipe = default.bert_distillation(name, teacher)
-    layers, logits = (replace(phase, batch_size=128, epochs=3) for phase in recipe.phases)
-    layers, logits = replace(layers, splits=("train",)), replace(logits, splits=TRANSFER)
+    layers, logits = recipe.phases
+    layers = replace(layers, splits=("train",), epochs=3, batch_size=128)
+    rate = 2 * logits.learning_rate
+    logits = replace(logits, splits=TRANSFER, epochs=2, batch_size=256, learning_rate=rate)
     return replace(recipe, phases=(layers, logits))

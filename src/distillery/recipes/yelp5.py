@@ -10,7 +10,7 @@ AUGMENTATION = AugmentationRecipe(copies=2, ngram_min=32, ngram_max=128)  # as f
 
 
 def teacher(name: str) -> TeacherRecipe:
-    return replace(default.teacher(name), floor=0.5)
+    return replace(default.teacher(name), epochs=2, floor=0.5)
 
 
 def student(name: str) -> StudentRecipe:
