@@ -209,7 +209,9 @@ def prune(
     def fit(seed: int, place: Path) -> Fitted:
         model, tokenizer = teachers.load_model(source.folder), source.tokenizer()
         units.of(model)  # refuses a model without units
-        if recipe.sparsity:
+        if recipe.method == "magnitude":
+            pruning.zero_smallest(model.to(machine.device()), recipe.sparsity)
+        elif recipe.sparsity:
             model = _without_units(source, model, recipe, outputs)
         if recipe.pieces:
             tokenizer = _without_pieces(source, model, tokenizer, recipe)
