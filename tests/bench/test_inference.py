@@ -143,6 +143,10 @@ def test_a_damaged_model_is_refused_in_a_line(
     monkeypatch.setattr(inference, "_shape_rows", lambda *_: [])
     line = refused("bench", "inference", "--task", "smoke", "--models", MODEL)
     assert MODEL in line
+    for name in (files.SUMS, "model.safetensors"):
+        (folder / name).unlink()
+    line = refused("bench", "inference", "--task", "smoke", "--models", MODEL)
+    assert f"{folder} holds no model (" in line
     shutil.rmtree(folder)
     assert "unknown model" in refused("bench", "inference", "--task", "smoke", "--models", MODEL)
     assert tasks.get("smoke").local

@@ -55,6 +55,34 @@ def test_buckets_are_evenly_filled() -> None:
     assert 0.9 < float(counts.std() / counts.mean().sqrt()) < 1.1
 
 
+def test_buckets_are_those_of_models_trained_before() -> None:
+    """Against the definition in whole numbers of any size."""
+    one, two = 668_265_263, 374_761_393
+
+    def bucket(gram: list[int], buckets: int) -> int:
+        mixed = 0
+        for n, piece in enumerate(gram):
+            mixed = (mixed * one + (piece + 1) * two + n) % 2**31
+        return (mixed ^ mixed >> 15) * two % 2**31 % buckets
+
+    pieces = [7, 30_521, 0, 61_043, 2**31 - 1]
+    for buckets in (97, 1024, 2**20):
+        ids = torch.tensor([pieces])
+        found = bag.hashed(ids, torch.ones_like(ids), 3, buckets)[0].tolist()
+        expected = [[bucket(list(gram), buckets) for gram in ngrams(pieces, n)[-6 + n :]]
+                    for n in (1, 2, 3)]  # fmt: skip
+        assert found == [*expected[0], *expected[1], buckets, *expected[2], buckets, buckets]
+
+
+@torch.no_grad()
+def test_without_gradients_the_vector_is_the_same() -> None:
+    model, ids = make(ngrams=3), torch.randint(5, 50, (3, 7))
+    mask = (torch.arange(7) < torch.tensor([[7], [1], [4]])).long()
+    with torch.enable_grad():
+        expected = model(ids, mask).logits
+    torch.testing.assert_close(model(ids, mask).logits, expected)
+
+
 def test_order_within_an_ngram_matters() -> None:
     one, other = torch.tensor([[5, 9]]), torch.tensor([[9, 5]])
     mask = torch.ones(1, 2)

@@ -1,10 +1,13 @@
 """Stage 5 on `smoke`: a chain of results, and models that are whole or refused."""
 
+import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -176,10 +179,17 @@ def test_what_cannot_be_compressed_is_one_line(in_chain_home: Path, refused: Ref
     assert "is exported already" in said("quantize", f"{SOURCE}.onnx")
     assert "'majority_smoke' is no model" in said("prune", "majority_smoke")
     assert "has no teacher to be distilled from again" in said("prune", "bilstm_smoke")
+    bag = "distil_bag_tiny_smoke"
+    for more in ((), ("--sparsity", "0", "--pieces", "96", "--variant", "pieces")):
+        assert "of the type distillery_bag cannot be pruned" in said("prune", bag, *more)
+    assert not paths.model("smoke", f"{bag}.pruned").exists()
     static = ("--method", "static", "--variant", "static")
     assert "use dynamic" in said("quantize", SOURCE, *static)
     assert not paths.model("smoke", f"{SOURCE}.int8.static").exists()
     assert "give it a name with --variant" in said("prune", SOURCE, "--sparsity", "0.2")
+    assert "unknown method 'magnitud'" in said("prune", SOURCE, "--method", "magnitud")
+    nothing = ("--method", "magnitude", "--sparsity", "0", "--variant", "none")
+    assert "sparsity 0 is impossible for magnitude" in said("prune", SOURCE, *nothing)
 
 
 def test_a_changed_source_is_refused(chain_copy: Path, refused: Refused) -> None:
@@ -195,6 +205,50 @@ def test_a_variant_has_a_name_of_its_own(chain_copy: Path) -> None:
     assert result["variant"] == "int8 int4"
     assert result["recipe"] == QuantizationRecipe(embedding_bits=4).as_dict()
     assert quantization("smoke") == QuantizationRecipe()
+
+
+def test_weights_that_magnitude_set_to_zero_are_zero_after_distilling_again(
+    chain_copy: Path,
+) -> None:
+    command = ["prune", "--task", "smoke", "--model", SOURCE, "--method", "magnitude"]
+    more = ["--sparsity", "0.75", "--pieces", "0", "--epochs", "1"]
+    assert main([*command, *more, "--variant", "magnitude"]) == 0
+    name = f"{SOURCE}.pruned.magnitude"
+    weights = teachers.load_model(paths.model("smoke", name)).encoder.layers[0].weight_hh_l0
+    assert float((weights == 0).float().mean()) == pytest.approx(0.75, abs=1e-3)
+    assert _result(name)["bytes"] == _result(SOURCE)["bytes"]  # zeros are stored
+
+
+def test_a_bag_is_exported_and_quantized(
+    chain_copy: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level("INFO")
+    assert main(["compress", "--task", "smoke", "--teacher", "tiny", "--student", "bag"]) == 0
+    assert "distil_bag_tiny_smoke has no units to prune" in caplog.text
+    folder = paths.model("smoke", "distil_bag_tiny_smoke.int8")
+    capsys.readouterr()
+    assert main(["predict", str(folder), "", "dull " * 10_000, "."]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_a_foreign_onnx_model_is_one_line(in_chain_home: Path, refused: Refused) -> None:
+    """A folder that others put together: without checksums, and with a model of another shape."""
+    source = paths.model("smoke", f"{SOURCE}.onnx")
+    with tempfile.TemporaryDirectory() as place:
+        folder = shutil.copytree(source, Path(place) / "model")
+        (folder / files.SUMS).unlink()
+        config = json.loads((folder / "config.json").read_text())
+        config["id2label"] = {"0": "a", "1": "b", "2": "c"}
+        (folder / "config.json").write_text(json.dumps(config))
+        assert "gives (1, 2) logits, not the (1, 3)" in refused("predict", folder, "text")
+        model = onnx.load(folder / "model.onnx")
+        model.graph.input[0].name = "tokens"
+        for node in model.graph.node:
+            for number, name in enumerate(node.input):
+                if name == "input_ids":
+                    node.input[number] = "tokens"
+        onnx.save(model, folder / "model.onnx")
+        assert "cannot read a batch" in refused("predict", folder, "text")
 
 
 def test_a_teacher_is_pruned_from_its_own_outputs(chain_copy: Path) -> None:

@@ -80,10 +80,9 @@ def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
         given = {"task": task.name, "place": name, "turns": recipe.rounds}
         given["seconds"] = recipe.seconds
         environment = _environment(threads)
-        rows = [
-            *_shape_rows(task, recipe, given, environment),
-            *(_model_row(task, result, given, environment) for result in models.values()),
-        ]
+        # models first: one that is damaged is refused before minutes go into the shape
+        answering = [_model_row(task, result, given, environment) for result in models.values()]
+        rows = [*_shape_rows(task, recipe, given, environment), *answering]
         _measure(rows, recipe.rounds)
     found = [row.facts for row in rows]
     return {
@@ -231,9 +230,11 @@ def _predictions(task: Task, result: dict[str, Any], labels: int) -> np.ndarray:
 
 
 def _weights_bytes(folder: Path) -> int:
-    """Bytes of the file that the model is loaded from."""
-    names = (encoders.ONNX, encoders.WEIGHTS)
-    return next((folder / name).stat().st_size for name in names if (folder / name).is_file())
+    """Bytes of the file that the model is loaded from. UserError where there is none."""
+    for name in (encoders.ONNX, encoders.WEIGHTS):
+        if (folder / name).is_file():
+            return (folder / name).stat().st_size
+    raise UserError(f"{folder} holds no model ({encoders.ONNX} or {encoders.WEIGHTS})")
 
 
 def _contender(name: str, given: dict[str, Any], environment: dict[str, str]) -> Contender:

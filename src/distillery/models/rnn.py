@@ -71,12 +71,22 @@ def _padded(layer: nn.LSTM | nn.GRU, inputs: Tensor, mask: Tensor) -> Tensor:
     if isinstance(layer, nn.GRU) and not is_exported():
         states = gru.bidirectional(layer, inputs, turned)
     else:
-        order = turned[:, :, None]
+        if torch.is_autocast_enabled("cpu"):  # once, for both directions
+            inputs = inputs.to(torch.get_autocast_dtype("cpu"))
+        texts = torch.arange(mask.shape[0])[:, None]  # (B, 1)
+        order = (turned + texts * mask.shape[1]).flatten()
         forward = _one_direction(layer, inputs, "")
-        backward = _one_direction(layer, inputs.gather(1, order.expand_as(inputs)), "_reverse")
-        backward = backward.gather(1, order.expand_as(backward))
+        backward = _turned(_one_direction(layer, _turned(inputs, order), "_reverse"), order)
         states = torch.cat([forward, backward], dim=-1)
-    return states.masked_fill(~mask.bool()[:, :, None], 0)
+    return states * mask[:, :, None].to(states.dtype)
+
+
+def _turned(states: Tensor, order: Tensor) -> Tensor:
+    """(B, T, H) with its vectors, counted through the batch, in another order (B * T,).
+
+    Whole vectors are copied: `gather` would look up every number by itself.
+    """
+    return states.flatten(0, 1).index_select(0, order).view(states.shape)
 
 
 def _one_direction(layer: nn.LSTM | nn.GRU, inputs: Tensor, suffix: str) -> Tensor:

@@ -22,7 +22,7 @@ AUGMENTATION = AugmentationRecipe(copies=2, ngram_min=32, ngram_max=128)
 PLAN = Plan(
     teachers=("minilm",),
     students=tuple(OWN_STUDENTS),
-    compressed=("attention", "bilstm", "transformer2"),
+    compressed=("attention", "bag", "bilstm", "transformer2"),
 )
 
 

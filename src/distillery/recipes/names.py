@@ -16,6 +16,8 @@ OWN_STUDENTS: dict[str, tuple[str, int]] = {
     "bag": ("bag", 1),
 }
 
+UNPRUNED = ("bag",)  # students without units: stage 5 exports and quantizes them
+
 
 @dataclass(frozen=True)
 class BertShape:

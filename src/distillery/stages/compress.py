@@ -23,6 +23,7 @@ from distillery.errors import UserError
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import PruningRecipe, QuantizationRecipe, Recipe, StudentRecipe
+from distillery.recipes.names import UNPRUNED
 from distillery.stages import student
 from distillery.stages.experiment import Experiment, Fitted, split_inputs, weights_of
 from distillery.text import encode
@@ -207,7 +208,10 @@ def prune(
 
     def fit(seed: int, place: Path) -> Fitted:
         model, tokenizer = teachers.load_model(source.folder), source.tokenizer()
-        if recipe.sparsity:
+        units.of(model)  # refuses a model without units
+        if recipe.method == "magnitude":
+            pruning.zero_smallest(model.to(machine.device()), recipe.sparsity)
+        elif recipe.sparsity:
             model = _without_units(source, model, recipe, outputs)
         if recipe.pieces:
             tokenizer = _without_pieces(source, model, tokenizer, recipe)
@@ -280,7 +284,7 @@ def chain(
     force: bool,
 ) -> None:
     """Exports and quantizes a distilled student, then prunes it, distils it again, and exports
-    and quantizes what is left."""
+    and quantizes what is left. A student without units to prune is exported and quantized."""
     name = paths.distillation_result(task.name, student_name, teacher, teacher_variant, variant)
     smaller = paths.compressed(name, "pruned")
 
@@ -297,6 +301,9 @@ def chain(
         )
 
     convert(name)
+    if student_name in UNPRUNED:
+        logging.info("%s has no units to prune", name)
+        return
     prune(
         *(task, name, recipes.pruning(task.name, student_name, teacher)),
         variant=None,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from distillery import files, paths, recipes, tasks
 from distillery.errors import UserError
-from distillery.recipes.names import BASELINES, STUDENTS, TEACHERS
+from distillery.recipes.names import BASELINES, STUDENTS, TEACHERS, UNPRUNED
 
 MARK = "# Made by `make scripts`."
 _TEXT = """\
@@ -89,10 +89,12 @@ def _compression(
         "quantize": "Stage 5: exports {} to ONNX with weights of 8 bits.",
         "export": "Stage 5: exports {} to ONNX, checked against PyTorch.",
     }
-    models = [paths.teacher_result(task, teacher)]
+    models = {paths.teacher_result(task, teacher): [*steps]}
     for student in students:
         names = {"task": task, "teacher": teacher, "student": student}
         yield "compress", names, f"Stage 5: {student}, distilled on {task}, through all of it."
-        models.append(paths.distillation_result(task, student, teacher))
-    for model, step in itertools.product(models, steps):
-        yield step, {"task": task, "model": model}, steps[step].format(model)
+        model = paths.distillation_result(task, student, teacher)
+        models[model] = [step for step in steps if step != "prune" or student not in UNPRUNED]
+    for model, every in models.items():
+        for step in every:
+            yield step, {"task": task, "model": model}, steps[step].format(model)

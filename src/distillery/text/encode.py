@@ -71,13 +71,15 @@ class Encoded:
         """
         import torch
 
-        taken = self.take(rows)
-        width = min(-(-taken.longest // MULTIPLE) * MULTIPLE, self.longest)
+        lengths = self.lengths[rows]
+        width = min(-(-int(lengths.max(initial=0)) // MULTIPLE) * MULTIPLE, self.longest)
+        ids = np.full((len(rows), width), self.pad, dtype=np.int64)
+        starts = self.offsets[rows].tolist()
+        for line, start, length in zip(ids, starts, lengths.tolist(), strict=True):
+            line[:length] = self.pieces[start : start + length]
         places = np.arange(width)[None, :]  # (1, T)
-        mask = places < taken.lengths[:, None]
-        ids = np.full(mask.shape, self.pad, dtype=np.int64)
-        ids[mask] = taken.pieces[:]
-        types = mask & (places >= taken.second[:, None])
+        mask = places < lengths[:, None]
+        types = mask & (places >= self.second[rows][:, None])
         return {
             "input_ids": torch.from_numpy(ids),
             "attention_mask": torch.from_numpy(mask.astype(np.int64)),
@@ -260,7 +262,8 @@ class Reader:
                 self._write(split, folder)
         pad = self.tokenizer.pad_token_id
         offsets, second = (np.load(folder / file, mmap_mode="r") for file in (_OFFSETS, _SECOND))
-        return Encoded(Stored(folder / _PIECES), offsets, second, pad)
+        # still mapped from disk, but as plain arrays, of which a slice costs less
+        return Encoded(Stored(folder / _PIECES), np.asarray(offsets), np.asarray(second), pad)
 
     def _own_mask(
         self, split: Split, texts: list[str], pairs: list[str] | None

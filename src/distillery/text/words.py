@@ -3,6 +3,7 @@
 import json
 import re
 from array import array
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -69,16 +70,19 @@ class Words:
         return pieces, bounds[split.offsets.to_numpy()]
 
     def _numbers(self, words: list[str]) -> np.ndarray:
-        """The numbers of different words; new ones are learned."""
+        """The numbers (N,) of N different words; new ones are learned."""
         if self.characters > ROOM:
             self._forget()
-        new = [word for word in words if word not in self.numbers]
-        for word, encoding in zip(new, self._encodings(new), strict=True):
+        found = np.fromiter(map(self.numbers.get, words, repeat(-1)), np.int64, len(words))
+        new = np.flatnonzero(found < 0)
+        unknown = [words[at] for at in new]
+        found[new] = np.arange(len(new)) + len(self.ends) - 1
+        for word, encoding in zip(unknown, self._encodings(unknown), strict=True):
             self.numbers[word] = len(self.ends) - 1
             self.pieces.extend(encoding.ids)
             self.ends.append(len(self.pieces))
             self.characters += len(word)
-        return np.fromiter(map(self.numbers.__getitem__, words), np.int64, len(words))
+        return found
 
     def _encodings(self, texts: list[str]) -> list[Any]:
         found: list[Any] = self.backend.encode_batch_fast(texts, add_special_tokens=False)
