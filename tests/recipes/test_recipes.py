@@ -10,21 +10,15 @@ from distillery import recipes, tasks
 from distillery.cli import main
 from distillery.distillation import losses
 from distillery.errors import UserError
-from distillery.recipes import base, default, smoke
-from distillery.recipes.base import (
-    AugmentationRecipe,
+from distillery.recipes import base, compression, default, models, smoke
+from distillery.recipes.base import AugmentationRecipe, DataRecipe, Phase, Plan, Recipe
+from distillery.recipes.compression import InferenceRecipe, PruningRecipe, QuantizationRecipe
+from distillery.recipes.models import (
     BagRecipe,
     BaselineRecipe,
     BertStudentRecipe,
-    DataRecipe,
-    InferenceRecipe,
     NbsvmRecipe,
-    Phase,
-    Plan,
     PretrainingRecipe,
-    PruningRecipe,
-    QuantizationRecipe,
-    Recipe,
     SequenceRecipe,
     TeacherRecipe,
 )
@@ -167,9 +161,10 @@ def test_every_field_has_a_description_and_cannot_be_set(recipe: Recipe) -> None
 def test_every_recipe_class_is_tried_above() -> None:
     found = {
         kind
-        for _, kind in inspect.getmembers(base, is_dataclass)
+        for module in (base, models, compression)
+        for _, kind in inspect.getmembers(module, is_dataclass)
         if issubclass(kind, Recipe)
-        and kind not in (Recipe, Plan, base.TextRecipe, base.StudentRecipe)
+        and kind not in (Recipe, Plan, base.TextRecipe, models.StudentRecipe)
     }
     assert found == {type(recipe) for recipe in EXAMPLES}
 
@@ -255,7 +250,7 @@ def test_a_plan_that_trains_on_augmented_rows_asks_for_them(
     assert not recipes.needs_augmentation("smoke")
     usual = smoke.distillation
 
-    def distillation(name: str, teacher: str) -> base.StudentRecipe:
+    def distillation(name: str, teacher: str) -> models.StudentRecipe:
         recipe = usual(name, teacher)
         return replace(recipe, phases=(replace(recipe.phases[0], splits=("augmented",)),))
 

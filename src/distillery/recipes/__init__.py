@@ -15,24 +15,17 @@ from types import ModuleType
 from typing import Any
 
 from distillery.recipes import base, default
-from distillery.recipes.base import (
-    AugmentationRecipe,
+from distillery.recipes.base import AugmentationRecipe, DataRecipe, Phase, Plan, Recipe, TextRecipe
+from distillery.recipes.compression import InferenceRecipe, PruningRecipe, QuantizationRecipe
+from distillery.recipes.models import (
     BagRecipe,
     BaselineRecipe,
     BertStudentRecipe,
-    DataRecipe,
-    InferenceRecipe,
     NbsvmRecipe,
-    Phase,
-    Plan,
     PretrainingRecipe,
-    PruningRecipe,
-    QuantizationRecipe,
-    Recipe,
     SequenceRecipe,
     StudentRecipe,
     TeacherRecipe,
-    TextRecipe,
 )
 from distillery.recipes.names import BERT_STUDENTS
 

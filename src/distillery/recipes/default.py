@@ -2,21 +2,14 @@
 
 from dataclasses import replace
 
-from distillery.recipes.base import (
-    AugmentationRecipe,
+from distillery.recipes.base import AugmentationRecipe, DataRecipe, Losses, Phase, Plan, Recipe
+from distillery.recipes.compression import InferenceRecipe, PruningRecipe, QuantizationRecipe
+from distillery.recipes.models import (
     BagRecipe,
     BaselineRecipe,
     BertStudentRecipe,
-    DataRecipe,
-    InferenceRecipe,
-    Losses,
     NbsvmRecipe,
-    Phase,
-    Plan,
     PretrainingRecipe,
-    PruningRecipe,
-    QuantizationRecipe,
-    Recipe,
     SequenceRecipe,
     StudentRecipe,
     TeacherRecipe,

@@ -3,13 +3,8 @@
 from dataclasses import replace
 
 from distillery.recipes import default
-from distillery.recipes.base import (
-    AugmentationRecipe,
-    DataRecipe,
-    Plan,
-    StudentRecipe,
-    TeacherRecipe,
-)
+from distillery.recipes.base import AugmentationRecipe, DataRecipe, Plan
+from distillery.recipes.models import StudentRecipe, TeacherRecipe
 
 DATA = DataRecipe(dev_rows=400)
 AUGMENTATION = AugmentationRecipe(copies=2)

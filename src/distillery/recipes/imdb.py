@@ -3,16 +3,9 @@
 from dataclasses import replace
 
 from distillery.recipes import default
-from distillery.recipes.base import (
-    AugmentationRecipe,
-    BagRecipe,
-    DataRecipe,
-    Phase,
-    Plan,
-    PruningRecipe,
-    StudentRecipe,
-    TeacherRecipe,
-)
+from distillery.recipes.base import AugmentationRecipe, DataRecipe, Phase, Plan
+from distillery.recipes.compression import PruningRecipe
+from distillery.recipes.models import BagRecipe, StudentRecipe, TeacherRecipe
 from distillery.recipes.names import OWN_STUDENTS
 
 TEACHER_LENGTH = 512

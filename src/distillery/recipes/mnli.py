@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from distillery.recipes import default
-from distillery.recipes.base import AugmentationRecipe, Plan, StudentRecipe, TeacherRecipe
+from distillery.recipes.base import AugmentationRecipe, Plan
+from distillery.recipes.models import StudentRecipe, TeacherRecipe
 
 PLAN = Plan(teachers=("minilm",), students=("bigru", "attention"))
 AUGMENTATION = AugmentationRecipe(copies=10)  # as Tang et al. 2019, for more rows than SST-2 has

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from distillery.recipes import default
-from distillery.recipes.base import StudentRecipe, TeacherRecipe
+from distillery.recipes.models import StudentRecipe, TeacherRecipe
 
 
 def teacher(name: str) -> TeacherRecipe:

@@ -3,15 +3,11 @@
 from dataclasses import replace
 
 from distillery.recipes import default
-from distillery.recipes.base import (
-    AugmentationRecipe,
+from distillery.recipes.base import AugmentationRecipe, DataRecipe, Phase, Plan
+from distillery.recipes.compression import InferenceRecipe, PruningRecipe
+from distillery.recipes.models import (
     BagRecipe,
     BertStudentRecipe,
-    DataRecipe,
-    InferenceRecipe,
-    Phase,
-    Plan,
-    PruningRecipe,
     SequenceRecipe,
     StudentRecipe,
     TeacherRecipe,

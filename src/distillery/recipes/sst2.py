@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from distillery.recipes import default
-from distillery.recipes.base import BertStudentRecipe, Plan, StudentRecipe, TeacherRecipe
+from distillery.recipes.base import Plan
+from distillery.recipes.models import BertStudentRecipe, StudentRecipe, TeacherRecipe
 
 PLAN = Plan(
     teachers=("minilm",), students=("bilstm", "bigru", "attention", "transformer2", "bert_tiny")

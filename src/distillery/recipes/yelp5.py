@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from distillery.recipes import default
-from distillery.recipes.base import AugmentationRecipe, Plan, StudentRecipe, TeacherRecipe
+from distillery.recipes.base import AugmentationRecipe, Plan
+from distillery.recipes.models import StudentRecipe, TeacherRecipe
 
 PLAN = Plan(teachers=("minilm",), students=("bigru", "attention"))
 AUGMENTATION = AugmentationRecipe(copies=2, ngram_min=32, ngram_max=128)  # as for IMDB
