@@ -4,21 +4,31 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import lzma
 import os
 import shutil
+import struct
+import tarfile
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from distillery.errors import UserError
+from distillery.errors import UserError, reason
 
 if TYPE_CHECKING:
     import torch
 
 SUMS = "manifest.json"  # in a folder: file -> sha256 of everything else in it
+DAMAGED = (  # what readers of damaged archives raise
+    *(tarfile.TarError, EOFError, zlib.error, lzma.LZMAError),
+    *(zipfile.BadZipFile, struct.error, ValueError),
+    *(NotImplementedError, RuntimeError),  # a zip with an odd compression, or a password
+)
 _AGAIN = "delete it and run its stage again"
 
 
@@ -55,6 +65,15 @@ def naming(path: Path) -> Iterator[None]:
         raise
     except SafetensorError as error:  # how a full disk looks to the writer of weights
         raise UserError(f"{path} cannot be written ({error})") from None
+
+
+@contextlib.contextmanager
+def unpacking(archive: Path) -> Iterator[None]:
+    """UserError that names `archive` where reading it in here shows that it is damaged."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise UserError(f"{archive} cannot be read ({reason(error)}): is it whole?") from None
 
 
 @contextlib.contextmanager
