@@ -15,7 +15,7 @@
 #   ./download_requirements.sh --teacher bert --source FOLDER                   config.json, ...
 #   ./download_requirements.sh --vectors glove.6B.100d.txt --nltk
 set -euo pipefail
-here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(CDPATH='' cd -P -- "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 case ${1:-} in
   -h | --help) sed -n '2,/^set/ { /^#/ s/^# \{0,1\}//p }' "${BASH_SOURCE[0]}" && exit ;;
@@ -23,4 +23,23 @@ esac
 if [ -x "$here/.venv/bin/python" ] || ! command -v docker >/dev/null; then
   exec "$here/scripts/distillery" fetch "$@"
 fi
+
+# The container sees data/ and no other folder of this machine.
+fail() { echo "download_requirements.sh: $1" >&2 && exit 2; }
+data=$(realpath -m -- "${DISTILLERY_DATA:-$here/data}")
+arguments=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --source=*) set -- --source "${1#*=}" "${@:2}" ;;&
+    --source | --source=*)
+      [ $# -gt 1 ] || fail "--source needs a value"
+      [ -e "$2" ] || fail "source $2 does not exist"
+      source=$(realpath -- "$2")
+      [ "${source#"$data"/}" != "$source" ] || fail "source $2 is not in $data, all that the container sees: move it there"
+      arguments+=(--source "data/${source#"$data"/}") && shift 2
+      ;;
+    *) arguments+=("$1") && shift ;;
+  esac
+done
+set -- "${arguments[@]}"
 exec "$here/rundocker.sh" --network host scripts/distillery fetch "$@"

@@ -15,7 +15,7 @@
 #   DISTILLERY_IMAGE                      the image's name [distillery]
 #   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, HTTP_PROXY, HTTPS_PROXY, NO_PROXY   for the build
 set -euo pipefail
-here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(CDPATH='' cd -P -- "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 say() { echo "rundocker.sh: $1" >&2; }
 fail() { say "$1" && exit 2; }
@@ -25,10 +25,22 @@ network=none
 case ${1:-} in
   -h | --help) usage && exit ;;
   --network) [ $# -gt 1 ] || fail "--network needs a value" && network=$2 && shift 2 ;;
+  --network=*) fail "write ${1/=/ }" ;;
   -*) fail "unknown option '$1' (see --help)" ;;
 esac
 command -v docker >/dev/null || fail "docker is missing: apt-get install docker.io"
 docker version >/dev/null 2>&1 || fail "no Docker daemon answers: start it, or join the group docker"
+
+options=()
+mount() { # a folder made here, so that it is the caller's and not the daemon's
+  local folder
+  folder=$(mkdir -p -- "$2" 2>/dev/null && CDPATH='' cd -P -- "$2" 2>/dev/null && pwd) ||
+    fail "$1: $2 is no folder that can be made or entered"
+  # Docker reads the value as CSV: in quotes a comma in the path is no end of it.
+  options+=(--mount "type=bind,\"source=${folder//\"/\"\"}\",target=/distillery/$1")
+}
+mount data "${DISTILLERY_DATA:-$here/data}"
+mount results "${DISTILLERY_RESULTS:-$here/results}"
 
 # The image, with a checksum of all that goes into it as a label.
 image=${DISTILLERY_IMAGE:-distillery}
@@ -52,27 +64,21 @@ if [ "$built" != "$checksum" ]; then
     --file "$here/docker/Dockerfile" --tag "$image" "$here" >&2
 fi
 
-options=(--rm --interactive --network "$network" --user "$(id -u):$(id -g)")
+options+=(--rm --interactive --network "$network" --user "$(id -u):$(id -g)")
 [ ! -t 0 ] || [ ! -t 1 ] || options+=(--tty)
 # /tmp may hold programs: torch.compile builds and loads its kernels there.
 options+=(--read-only --tmpfs /tmp:exec --cap-drop ALL --security-opt no-new-privileges)
 # Processes and data loaders pass tensors through shared memory: as much as on the host, half of all.
 options+=(--shm-size "$(awk '/^MemTotal/ { print int($2 / 2) "k" }' /proc/meminfo)")
 
-if ! nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then
+gpus=$(nvidia-smi -L 2>/dev/null) || gpus=
+if [[ $'\n'$gpus != *$'\nGPU '* ]]; then
   say "no GPU here: using the CPU"
-elif docker info --format '{{json .Runtimes}}' | grep -q nvidia || command -v nvidia-container-runtime-hook >/dev/null; then
+elif [[ $(docker info --format '{{json .Runtimes}}') = *nvidia* ]] || command -v nvidia-container-runtime-hook >/dev/null; then
   options+=(--gpus all)
 else
   say "Docker cannot reach the GPU: install nvidia-container-toolkit, restart Docker; using the CPU"
 fi
-
-mount() { # a folder made here, so that it is the caller's and not the daemon's
-  mkdir -p "$2"
-  options+=(--mount "type=bind,source=$(cd -P "$2" && pwd),target=/distillery/$1")
-}
-mount data "${DISTILLERY_DATA:-$here/data}"
-mount results "${DISTILLERY_RESULTS:-$here/results}"
 
 if [ "$network" = none ]; then
   options+=(--env HF_HUB_OFFLINE=1)

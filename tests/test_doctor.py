@@ -1,13 +1,17 @@
 """The doctor: what is missing is named with the command that mends it, and decides the status."""
 
+import ast
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,4 +132,115 @@ def test_other_commands_of_a_bare_python_are_refused_in_one_line(home: Path) -> 
     (line,) = done.stderr.splitlines()
     assert re.fullmatch(
         r"distillery: package \w+ is missing: scripts/distillery doctor helps", line
+    )
+
+
+def test_a_file_in_place_of_the_data_folder_is_named(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths.data().write_text("no folder")
+    missing = [line for line in _lines(capsys, 1) if line.startswith("missing")]
+    assert f"disk: {paths.data()} is no folder  ->  export DISTILLERY_DATA=" in missing[0]
+
+
+def test_a_remedy_can_be_pasted_whatever_a_folder_is_called(
+    minilm: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = shutil.copytree(paths.data(), tmp_path / "my data; Ü")
+    monkeypatch.setenv("DISTILLERY_DATA", str(data))
+    (paths.encoder("minilm") / encoders.WEIGHTS).unlink()
+    (paths.encoder("minilm") / encoders.WEIGHTS).write_bytes(b"")
+    [line] = [line for line in _lines(capsys, 1) if line.startswith("missing")]
+    command = line.partition("  ->  ")[2].partition(" && ")[0]
+    assert shlex.split(command) == ["rm", "-r", str(paths.encoder("minilm"))]
+
+
+def test_splits_of_ones_own_data_want_their_file_again(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files.write_json(paths.manifest("mine"), {"version": 0})
+    [line] = [line for line in _lines(capsys, 1) if "task mine" in line]
+    assert line.endswith("->  scripts/run_all.sh mine --to 1 --force --data FILE")
+
+
+def test_a_daemon_that_serves_others_is_told_from_one_that_is_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket = tmp_path / "docker.sock"
+    socket.touch()
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{socket}")
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setattr(doctor, "_says", lambda *_: "")
+    assert "systemctl start docker" in str(*doctor._docker())
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "usermod -aG docker" in str(*doctor._docker())
+
+
+@pytest.mark.parametrize("error", ["ImportError('libcudart.so: no such file')", "OSError('libx')"])
+def test_a_broken_package_is_told_without_a_traceback(home: Path, error: str) -> None:
+    (home / "torch").mkdir()
+    (home / "torch/__init__.py").write_text(f"raise {error}\n")
+    environment = {**os.environ, "PYTHONPATH": f"{home}:{paths.ROOT / 'src'}"}
+    for command, status in (("doctor", 1), ("data --task smoke", 2)):
+        done = subprocess.run(
+            [sys.executable, "-m", "distillery", *command.split()],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == status, done.stderr
+        assert "Traceback" not in done.stderr
+        said = done.stdout if command == "doctor" else done.stderr
+        assert re.search("lib(cudart|x)", said)
+
+
+def test_a_check_that_fails_oddly_does_not_silence_the_others() -> None:
+    def _odd() -> Iterator[doctor.Finding]:
+        raise RuntimeError("numpy.dtype size changed")
+
+    [finding] = doctor._guarded(_odd)
+    assert "odd: cannot be looked at (numpy.dtype size changed)" in str(finding)
+
+
+def test_a_terminal_without_some_letters_shows_the_rest(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "distillery", "doctor"],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(paths.ROOT / "src"),
+            "PYTHONIOENCODING": "ascii:strict",
+            "DISTILLERY_DATA": str(home / "Übung"),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "\\xdcbung" in done.stdout
+
+
+def test_an_old_python_is_told_so(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    from distillery import __main__ as program
+
+    monkeypatch.setattr(program, "PYTHON", (9, 0))
+    monkeypatch.setattr(doctor, "PYTHON", (9, 0))
+    monkeypatch.setattr(doctor, "CHECKS", (doctor._python,))
+    monkeypatch.setattr(sys, "argv", ["distillery", "data"])
+    assert program.main() == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "is too old: 9.0 or newer is needed" in line
+    monkeypatch.setattr(sys, "argv", ["distillery", "doctor"])
+    assert program.main() == 1
+    assert ": 9.0 or newer is needed  ->  make install" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", ["__init__", "__main__", "doctor", "errors", "paths"])
+def test_what_the_doctor_is_made_of_is_read_by_older_pythons(module: str) -> None:
+    text = (paths.ROOT / f"src/distillery/{module}.py").read_text()
+    tree = ast.parse(text, feature_version=(3, 8))
+    unions = [node for node in ast.walk(tree) if isinstance(node, ast.BinOp | ast.Subscript)]
+    assert "from __future__ import annotations" in text or not any(
+        isinstance(getattr(node, "op", None), ast.BitOr) for node in unions
     )

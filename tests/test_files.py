@@ -2,9 +2,12 @@
 
 import json
 import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from distillery import files
@@ -228,3 +231,39 @@ def test_file_without_a_checksum_is_refused(tmp_path: Path) -> None:
         save_file(TENSORS, tmp_path / "a", metadata=metadata)
         with pytest.raises(UserError, match="is damaged"):
             files.load_tensors(tmp_path / "a")
+
+
+def _killed_while_it_writes(path: Path) -> None:
+    """Writes tensors; the library has a file under a random name when SIGKILL comes."""
+
+    def killed(_: object, target: Path, **__: object) -> None:
+        (target.parent / ".tmpRandom").write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    safetensors.torch.save_file = killed
+    files.save_tensors(path, TENSORS, {})
+
+
+def test_what_a_kill_left_of_tensors_goes_with_the_next_try(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    process = multiprocessing.get_context("fork").Process(
+        target=_killed_while_it_writes, args=(path,)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert any(tmp_path.rglob(".tmpRandom"))
+    files.save_tensors(path, TENSORS, {})
+    assert [left.name for left in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_checkpoints_go_and_what_a_kill_left_of_them(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    left = tmp_path / "phase1/a.safetensors.folder.partial"
+    for folder in (model, left):
+        folder.mkdir(parents=True)
+    kept = [tmp_path / "done.json", model / "model.safetensors"]
+    for path in (*kept, left / ".tmpRandom", left.parent / "a.safetensors"):
+        path.touch()
+    files.remove_tensors(tmp_path, keep=model)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == kept

@@ -12,7 +12,7 @@ from threading import Thread
 from typing import ClassVar
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import close_session, constants
 
 from distillery import hub
 from distillery.errors import UserError
@@ -46,6 +46,9 @@ class _Hub(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def do_GET(self) -> None:
+        if "nosuch" in self.path:
+            self._answer(404, {"X-Error-Code": "RepoNotFound"}, b"")
+            return
         if "/api/" in self.path:
             siblings = []
             for name, content in FILES.items():
@@ -151,3 +154,23 @@ def test_the_mirror_is_the_one_named(tmp_path: Path, mirror: str) -> None:
     environment = {**os.environ, "HF_ENDPOINT": mirror}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
     assert done.stdout.decode().strip() == mirror
+
+
+def test_an_unknown_repository_is_named(tmp_path: Path, mirror: str) -> None:
+    with pytest.raises(UserError, match="cannot fetch acme/nosuch from the hub: 404"):
+        hub.fetch("acme/nosuch", "main", ["*"], tmp_path / "nosuch")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "no proxy", "socks5://127.0.0.1:9"])
+def test_a_proxy_that_does_not_work_is_no_traceback(
+    tmp_path: Path, mirror: str, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    close_session()  # it has read the proxies
+    with pytest.raises(UserError, match="cannot fetch acme/small from the hub"):
+        fetch(tmp_path / "small")
+    close_session()
+    assert not _Hub.ranges

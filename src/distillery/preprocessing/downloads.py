@@ -9,11 +9,12 @@ from distillery.preprocessing.task import Hub, Task
 
 
 def own(task: Task) -> Path | None:
-    """The archive or folder that a user gave for a task, if there is one."""
+    """The archive or folder that a user gave for a task, if there is one; UserError where it is
+    not as it was then."""
     folder = paths.own_download(task.name)
-    if not folder.is_dir():
-        return None
-    return next((path for path in folder.iterdir() if path.name != files.SUMS), None)
+    files.check_folder(folder, f"delete {folder} and fetch it again")
+    inside = folder.iterdir() if folder.is_dir() else ()
+    return next((path for path in inside if path.name != files.SUMS), None)
 
 
 def of_hub(task: Task) -> Path | None:

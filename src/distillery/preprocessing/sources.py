@@ -3,12 +3,9 @@
 Archives are read member by member and never unpacked, so nothing can be written anywhere.
 """
 
-import lzma
 import os
-import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,11 +18,6 @@ from distillery.preprocessing import downloads
 from distillery.preprocessing.task import Example, Hub, Task
 
 Splits = dict[str, list[Example]]
-_DAMAGED = (
-    *(tarfile.TarError, EOFError, zlib.error, lzma.LZMAError),
-    *(zipfile.BadZipFile, struct.error, ValueError),
-    *(NotImplementedError, RuntimeError),  # a zip with an odd compression, or a password
-)
 
 
 def read(task: Task, source: Path | None) -> tuple[Splits, dict[str, Any]]:
@@ -205,7 +197,7 @@ def _walk_archive(archive: Path, top: str) -> Iterator[tuple[str, bytes]]:
     try:
         for name, content in walk(archive):
             yield _inner(name, top), content
-    except (*_DAMAGED, OSError) as error:
+    except (*files.DAMAGED, OSError) as error:
         raise UserError(f"{archive} is truncated or no archive ({error})") from None
 
 

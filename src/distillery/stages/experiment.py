@@ -95,6 +95,8 @@ class Experiment:
                 first = seed == self.seeds[0]
                 run = self._done(place, first)
                 runs[place] = run or self._run_seed(fit, seed, place, commit)
+                if accelerator().is_main_process:  # also where a kill came before
+                    files.remove_tensors(place, keep=place / "model")
             self._write(folder, runs)
         return True
 
@@ -172,9 +174,6 @@ class Experiment:
                 np.save(f, predicted)
             checksum = files.sha256(place / PREDICTIONS)
             files.write_json(place / DONE, {**done, "predictions": checksum})
-            for phase in place.glob("**/*.safetensors"):  # checkpoints and best weights
-                if phase.parent != model:
-                    phase.unlink()
         accelerator().wait_for_everyone()
         return done
 

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import shutil
 import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -75,7 +74,10 @@ def run(
 def _encoder(spec: str, source: Path | None) -> Path:
     if (encoders.folder_of(spec) / encoders.WEIGHTS).is_file():
         logging.info("%s: skipped, it is there (to fetch it again, delete it)", spec)
-    return encoders.locate(spec, source)
+    folder = encoders.locate(spec, source)
+    if not (folder / encoders.WEIGHTS).is_file():
+        raise UserError(f"teacher {spec}: {folder} holds no {encoders.WEIGHTS}")
+    return folder
 
 
 def _data_set(name: str, source: Path | None, subset: bool) -> Path | None:
@@ -123,6 +125,7 @@ def _copy_vectors(name: str, source: Path, target: Path) -> None:
     try:
         if zipfile.is_zipfile(source):
             with (
+                files.unpacking(source),
                 zipfile.ZipFile(source) as archive,
                 archive.open(name) as packed,
                 target.open("wb") as unpacked,
@@ -132,8 +135,6 @@ def _copy_vectors(name: str, source: Path, target: Path) -> None:
             shutil.copyfile(source, target)
     except KeyError:
         raise UserError(f"{source} holds no {name}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, IsADirectoryError) as error:
-        raise UserError(f"{source} cannot be read ({reason(error)}): is it whole?") from None
     logging.info("%s: %d vectors", name, word_vectors.count(target))
 
 

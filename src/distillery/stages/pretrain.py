@@ -49,7 +49,9 @@ def run(
         },
     }
     about = paths.pretraining_facts(task.name, name)
+    place = paths.run(task.name, target.name, files.short_hash(wanted), recipe.seed)
     if not force and _is_current(about, wanted):
+        files.remove_tensors(place)  # where a kill came before
         logging.info("%s is up to date (--force runs it anyway)", target)
         return
     commit = results.commit()
@@ -59,8 +61,6 @@ def run(
         if tokenizer.mask_token_id is None:
             raise UserError(f"the tokenizer in {folder} has no mask token")
         model = MaskedLanguageModel(folder, tokenizer.mask_token_id).to(machine.device())
-        key = files.short_hash(wanted)
-        place = paths.run(task.name, target.name, key, recipe.seed)
         facts = _train(task, model, tokenizer, recipe, place, checkpoint_seconds, name)
         if accelerator().is_main_process:
             with files.replacing_folder(target) as temporary:
@@ -71,8 +71,7 @@ def run(
                 made = {"commit": commit, "environment": environment}
                 result = {**wanted, "run": facts, "outputs": sums, **made}
                 files.write_json(temporary / about.name, result)
-            for left in place.glob("*.safetensors"):
-                left.unlink()
+            files.remove_tensors(place)
         accelerator().wait_for_everyone()
 
 
