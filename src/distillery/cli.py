@@ -117,9 +117,18 @@ def _quiet() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     threading.excepthook = _in_thread
+
+
+def _prepare() -> None:
+    """What a command that computes needs of torch and transformers, which take seconds to load."""
     import transformers
 
+    from distillery.models import register
+    from distillery.training import machine
+
     transformers.utils.logging.disable_progress_bar()
+    register()
+    machine.keep_memory()
 
 
 class _Terminated(KeyboardInterrupt):
@@ -151,11 +160,9 @@ def _run(argv: Sequence[str] | None) -> int:
         return 0 if given else 2
     try:
         command, arguments = parse(given)
+        _quiet()
         if command.computes:
-            _quiet()
-            from distillery.training import machine
-
-            machine.keep_memory()
+            _prepare()
         return command.run(arguments) or 0
     except UserError as error:
         return _refuse(str(error))

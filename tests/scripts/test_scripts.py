@@ -4,6 +4,7 @@ import argparse
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,19 @@ def _run(
         env={**os.environ, **environment},
         check=False,
     )
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["student --task smoke --student bilstm --help", "plan --task smoke", "--help"],
+)
+def test_what_computes_nothing_does_not_wait_for_torch(command: str) -> None:
+    words = [sys.executable, "-X", "importtime", "-m", "distillery", *command.split()]
+    done = _run(*words, PYTHONPATH=str(ROOT / "src"))
+    assert done.returncode == 0
+    loaded = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert "distillery.recipes" in loaded
+    assert not loaded & {"torch", "transformers"}
 
 
 def test_a_script_works_from_any_folder_and_knows_its_options(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from distillery.recipes.names import BASELINES, STUDENTS
 class Report(Command):
     """Stage 6: the table and the picture, from the results alone."""
 
+    computes = False
+
     def run(self, arguments: argparse.Namespace) -> None:
         from distillery.stages import report
 
@@ -21,6 +23,8 @@ class Plan(Command):
     """Prints what `run_all.sh` runs for a task: teachers, which of them are pretrained further,
     students, which of them are compressed, and the students and baselines there are; `augmented`
     where distillation trains on such rows."""
+
+    computes = False
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         parser.add_argument("--teachers", metavar="A,B,...", help="in place of the plan's own")
@@ -43,6 +47,7 @@ class Scripts(Command):
     """Writes the script of every experiment into `scripts`, as after adding a task or a student."""
 
     names = ()
+    computes = False
 
     def run(self, arguments: argparse.Namespace) -> None:
         from distillery.stages import scripts
