@@ -79,7 +79,7 @@ def main(folder: Path) -> None:
         found = {
             "processes": accelerator().num_processes,
             "losses": losses,
-            "weights": [float(weight.double().sum()) for weight in model.parameters()],
+            "weights": {n: float(w.double().sum()) for n, w in model.named_parameters()},
             "logits": logits.tolist(),
             "recorded": recorded,
             "outputs": outputs.logits(ids).tolist(),

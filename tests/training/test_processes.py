@@ -45,7 +45,11 @@ def test_the_same_global_batch_gives_the_same_losses(found: dict[int, dict[str, 
     one, two = found[1], found[2]
     assert len(one["losses"]) == 2 * 5
     assert np.allclose(one["losses"], two["losses"], rtol=1e-5)
-    assert np.allclose(one["weights"], two["weights"], rtol=1e-4, atol=1e-4)
+    for name, weight in one["weights"].items():
+        # The pool's bias moves all scores alike, which changes nothing: its gradient is rounding
+        # alone, of which Adam makes steps like any other.
+        if name != "pool.query.bias":
+            assert np.isclose(weight, two["weights"][name], rtol=1e-4, atol=1e-4), name
 
 
 def test_no_row_is_lost_or_computed_twice(found: dict[int, dict[str, Any]]) -> None:
