@@ -180,6 +180,10 @@ def test_damaged_labels_are_refused(tmp_path: Path, change: dict[str, Any]) -> N
         ({"bytes": 10**400}, "'bytes' is of the wrong kind"),
         ({"stage": "distillation"}, "'teacher' is empty"),
         ({"commit": {"head": 7, "dirty": None}}, "'commit' is of the wrong kind"),
+        ({"subset": 3}, "'subset' is of the wrong kind"),
+        ({"subset": {"train": []}}, "'subset' is of the wrong kind"),
+        ({"subset": {"train": None}}, "'subset' is of the wrong kind"),
+        ({"subset": {"train": [1, "2"]}}, "'subset' is of the wrong kind"),
         ({"name": "another"}, "another name: 'another'"),
     ],
 )

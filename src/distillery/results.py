@@ -179,6 +179,15 @@ def _is_object(value: object) -> bool:
     return isinstance(value, dict)
 
 
+def _is_subset(value: object) -> bool:
+    """None, or split -> rows used and all rows."""
+    return value is None or (
+        isinstance(value, dict)
+        and all(isinstance(rows, list) and len(rows) == 2 for rows in value.values())
+        and all(_is_count(count) for rows in value.values() for count in rows)
+    )
+
+
 _HOLDS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("name", "stage", "task", "split"), lambda value: isinstance(value, str)),
     **dict.fromkeys(
@@ -191,6 +200,7 @@ _HOLDS: dict[str, Callable[[Any], bool]] = {
     "metrics": _are_scores,
     "runs": _are_runs,
     "commit": _is_commit,
+    "subset": _is_subset,
 }
 _RUN_HOLDS: dict[str, Callable[[Any], bool]] = {
     "seed": _is_count,
