@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import stat
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,23 @@ def test_interrupted_replacing_keeps_the_old_file(
         raise error
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(("folder", "file"), [(0o755, 0o644), (0o700, 0o600), (0o750, 0o640)])
+def test_who_may_look_into_a_folder_may_read_its_files(
+    tmp_path: Path, folder: int, file: int
+) -> None:
+    tmp_path.chmod(folder)
+    files.save_tensors(tmp_path / "a.safetensors", {"x": torch.zeros(2)}, {})
+    assert stat.S_IMODE((tmp_path / "a.safetensors").stat().st_mode) == file
+
+
+def test_a_sealed_folder_can_be_read_as_its_place_can(tmp_path: Path) -> None:
+    with files.replacing_folder(tmp_path / "model") as temporary:
+        safetensors.torch.save_file({"x": torch.zeros(2)}, temporary / "model.safetensors")
+        temporary.chmod(0o755)
+    for path in (tmp_path / "model").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
 def test_replacing_overwrites_what_a_kill_left(tmp_path: Path) -> None:

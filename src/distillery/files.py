@@ -76,6 +76,14 @@ def unpacking(archive: Path) -> Iterator[None]:
         raise UserError(f"{archive} cannot be read ({reason(error)}): is it whole?") from None
 
 
+def let_read(path: Path) -> None:
+    """Lets everyone read a file who may look into its folder.
+
+    Libraries write under a name of `tempfile`, whose files are their owner's alone.
+    """
+    path.chmod(path.parent.stat().st_mode & 0o444 | 0o200)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary name beside `path`; on success it takes the place of `path`.
@@ -88,6 +96,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with naming(path):
             yield temporary
+        let_read(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -123,8 +132,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def seal(folder: Path) -> None:
-    """Writes the manifest of a folder: the checksums of its files, for `check_folder`."""
+    """Writes the manifest of a folder whose files are all written: their checksums, for
+    `check_folder`."""
     inside = sorted(file for file in folder.rglob("*") if file.is_file())
+    for file in inside:
+        let_read(file)
     sums = {file.relative_to(folder).as_posix(): sha256(file) for file in inside}
     write_json(folder / SUMS, sums)
 
