@@ -86,6 +86,12 @@ def test_variant_must_be_a_plain_name() -> None:
         paths.student_result("imdb", "bilstm", "../x")
 
 
+@pytest.mark.parametrize("step", ["onnx", "int8", "pruned"])
+def test_variant_must_not_look_like_a_step_of_stage_5(step: str) -> None:
+    with pytest.raises(UserError, match=f"variant '{step}' would take the name of a step"):
+        paths.student_result("imdb", "bilstm", step)
+
+
 def test_files_of_a_task_lie_in_its_folder(home: Path) -> None:
     folder = home / "data" / "films"
     found = [

@@ -124,7 +124,12 @@ def lock(name: str) -> Path:
     return data() / "locks" / f"{name}.lock"
 
 
+STEPS = ("onnx", "int8", "pruned")  # of stage 5, in the names of what it makes
+
+
 def _variant(name: str, variant: str | None) -> str:
+    if variant in STEPS:
+        raise UserError(f"variant '{variant}' would take the name of a step of stage 5")
     return f"{name}.{checked_name('variant', variant)}" if variant else name
 
 
@@ -149,7 +154,7 @@ def distillation_result(
 
 
 def compressed(source: str, step: str, variant: str | None = None) -> str:
-    """What stage 5 makes of the result `source`. step: pruned, int8 or onnx."""
+    """What stage 5 makes of the result `source`. step: of `STEPS`."""
     for part in source.split("."):
         checked_name("model", part)
     return _variant(f"{source}.{step}", variant)

@@ -255,6 +255,14 @@ def read_all(folder: Path) -> dict[str, dict[str, Any]]:
     return {path.name.removesuffix(".json"): read(path) for path in sorted(folder.glob("*.json"))}
 
 
+def check_saved(result: dict[str, Any]) -> None:
+    """UserError where a file that a result lists as its output is not the one it was made of."""
+    for file, checksum in result["outputs"].items():
+        saved = paths.data() / file
+        if not saved.is_file() or files.sha256(saved) != checksum:
+            raise UserError(f"{saved} is missing or not the one of the result: run its stage again")
+
+
 def is_current(folder: Path, name: str, wanted: dict[str, Any], seeds: list[int]) -> bool:
     """Whether a result was made as `wanted` says (recipe, version, inputs) with these seeds first,
     and the files it lists as outputs are there unchanged."""

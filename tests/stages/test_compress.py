@@ -11,12 +11,13 @@ import onnx
 import pytest
 import torch
 
-from distillery import files, paths, results
+from distillery import files, paths, results, tasks
 from distillery.cli import main
 from distillery.compression import runtime
 from distillery.distillation import teacher as teachers
 from distillery.preprocessing import store
 from distillery.recipes import QuantizationRecipe, quantization
+from distillery.stages import compress
 from distillery.text import encode
 from distillery.training import inference
 
@@ -24,6 +25,7 @@ SOURCE = "distil_bilstm_tiny_smoke"
 SMALLER = f"{SOURCE}.pruned"
 MADE = (f"{SOURCE}.onnx", f"{SOURCE}.int8", SMALLER, f"{SMALLER}.onnx", f"{SMALLER}.int8")
 COMPRESS = ["compress", "--task", "smoke", "--teacher", "tiny", "--student", "bilstm"]
+STATIC = ["--method", "static", "--variant", "static"]
 Refused = Callable[..., str]
 
 
@@ -190,6 +192,26 @@ def test_what_cannot_be_compressed_is_one_line(in_chain_home: Path, refused: Ref
     assert "unknown method 'magnitud'" in said("prune", SOURCE, "--method", "magnitud")
     nothing = ("--method", "magnitude", "--sparsity", "0", "--variant", "none")
     assert "sparsity 0 is impossible for magnitude" in said("prune", SOURCE, *nothing)
+
+
+def test_static_ranges_come_from_rows_of_all_of_dev(chain_copy: Path) -> None:
+    # its source may have one label after the other, so the first rows will not do
+    source = compress.find(tasks.get("smoke"), "tiny_smoke")
+    few = QuantizationRecipe(method="static", calibration_rows=8)
+    chosen = [batch["input_ids"][0].tolist() for batch in compress._calibration(source, few)]
+    text = source.dev()
+    first = [text.batch(np.array([row]))["input_ids"][0].tolist() for row in range(8)]
+    assert len(chosen) == 8
+    assert sorted(chosen) != sorted(first)
+    every = [*compress._calibration(source, QuantizationRecipe(calibration_rows=10**6))]
+    assert len(every) == len(text)
+
+
+def test_a_transformer_is_quantized_with_static_ranges(chain_copy: Path) -> None:
+    assert main(["quantize", "--task", "smoke", "--model", "tiny_smoke", *STATIC]) == 0
+    result = results.read(results.json_path(paths.results(True), "tiny_smoke.int8.static"))
+    assert result["recipe"]["method"] == "static"
+    assert result["metrics"]["accuracy"] >= result["source"]["metrics"]["accuracy"] - 0.1
 
 
 def test_a_changed_source_is_refused(chain_copy: Path, refused: Refused) -> None:

@@ -32,7 +32,8 @@ def importance(
     model.eval()
     for loss_of in losses:
         model.zero_grad(set_to_none=True)
-        loss_of(model).backward()
+        with torch.backends.cudnn.flags(enabled=False):  # its RNNs have no gradients in eval mode
+            loss_of(model).backward()
         for group, total in zip(groups, totals, strict=True):
             total += _gate_gradient(weights, group).abs()
     model.zero_grad(set_to_none=True)

@@ -69,10 +69,7 @@ def find(task: Task, name: str) -> Source:
     facts = teachers.read_facts(folder)
     if (folder / encoders.ONNX).is_file():
         raise UserError(f"'{name}' is exported already: name the model that it was made of")
-    for file, checksum in result["outputs"].items():
-        saved = paths.data() / file
-        if not saved.is_file() or files.sha256(saved) != checksum:
-            raise UserError(f"{saved} is missing or not the one of the result: run its stage again")
+    results.check_saved(result)
     return Source(task, result, folder, facts)
 
 
@@ -145,7 +142,8 @@ def quantize(
 
 def _calibration(source: Source, recipe: QuantizationRecipe) -> Iterator[dict[str, np.ndarray]]:
     text = source.dev()
-    for row in range(min(len(text), recipe.calibration_rows)):
+    # dev has the order of its source, in which the labels may stand one after the other
+    for row in np.random.default_rng(0).permutation(len(text))[: recipe.calibration_rows]:
         batch = text.batch(np.array([row]))
         yield {name: tensor.numpy() for name, tensor in batch.items()}
 

@@ -180,7 +180,7 @@ def fit(
     dev_text = reader.encode_split(task.name, dev)
     rows = np.argsort(-dev_text.lengths, kind="stable")[: min(32, len(dev))]
     probe = {name: t.to(machine.device()) for name, t in dev_text.batch(rows).items()}
-    model.to(machine.device())
+    model.to(machine.device()).train()  # as it is timed
     shape = f"{experiment.student} {model.num_parameters()} parameters"
     precision = machine.precision_for(shape, recipe.precision, model, probe)
 
