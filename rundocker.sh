@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command in the project's Docker image, which is built first where it is missing or older
-# than its inputs. data/ and results/ are the host's, files in them belong to the caller, and
-# nothing else can be written but /tmp. Uses the GPUs where there are some. Without COMMAND: a shell.
+# than its inputs. data/, results/ and benchmarks/ are the host's, files in them belong to the
+# caller, and nothing else can be written but /tmp. Uses the GPUs where there are some. Without COMMAND: a shell.
 #
 # Usage   ./rundocker.sh [--network NETWORK] [COMMAND...]    default: no network; host is the host's
 #
@@ -41,6 +41,7 @@ mount() { # a folder made here, so that it is the caller's and not the daemon's
 }
 mount data "${DISTILLERY_DATA:-$here/data}"
 mount results "${DISTILLERY_RESULTS:-$here/results}"
+mount benchmarks "$here/benchmarks"
 
 # The image, with a checksum of all that goes into it as a label.
 image=${DISTILLERY_IMAGE:-distillery}
@@ -95,6 +96,6 @@ options+=(--env DISTILLERY_LAUNCH --env OMP_NUM_THREADS --env CUDA_VISIBLE_DEVIC
 
 if [ $# -eq 0 ]; then
   say "a shell; the stages: scripts/run_all.sh TASK [--from N] [--to N], such as scripts/run_all.sh demo"
-  say "  1 scripts/data  2 scripts/teacher  3 scripts/student  4 scripts/distillation  6 scripts/distillery report"
+  say "  1 scripts/data  2 scripts/teacher  3 scripts/student  4 scripts/distillation  5 scripts/compression  6 scripts/distillery report"
 fi
 exec docker run "${options[@]}" "$image" "$@"

@@ -135,6 +135,15 @@ def test_what_cannot_be_timed_is_refused_in_a_line(
     assert expected in refused("bench", "inference", *options.split())
 
 
+def test_the_times_of_another_task_are_not_written_over(
+    smoke_copy: Path, refused: Callable[..., str]
+) -> None:
+    path = paths.benchmark(True, "inference")
+    files.write_json(path, {"task": "demo"})
+    line = refused("bench", "inference", "--task", "smoke", "--models", MODEL)
+    assert f"{path} has the times of task demo" in line
+
+
 def test_a_damaged_model_is_refused_in_a_line(
     smoke_copy: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,7 +155,7 @@ def test_a_damaged_model_is_refused_in_a_line(
     for name in (files.SUMS, "model.safetensors"):
         (folder / name).unlink()
     line = refused("bench", "inference", "--task", "smoke", "--models", MODEL)
-    assert f"{folder} holds no model (" in line
+    assert "is missing or not the one of the result" in line
     shutil.rmtree(folder)
     assert "unknown model" in refused("bench", "inference", "--task", "smoke", "--models", MODEL)
     assert tasks.get("smoke").local

@@ -52,7 +52,9 @@ def test_where_no_model_is_accurate_enough_there_is_no_value() -> None:
 
 
 def test_steps_split_the_speed_up() -> None:
-    found = {step["step"]: (step["before"], step["after"], step["times"]) for step in steps(ROWS)}
+    told = steps(ROWS)
+    found = {step["step"]: (step["before"], step["after"], step["times"]) for step in told}
+    assert len(told) == len(found)
     assert found["int8"] == ("onnx", "int8", 3.0)
     assert found["batches of like length"] == ("dynamic", "sorted", 1.25)
     assert found["distilling it into bilstm"] == ("bf16", "bilstm", 20.0)

@@ -57,13 +57,14 @@ def _as_caller() -> list[str]:
 
 @pytest.fixture(scope="session")
 def place() -> Iterator[Path]:
-    """A copy of the project that another user can read, with that user's `data` and `results`."""
+    """A copy of the project that another user can read, with that user's own
+    `data`, `results` and `benchmarks`."""
     folder = Path(tempfile.mkdtemp(prefix="distillery-docker-"))
     folder.chmod(0o755)
     for name in INPUTS:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
-    for name in ("data", "results"):
+    for name in ("data", "results", "benchmarks"):
         (folder / name).mkdir()
         if os.getuid() == 0:
             os.chown(folder / name, OTHER, OTHER)
@@ -121,7 +122,8 @@ def test_no_data_weights_or_caches_are_in_the_image(run: Run) -> None:
     kinds = "-name '*.safetensors' -o -name '*.parquet' -o -name '*.tar.gz' -o -name .git"
     find = f"find /distillery /root /tmp /home /var/cache /var/lib/apt/lists -xdev {kinds}"
     assert run("rundocker.sh", "bash", "-c", f"{find} 2>/dev/null || true").stdout == ""
-    assert run("rundocker.sh", "bash", "-c", "ls -A data results").stdout.split() == [
+    assert run("rundocker.sh", "bash", "-c", "ls -A data results benchmarks").stdout.split() == [
+        "benchmarks:",
         "data:",
         "results:",
     ]

@@ -10,6 +10,8 @@ import pytest
 from distillery import files
 from distillery.report import page, speed, speed_plot
 
+RECIPE = {"max_length": 256, "rounds": 4, "seconds": 0.4, "shape": "bert-base"}
+
 
 def row(name: str, rate: float, accuracy: float | None, **facts: Any) -> dict[str, Any]:
     timed = [
@@ -57,7 +59,7 @@ def found() -> dict[str, Any]:
             "onnxruntime": "1",
         },
         "commit": {"head": "0123456789abcdef", "dirty": False},
-        **{"n": 25_000, "recipe": {"max_length": 256, "rounds": 4, "seconds": 0.4}, "rows": rows},
+        **{"n": 25_000, "rows": rows, "recipe": RECIPE},
         "steps": [{"step": "int8", "before": "a", "after": "b", "times": 3.0}],
         "ratios": {
             "at_91_with_tokenization": best,
@@ -77,6 +79,7 @@ def test_the_page_holds_every_row_and_ratio(found: dict[str, Any], tmp_path: Pat
     line = next(line for line in text.splitlines() if line.startswith("| `bilstm_imdb` |"))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[1:8] == ["92.00", "PyTorch, bf16", "256", "1,500", "150", "750", "150"]
+    assert cells[8:10] == ["–", "21.3 / –"]  # of no source; of two calls there is no percentile
     assert "512 (256) MiB" in cells
     assert len(cells) == len(speed.COLUMNS)
     assert "| smallest file at 90.0 or more | `bag_imdb` | 90.50 | 1.9 MB |" in text
@@ -84,6 +87,15 @@ def test_the_page_holds_every_row_and_ratio(found: dict[str, Any], tmp_path: Pat
     first = path.with_suffix(".png").read_bytes()
     speed.write(path)
     assert path.with_suffix(".png").read_bytes() == first
+
+
+def test_a_compressed_model_stands_beside_its_source(found: dict[str, Any]) -> None:
+    found["rows"].append(row("bilstm_imdb.int8", 750, 0.919, source="bilstm_imdb"))
+    found["rows"][-1]["timed"] = [{**timed, "calls": 20} for timed in found["rows"][-1]["timed"]]
+    text = speed.markdown(found, "inference.png")
+    line = next(line for line in text.splitlines() if line.startswith("| `bilstm_imdb.int8` |"))
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[8:10] == ["0.50", "42.7 / 85.3"]
 
 
 def test_the_front_is_what_nothing_beats(found: dict[str, Any]) -> None:

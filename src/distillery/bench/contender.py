@@ -19,7 +19,7 @@ from distillery.preprocessing import store
 from distillery.text import encode
 from distillery.training import inference, machine
 
-FEWEST = {1: 8, 32: 2}  # batch -> calls of a turn at least
+FEWEST = {1: 16, 32: 4}  # batch -> calls of a turn at least
 ALIKE = 0.9  # of a model's first answers, the share that must be those of its result
 TRIES = 5  # of each precision, when one is chosen
 MARGIN = 1.05  # by how much bf16 must be faster to be chosen
@@ -65,9 +65,9 @@ class Contender:
         self.predictions = np.load(given["predictions"]) if given["predictions"] else None
         self.compared = self.agreed = 0
         self.before = peak_memory()
-        start = time.perf_counter()
         folder = Path(given["folder"])
         self.facts = teachers.read_facts(folder)
+        start = time.perf_counter()
         self.model = runtime.load(folder).eval()
         if given["lean"]:
             fast_bert.use_in(self.model)
@@ -84,7 +84,10 @@ class Contender:
 
     def _plan(self, size: int, tokenization: bool) -> plan.Plan:
         """Before it is tokenized, a text's length is its number of characters."""
-        lengths = np.diff(self.texts.offsets) if tokenization else self.encoded.lengths
+        lengths = self.encoded.lengths
+        if tokenization:
+            lengths = np.diff(self.texts.offsets)
+            lengths = lengths + (np.diff(self.pairs.offsets) if self.pairs else 0)
         key = (size, tokenization)
         if key not in self.plans:
             self.plans[key] = plan.plan(lengths, size, self.given["order"])

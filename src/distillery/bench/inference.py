@@ -68,6 +68,7 @@ class Row:
 
 def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
     """Measures, and gives what `inference.json` holds."""
+    _check_place(task)
     commit = results.commit()
     test = store.read_split(task.name, "test")
     if not len(test):
@@ -101,6 +102,16 @@ def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
         "steps": steps(found),
         "ratios": ratios(found),
     }
+
+
+def _check_place(task: Task) -> None:
+    """Refuses what `write` could not write, or would write over the times of another task."""
+    path = paths.benchmark(task.local, "inference")
+    files.check_writable(path.parent)
+    if path.is_file():
+        other = files.read_json(path, "task")["task"]
+        if other != task.name:
+            raise UserError(f"{path} has the times of task {other}: move it away first")
 
 
 def _models(task: Task, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -188,6 +199,7 @@ def _model_row(
 ) -> Row:
     """A row of a result, with the predictions of the seed whose model was kept."""
     name, folder = result["name"], paths.model(task.name, result["name"])
+    results.check_saved(result)
     facts = teachers.read_facts(folder)
     predictions = Path(given["place"]) / f"{name}.npy"
     np.save(predictions, _predictions(task, result, len(facts["labels"])))
@@ -201,7 +213,7 @@ def _model_row(
         "way": None,
         "stage": result["stage"],
         "source": (result.get(results.SOURCE) or {}).get("name"),
-        "accuracy": result["metrics"].get("accuracy"),
+        "accuracy": result["runs"][0]["metrics"].get("accuracy"),  # of the seed that was kept
         "max_length": facts["max_length"],
         "parameters": result["parameters"],
         "bytes": _weights_bytes(folder),

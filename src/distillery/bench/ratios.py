@@ -83,6 +83,7 @@ def steps(rows: Rows) -> list[dict[str, Any]]:
     ]
     found = ratios(rows)
     names = [found[f"at_{least}_without_tokenization"]["model"] for least in (91, 92)]
+    explained: set[str] = set()
     for row in (row for row in rows if row["name"] in names):
         student = _origin(rows, row)
         if student is None:
@@ -97,7 +98,8 @@ def steps(rows: Rows) -> list[dict[str, Any]]:
             ),
             None,
         )
-        if alike:
+        if alike and student["name"] not in explained:
+            explained.add(student["name"])
             distilled = student["stage"] == "distillation"
             how = "distilling it into" if distilled else "in its place, trained on labels,"
             pairs.append((f"{how} {student['name']}", alike, student))

@@ -23,6 +23,7 @@ COLUMNS = (
     "times",
     "reviews/s, texts",
     "times, texts",
+    "times its source",
     "median / 95 % of 32 (ms)",
     "of 1 (ms)",
     "of 32, texts (ms)",
@@ -40,15 +41,18 @@ WHAT = {
     "smallest_at_90_bytes": "smallest file at 90.0 or more",
 }
 NONE = "–"
+FEW_CALLS = 20  # of which no 95th percentile is told
 LEGEND = """\
 - reviews/s: batches of 32, of like length unless the row says otherwise; from word pieces, and \
 from `texts`, where tokenization is counted and like length is like number of characters.
 - cut at: word pieces that the model reads of a longer text.
-- latencies: median and 95th percentile over the batches timed.
+- times its source: reviews per second, from word pieces, over those of the model that it was \
+compressed from; below 1 it is slower.
+- latencies: median and 95th percentile over the batches timed, where they are 20 or more.
 - runs in: of a PyTorch model the faster of fp32 and bf16, as measured before the timing; of an \
 ONNX model what it was made in.
-- load: model and tokenizer, from files in the page cache. memory: the most that the process had, \
-and (what it had before it loaded them)."""
+- load: model and tokenizer, from files in the page cache, their checksums compared. memory: the \
+most that the process had, and (what it had before it loaded them)."""
 
 
 def write(path: Path) -> Path:
@@ -88,8 +92,20 @@ def _latency(row: Facts, batch: int, tokenization: bool) -> str:
     timed = mode(row, batch, tokenization)
     if not timed:
         return NONE
-    both = (1000 * timed[key] for key in ("latency_median", "latency_p95"))
-    return " / ".join(f"{value:.3g}" if value < 1000 else f"{value:,.0f}" for value in both)
+    median, p95 = (1000 * timed[key] for key in ("latency_median", "latency_p95"))
+    few = timed["calls"] < FEW_CALLS
+    return f"{_milliseconds(median)} / {NONE if few else _milliseconds(p95)}"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def _times_source(row: Facts, found: Facts) -> str:
+    """The throughput of a compressed model over that of the one it was made of."""
+    source = next((r for r in found["rows"] if r["name"] == row["source"]), None)
+    here, there = (mode(r, BATCH, False) if r else None for r in (row, source))
+    return f"{here['throughput'] / there['throughput']:.2f}" if here and there else NONE
 
 
 def _percent(value: float | None) -> str:
@@ -111,6 +127,7 @@ def _cells(row: Facts, found: Facts) -> list[str]:
         _times(row, found, False),
         _number(texts["throughput"]) if texts else NONE,
         _times(row, found, True),
+        _times_source(row, found),
         _latency(row, BATCH, False),
         _latency(row, 1, False),
         _latency(row, BATCH, True),
@@ -144,7 +161,7 @@ def ratios(found: Facts) -> str:
 
 def section(path: Path, folder: Path) -> str:
     """A section of the page in `folder`: what is quoted of a benchmark's JSON file at `path`."""
-    found = files.read_json(path, "ratios", "environment")
+    found = files.read_json(path, "ratios", "environment", "recipe")
     where = found["environment"]
     page, picture = (
         Path(os.path.relpath(path.with_suffix(suffix), folder)).as_posix()
@@ -153,8 +170,9 @@ def section(path: Path, folder: Path) -> str:
     return "\n\n".join(
         [
             "### Speed of answering",
-            f"In one run on {where['cpu']}, {where['threads']} threads, beside bert-base's shape in"
-            f" PyTorch fp32; every model and step: [{Path(page).name}]({page}).",
+            f"In one run on {where['cpu']}, {where['threads']} threads, beside"
+            f" {found['recipe']['shape']}'s shape in PyTorch fp32; every model and step:"
+            f" [{Path(page).name}]({page}).",
             ratios(found),
             f"![accuracy against throughput]({picture})",
         ]
