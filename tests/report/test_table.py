@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
+from distillery import recipes
 from distillery.errors import UserError
 from distillery.report.table import markdown, rows, score
 
@@ -30,7 +34,7 @@ GOLDEN = """\
 - Seeds: 1.
 - Training rows per epoch: 22,500.
 - Code: commit 0123456.
-- The dev split selected everything; the test split was read once, at the end.
+- The dev split selected everything; the test split was read once for each final model.
 - single: trained on the labels alone; distilled: the same student taught by the teacher; gain: \
 distilled minus single in percentage points, before rounding.
 - size on disk: the weights file; training time: of one seed as timed during the run, single / \
@@ -183,3 +187,36 @@ def test_a_part_of_the_official_rows_is_named(results):
         result["subset"] = {"train": [32114, 392702]}
     text = markdown(results, "imdb", STUDENTS)
     assert "- Official rows that were used: train 32,114 of 392,702.\n" in text
+
+
+def test_results_of_an_earlier_recipe_are_named(results: Any, make: Any) -> None:
+    today = json.loads(json.dumps(recipes.student("imdb", "bilstm").as_dict()))
+    field = {"student": "bilstm"}
+    results |= make("bilstm_imdb", "student", [0.9], recipe=today, **field)
+    assert "earlier recipe" not in markdown(results, "imdb", STUDENTS)
+    today["phases"][0]["epochs"] += 1
+    results |= make("bilstm_imdb", "student", [0.9], recipe=today, **field)
+    assert "Of an earlier recipe than today's: `bilstm_imdb`." in markdown(
+        results, "imdb", STUDENTS
+    )
+    results |= make("bilstm_imdb", "student", [0.9], recipe=today, variant="long", **field)
+    assert "earlier recipe" not in markdown(results, "imdb", STUDENTS)
+
+
+def test_students_of_other_weights_of_their_teacher_are_named(results: Any, make: Any) -> None:
+    weights = "imdb/models/minilm_imdb/model.safetensors"
+    results["minilm_imdb"]["outputs"] = {weights: "new"}
+    names = {"student": "bilstm", "teacher": "minilm"}
+    for checksum, told in (("new", False), ("old", True)):
+        name = "distil_bilstm_minilm_imdb"
+        results |= make(name, "distillation", [0.9], inputs={weights: checksum}, **names)
+        line = f"Distilled from other weights than those of the teacher in this table: `{name}`."
+        assert (line in markdown(results, "imdb", STUDENTS)) == told
+
+
+def test_results_on_other_rows_are_named(results: Any, make: Any) -> None:
+    results["minilm_imdb"]["inputs"]["imdb/dev.parquet"] = "abc"
+    more = {"student": "bilstm", "inputs": {"imdb/dev.parquet": "old"}}
+    results |= make("bilstm_imdb", "student", [0.9], **more)
+    text = markdown(results, "imdb", STUDENTS)
+    assert "Not comparable, made with another dev split: `bilstm_imdb`." in text

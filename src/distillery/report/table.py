@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from distillery import paths
 from distillery.errors import UserError
+from distillery.report import origin
 from distillery.report.ablation import is_ablation
 from distillery.report.cells import (
     NO_VALUE,
@@ -39,7 +40,7 @@ COMPRESSED_COLUMNS = (
     *("parameters", "size on disk", "times smaller", "made by"),
 )
 LEGEND = """\
-- The dev split selected everything; the test split was read once, at the end.
+- The dev split selected everything; the test split was read once for each final model.
 - single: trained on the labels alone; distilled: the same student taught by the teacher; gain: \
 distilled minus single in percentage points, before rounding.
 - size on disk: the weights file; training time: of one seed as timed during the run, single / \
@@ -242,17 +243,20 @@ def notes(found: Sequence[Result], n: int) -> list[str]:
     other = [f"`{r['name']}` ({r['n']:,})" for r in found if r["n"] != n]
     if other:
         lines.append(f"Not comparable, measured on other than {n:,} test rows: {', '.join(other)}.")
-    mine = next((test for r in found if (test := _test_split(r))), None)
-    odd = [f"`{r['name']}`" for r in found if _test_split(r) not in (mine, None)]
-    if odd:
-        lines.append(f"Not comparable, measured on another test split: {', '.join(odd)}.")
-    return lines
+    lines += _strangers("Not comparable, measured on another test split", found, "test")
+    trained = [r for r in found if r["stage"] != "compression"]
+    for split in ("train", "dev"):
+        lines += _strangers(f"Not comparable, made with another {split} split", trained, split)
+    return [*lines, *origin.notes(found)]
 
 
-def _test_split(result: Result) -> str | None:
-    """The checksum of the test split a result was measured on."""
-    found: str | None = (result.get("inputs") or {}).get(f"{result['task']}/test.parquet")
-    return found
+def _strangers(title: str, found: Sequence[Result], split: str) -> list[str]:
+    """The results that read another file of this split than the teacher, or else the first, did."""
+    ordered = sorted(found, key=lambda r: r["stage"] != "teacher")
+    sums = {r["name"]: (r.get("inputs") or {}).get(f"{r['task']}/{split}.parquet") for r in ordered}
+    first = next(filter(None, sums.values()), None)
+    odd = [f"`{name}`" for name, checksum in sums.items() if checksum not in (first, None)]
+    return [f"{title}: {', '.join(odd)}."] if odd else []
 
 
 def _groups(title: str, found: Sequence[Result], describe: Callable[[Result], str]) -> list[str]:
