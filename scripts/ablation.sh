@@ -54,8 +54,12 @@ choose() {
   esac
   recipe=(--epochs "$epochs" --splits "$splits" --losses "$losses" "${others[@]}")
 }
+[ ${#variants[@]} -gt 0 ] || fail "--only names no variant: choose from $known"
 for variant in "${variants[@]}"; do
   choose "$variant"
+  case $student,$variant in
+    bag,random | bag,last) fail "a bag has no such embeddings or states: leave out $variant (--only A,B)" ;;
+  esac
 done
 
 distillery() {

@@ -136,6 +136,8 @@ def test_run_all_refuses_bad_options(arguments: list[str], expected: str) -> Non
         ([], "name the task first"),
         (["smoke", "--only"], "--only needs a value"),
         (["smoke", "--only", "base,best"], "unknown variant 'best': choose from "),
+        (["smoke", "--only", ""], "--only names no variant: choose from "),
+        (["smoke", "--student", "bag"], "a bag has no such embeddings"),
     ],
 )
 def test_ablation_refuses_bad_options(arguments: list[str], expected: str) -> None:

@@ -48,6 +48,17 @@ def test_every_combination_is_tried_on_dev_alone(
     assert len(files.read_json(path)["trials"]) == 5
 
 
+def test_trials_on_other_rows_go(smoke_copy: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert main([*DISTIL, "--search", "epochs=1,2"]) == 0
+    path = paths.results(local=True) / "search" / "distil_bag_tiny_smoke.json"
+    found = files.read_json(path)
+    found["trials"]["epochs=1"]["inputs"]["smoke/dev.parquet"] = "another"
+    files.write_json(path, found)
+    assert main([*DISTIL, "--search", "learning-rate=1e-3"]) == 0
+    assert set(files.read_json(path)["trials"]) == {"epochs=2", "learning-rate=1e-3"}
+    assert "1 trials on other inputs" in caplog.text
+
+
 def test_a_run_of_a_tried_recipe_gives_what_the_search_said(smoke_copy: Path) -> None:
     assert main([*DISTIL, "--search", "learning-rate=2e-2,1e-3"]) == 0
     assert main([*DISTIL, "--variant", "chosen", "--learning-rate", "2e-2"]) == 0

@@ -18,10 +18,12 @@ from distillery.errors import UserError, choose
 
 
 def cross_entropy(logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-    """Hard labels: -log softmax(z)_y. Rows without a label (-1) count nothing."""
+    """Hard labels: -log softmax(z)_y, mean over all rows; one without a label (-1) adds zero.
+
+    So it is the same however the rows of a step are shared out among processes.
+    """
     labels = batch["labels"]
-    known = (labels >= 0).sum().clamp(min=1)
-    return functional.cross_entropy(logits, labels, ignore_index=-1, reduction="sum") / known
+    return functional.cross_entropy(logits, labels, ignore_index=-1, reduction="sum") / len(labels)
 
 
 def mse(logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:

@@ -88,6 +88,11 @@ class Start:
             logging.info(
                 "%d of %d embeddings start from %s", len(found), len(weight), recipe.vectors
             )
+            if len(found) < 2:
+                raise UserError(
+                    f"vectors {recipe.vectors}: {len(found)} of its words are in the vocabulary,"
+                    " 2 at least must be"
+                )
             embeddings.from_vectors(weight, found)
 
     def _bert(

@@ -42,8 +42,9 @@ _DROPOUTS = (
 def run(task: Task, spec: str, *what: Any, force: bool, **options: Any) -> None:
     """Fine-tunes an encoder, records, writes the result; the arguments are those of `prepare`."""
     experiment, fit = prepare(task, spec, *what, **options)
-    if not experiment.run(fit, force):
-        record(task, str(experiment.teacher), experiment.variant)
+    experiment.run(fit, force)
+    # again: rows may have come since the first seed, which is not run anew for a further one
+    record(task, str(experiment.teacher), experiment.variant)
 
 
 def prepare(
