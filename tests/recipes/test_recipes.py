@@ -207,6 +207,7 @@ def test_every_task_has_recipes_for_all_it_plans(task: str) -> None:
     plan = recipes.plan(task)
     assert plan.teachers
     assert set(plan.compressed) <= set(plan.students) <= set(STUDENTS)
+    assert plan.seeds.keys() <= {*plan.teachers, *plan.students}
     assert recipes.data(task).hash()
     assert recipes.augmentation(task).hash()
     assert all(recipes.baseline(task, name).hash() for name in BASELINES)

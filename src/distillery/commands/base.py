@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from distillery import recipes
 from distillery.errors import UserError
 from distillery.recipes import options
 
@@ -48,10 +49,18 @@ def _seeds(text: str) -> list[int]:
     return numbers
 
 
-def experiment_options(parser: argparse.ArgumentParser) -> None:
+def _planned_seeds(names: argparse.Namespace) -> int:
+    """How many seeds the task's table has of a student, or else of a teacher."""
+    name = getattr(names, "student", None) or short(getattr(names, "teacher", None))
+    return recipes.plan(names.task or "").seeds.get(name, 1)
+
+
+def experiment_options(parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
     force_option(parser)
     parser.add_argument(
-        "--seeds", default="1", help="how many seeds, or their list 'A,B,...'; the first is saved"
+        "--seeds",
+        help="how many seeds, or their list 'A,B,...'; the first is saved"
+        f" [{_planned_seeds(known)}; of a variant 1]",
     )
     parser.add_argument(
         "--variant", metavar="NAME", help="name of a changed recipe, part of its result's name"
@@ -94,8 +103,9 @@ def changed(recipe: Any, arguments: argparse.Namespace) -> Any:
 
 def experiment(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options that stages 2 to 4 share."""
+    planned = 1 if arguments.variant else _planned_seeds(arguments)
     return {
-        "seeds": _seeds(arguments.seeds),
+        "seeds": _seeds(arguments.seeds or str(planned)),
         "variant": arguments.variant,
         "command": arguments.command_line,
         "checkpoint_seconds": arguments.checkpoint_seconds,

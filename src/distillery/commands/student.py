@@ -25,7 +25,7 @@ class Student(Command):
     names = ("task", "student")
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
-        experiment_options(parser)
+        experiment_options(parser, known)
         options.add(parser, recipes.student(known.task or "", known.student or ""))
 
     def run(self, arguments: argparse.Namespace) -> None:
@@ -46,7 +46,7 @@ class Distil(Command):
     names = ("task", "teacher", "student")
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
-        experiment_options(parser)
+        experiment_options(parser, known)
         add_teacher_variant(parser)
         names = (known.student or "", short(known.teacher))
         options.add(parser, recipes.distillation(known.task or "", *names))

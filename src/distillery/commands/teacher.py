@@ -48,7 +48,7 @@ class Teacher(Command):
     names = ("task", "teacher")
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
-        experiment_options(parser)
+        experiment_options(parser, known)
         options.add(parser, recipes.teacher(known.task or "", short(known.teacher)))
 
     def run(self, arguments: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ options from the fields (`recipes.options`), so there is no second list of them.
 """
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any
 
 from distillery import files
@@ -170,8 +170,10 @@ def as_phase(recipe: Any, splits: tuple[str, ...], losses: Losses) -> Phase:
 
 @dataclass(frozen=True)
 class Plan(Recipe):
-    """What `run_all.sh` runs for a task. compressed: the students that go through stage 5."""
+    """What `run_all.sh` runs for a task. compressed: the students that go through stage 5; seeds:
+    the teachers and students of which the task's table has more than one, and how many."""
 
     teachers: tuple[str, ...]
     students: tuple[str, ...]
     compressed: tuple[str, ...] = ()
+    seeds: dict[str, int] = field(default_factory=dict)

@@ -16,6 +16,7 @@ PLAN = Plan(
     teachers=("minilm",),
     students=tuple(OWN_STUDENTS),
     compressed=("attention", "bag", "bilstm", "transformer2"),
+    seeds={"attention": 3, "bag": 3},
 )
 
 

@@ -232,9 +232,8 @@ class BaselineRecipe(Recipe):
     ngrams: Annotated[int, "longest word n-gram counted"] = 2
     min_rows: Annotated[int, "rows an n-gram must occur in"] = 2
     inverse_regularization: Annotated[tuple[float, ...], "values of C tried on dev"] = (
-        1.0,
-        4.0,
-        16.0,
+        *(0.25, 1.0, 4.0),
+        *(16.0, 64.0),
     )
 
     def __post_init__(self) -> None:
@@ -250,9 +249,8 @@ class NbsvmRecipe(BaselineRecipe):
     """Stage 3: NBSVM. The inverse regularization and the interpolation are chosen on dev."""
 
     inverse_regularization: Annotated[tuple[float, ...], "values of C tried on dev"] = (
-        0.01,
-        0.1,
-        1.0,
+        *(0.001, 0.01, 0.1),
+        *(1.0, 10.0),
     )
     smoothing: Annotated[float, "added to each count of an n-gram (alpha)"] = 1.0
     interpolation: Annotated[

@@ -6,9 +6,8 @@ from distillery.recipes import default
 from distillery.recipes.base import Plan
 from distillery.recipes.models import BertStudentRecipe, StudentRecipe, TeacherRecipe
 
-PLAN = Plan(
-    teachers=("minilm",), students=("bilstm", "bigru", "attention", "transformer2", "bert_tiny")
-)
+STUDENTS = ("bilstm", "bigru", "attention", "transformer2", "bert_tiny")
+PLAN = Plan(teachers=("minilm",), students=STUDENTS, seeds=dict.fromkeys(("minilm", *STUDENTS), 3))
 TRANSFER = ("train", "augmented")
 
 
