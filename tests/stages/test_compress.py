@@ -214,6 +214,30 @@ def test_a_transformer_is_quantized_with_static_ranges(chain_copy: Path) -> None
     assert result["metrics"]["accuracy"] >= result["source"]["metrics"]["accuracy"] - 0.1
 
 
+@pytest.mark.parametrize(
+    ("student", "steps"),
+    [
+        ("bilstm", ["export", "quantize", "prune", "export", "quantize"]),
+        ("attention", ["export", "quantize", "static", "prune", "export", "quantize", "static"]),
+        ("bag", ["export", "quantize"]),
+    ],
+)
+def test_the_chain_has_the_steps_that_suit_a_student(
+    monkeypatch: pytest.MonkeyPatch, student: str, steps: list[str]
+) -> None:
+    told = []
+    for step in ("export", "quantize", "prune"):
+
+        def note(*what: object, _step: str = step, **options: object) -> None:
+            told.append(options.get("variant") or _step)
+
+        monkeypatch.setattr(compress, step, note)
+    names = ("imdb", student, "minilm")
+    task = tasks.get(names[0])
+    compress.chain(task, *names[1:], None, None, checkpoint_seconds=1.0, force=False)
+    assert told == steps
+
+
 def test_a_changed_source_is_refused(chain_copy: Path, refused: Refused) -> None:
     path = paths.model("smoke", SOURCE) / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\7")

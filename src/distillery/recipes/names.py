@@ -16,6 +16,8 @@ OWN_STUDENTS: dict[str, tuple[str, int]] = {
     "bag": ("bag", 1),
 }
 
+# Architectures whose matmuls can take their inputs' ranges from calibration rows.
+STATIC = ("attention", "transformer", "bert")
 UNPRUNED = ("bag",)  # students without units: stage 5 exports and quantizes them
 
 

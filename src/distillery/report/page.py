@@ -71,16 +71,25 @@ def write(
     return readme
 
 
-BEGIN, END = "<!-- table of {task}, made by distillery report -->", "<!-- end of table -->"
+BEGIN, END = "<!-- {what} of {task}, made by distillery report -->", "<!-- end of {what} -->"
 
 
-def update(readme: Path, folder: Path, task: str) -> None:
-    """Puts the task's short table of the results in `folder` between the marks in `readme`, if
-    it has any for this task."""
-    begin, text = BEGIN.format(task=task), readme.read_text(encoding="utf-8")
-    before, found, rest = text.partition(begin)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        return
+def update(readme: Path, folder: Path, task: str, benchmark: Path | None = None) -> None:
+    """Puts the task's short table of the results in `folder` between the marks in `readme`, and
+    what is quoted of `benchmark`, if it is of this task; where the marks for it are there."""
+    text = readme.read_text(encoding="utf-8")
     short = summary(read_all(folder), task, recipes.plan(task).students)
-    files.write_text(readme, f"{before}{begin}\n{short}\n{END}{after}")
+    text = _between(text, "table", task, short)
+    if benchmark and benchmark.is_file():
+        timed = files.read_json(benchmark, "task", "ratios")
+        if timed["task"] == task:
+            text = _between(text, "speed", task, speed.ratios(timed))
+    files.write_text(readme, text)
+
+
+def _between(text: str, what: str, task: str, shown: str) -> str:
+    """The text with `shown` between its marks for this; unchanged where they are not there."""
+    begin, end = BEGIN.format(what=what, task=task), END.format(what=what)
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    return f"{before}{begin}\n{shown}\n{end}{after}" if found and closed else text

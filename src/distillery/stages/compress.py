@@ -4,7 +4,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from distillery.errors import UserError
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import PruningRecipe, QuantizationRecipe, Recipe, StudentRecipe
-from distillery.recipes.names import UNPRUNED
+from distillery.recipes.names import STATIC, STUDENTS, UNPRUNED
 from distillery.stages import student
 from distillery.stages.experiment import Experiment, Fitted, split_inputs, weights_of
 from distillery.text import encode
@@ -282,21 +282,25 @@ def chain(
     force: bool,
 ) -> None:
     """Exports and quantizes a distilled student, then prunes it, distils it again, and exports
-    and quantizes what is left. A student without units to prune is exported and quantized."""
+    and quantizes what is left. A student without units to prune is exported and quantized; one of
+    the architectures `STATIC` is quantized by static ranges too."""
     name = paths.distillation_result(task.name, student_name, teacher, teacher_variant, variant)
     smaller = paths.compressed(name, "pruned")
 
     def command(step: str, model: str) -> str:
         return paths.command(step, {"task": task.name, "model": model})
 
+    recipe = recipes.quantization(task.name)
+    static = STUDENTS[student_name][0] in STATIC and recipe.method != "static"
+
     def convert(model: str) -> None:
         export(task, model, command=command("export", model), force=force)
-        quantize(
-            *(task, model, recipes.quantization(task.name)),
-            variant=None,
-            command=command("quantize", model),
-            force=force,
-        )
+        told = command("quantize", model)
+        quantize(task, model, recipe, variant=None, command=told, force=force)
+        if static:
+            more = replace(recipe, method="static")
+            told += " --method static --variant static"
+            quantize(task, model, more, variant="static", command=told, force=force)
 
     convert(name)
     if student_name in UNPRUNED:

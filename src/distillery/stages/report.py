@@ -20,7 +20,7 @@ def run(task: Task) -> None:
     logging.info("table: %s", written)
     readme = paths.ROOT / "README.md"
     if not task.local and readme.is_file() and written.is_relative_to(paths.ROOT):
-        page.update(readme, written.parent, task.name)
+        page.update(readme, written.parent, task.name, timed)
     picture = written.with_name(f"{task.name}.png")
     if picture.is_file():
         logging.info("picture: %s", picture)
