@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from distillery import recipes, results
-from distillery.report import page
+from distillery import files, recipes, results
+from distillery.report import page, speed
 from distillery.report.table import summary
 from distillery.tasks import smoke
 
@@ -80,7 +80,12 @@ def test_links_lead_to_files() -> None:
         assert (ROOT / link).exists(), link
 
 
-TABLES = re.findall(page.BEGIN.format(task=r"(\w+)"), README)
+TABLES = re.findall(page.BEGIN.format(what="table", task=r"(\w+)"), README)
+
+
+def _shown(what: str, task: str) -> str:
+    begin, end = page.BEGIN.format(what=what, task=task), page.END.format(what=what)
+    return README.split(begin)[1].split(end)[0].strip()
 
 
 def test_the_tasks_with_results_have_a_table() -> None:
@@ -90,10 +95,14 @@ def test_the_tasks_with_results_have_a_table() -> None:
 
 @pytest.mark.parametrize("task", TABLES)
 def test_the_table_is_that_of_the_committed_results(task: str) -> None:
-    begin = page.BEGIN.format(task=task)
-    shown = README.split(begin)[1].split(page.END)[0].strip()
+    shown = _shown("table", task)
     found = results.read_all(ROOT / "results")
     assert shown == summary(found, task, recipes.plan(task).students)
+
+
+def test_the_speed_is_that_of_the_committed_benchmark() -> None:
+    found = files.read_json(ROOT / "benchmarks/inference.json", "task", "ratios")
+    assert _shown("speed", found["task"]) == speed.ratios(found)
 
 
 def test_the_page_is_that_of_the_committed_results(tmp_path: Path) -> None:
