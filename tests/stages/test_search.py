@@ -36,8 +36,11 @@ def test_every_combination_is_tried_on_dev_alone(
         assert f"epochs={trial['epochs']}" in label
         assert trial["recipe"]["phases"][0]["epochs"] == trial["epochs"]
         assert len(trial["history"]) == trial["epochs"]
+        assert set(trial["commit"]) == {"head", "dirty"}
+        assert trial["environment"]["precision"] in ("fp32", "bf16")
     lines = path.with_suffix(".txt").read_text().splitlines()[1:]
     assert [line[:6] for line in lines] == sorted((line[:6] for line in lines), reverse=True)
+    made = found["trials"]["learning-rate=1e-3 epochs=1"]["commit"]
     # A second search adds to the first; what was tried is not trained again.
     caplog.set_level("INFO")
     assert main([*DISTIL, "--batch-size", "16", "--search", "epochs=1"]) == 0
@@ -45,6 +48,7 @@ def test_every_combination_is_tried_on_dev_alone(
     caplog.clear()
     assert main([*DISTIL, *GRID]) == 0
     assert "epoch 1 of" not in caplog.text
+    assert files.read_json(path)["trials"]["learning-rate=1e-3 epochs=1"]["commit"] == made
     assert len(files.read_json(path)["trials"]) == 5
 
 

@@ -109,8 +109,11 @@ class Experiment:
         place = paths.run(self.task.name, self.name, files.short_hash(self._wanted), self.seeds[0])
         if not (place / "trial.json").is_file():
             with lock_of_main(self.name, f"experiment {self.name}"):
+                commit = results.commit()
                 torch.manual_seed(self.seeds[0])
-                facts = fit(self.seeds[0], place).facts
+                fitted = fit(self.seeds[0], place)
+                made = {"commit": commit, "environment": machine.environment(fitted.precision)}
+                facts = {**fitted.facts, **made}
                 if accelerator().is_main_process:
                     files.write_json(place / "trial.json", facts)
                 accelerator().wait_for_everyone()

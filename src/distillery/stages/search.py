@@ -4,10 +4,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from distillery import files, paths, results
+from distillery import files, paths
 from distillery.preprocessing.task import Task
 from distillery.stages.experiment import Experiment, Fitted
-from distillery.training import machine
 from distillery.training.processes import accelerator
 
 Prepared = tuple[Experiment, Callable[[int, Any], Fitted]]
@@ -33,8 +32,8 @@ def run(
             "recipe": experiment.recipe.as_dict(),
             "seed": seed,
             "inputs": experiment.inputs,
-            "commit": results.commit(),
-            "environment": machine.environment("as measured"),
+            # of when it was trained, which may be long ago; None: before that was kept
+            **{key: facts.get(key) for key in ("commit", "environment")},
         }
         if accelerator().is_main_process:
             _write(path, task, trials)
