@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from distillery.errors import UserError
-from distillery.preprocessing import keys
+from distillery.preprocessing import keys, phrases
 from distillery.preprocessing.sources import Splits
 from distillery.preprocessing.task import Example
 from distillery.recipes import DataRecipe
@@ -84,7 +84,8 @@ def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict
     """Official splits -> train, dev, test, unlabeled, and what was dropped and why.
 
     Test stays whole where it is official. From train goes what stands there under two labels or
-    twice, and what stands in test; then dev is carved; from unlabeled goes what stands there
+    twice, and what stands in test; then dev is carved, and with `dev_from` sentences the phrases
+    of dev's sentences go that no sentence of train has; from unlabeled goes what stands there
     twice or in any other split. A pair that test or dev has the other way round goes as well.
     """
     dropped: dict[str, int] = {}
@@ -99,10 +100,9 @@ def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict
     train, leaked, _ = _without(train, in_test)
     dropped["train rows also in test"] = leaked
     in_train = {row.id for row in train}
-    dev_rows = recipe.dev_rows or min(2500, len(train) // 10)
-    if not test or not 0 < dev_rows < len(train):
-        raise UserError(f"{len(train)} labelled rows are too few for train, dev and test")
-    dev, train = stratified(train, dev_rows, recipe.split_seed)
+    dev, train, parts = _carved(train, recipe, bool(test))
+    if parts:
+        dropped["train rows that are phrases of dev's sentences"] = parts
     if turned := _turned(dev):
         train, leaked, _ = _without(train, turned)
         dropped["train rows that turn a pair of dev round"] = leaked
@@ -114,6 +114,26 @@ def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict
     unlabeled, leaked, _ = _without(unlabeled, in_train)
     dropped["unlabeled rows also in train or dev"] = leaked
     return {"train": train, "dev": dev, "test": test, "unlabeled": unlabeled}, dropped
+
+
+def _carved(rows: list[Row], recipe: DataRecipe, tested: bool) -> tuple[list[Row], list[Row], int]:
+    """(dev, train, how many rows went because they are parts of dev's alone)."""
+    pool, holders = rows, []
+    if recipe.dev_from == "sentences":
+        if any(row.text_pair is not None for row in rows):
+            raise UserError("dev_from sentences is for single texts, and these are pairs")
+        holders = phrases.sentences_of([row.text for row in rows])
+        pool = [row for place, row in enumerate(rows) if place in holders[place]]
+    dev_rows = recipe.dev_rows or min(2500, len(pool) // 10)
+    if not tested or not 0 < dev_rows < len(pool):
+        raise UserError(f"{len(pool)} labelled rows are too few for train, dev and test")
+    dev, train = stratified(pool, dev_rows, recipe.split_seed)
+    if recipe.dev_from == "rows":
+        return dev, train, 0
+    in_dev = {row.id for row in dev}
+    places = {place for place, row in enumerate(rows) if row.id in in_dev}
+    train = [row for row, held_by in zip(rows, holders, strict=True) if held_by - places]
+    return dev, train, len(rows) - len(dev) - len(train)
 
 
 def _distinct(rows: list[Row]) -> tuple[list[Row], int, int]:

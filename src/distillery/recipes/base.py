@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from distillery import files
 from distillery.errors import UserError, choose
 
+DEV_FROM = ("rows", "sentences")
 PRECISIONS = ("auto", "fp32", "bf16")
 SOURCE_SPLITS = ("train", "unlabeled")
 TRANSFER_SPLITS = (*SOURCE_SPLITS, "augmented")
@@ -53,11 +54,17 @@ class DataRecipe(Recipe):
     """Stage 1: how the splits are made."""
 
     dev_rows: Annotated[int, "rows carved from train for dev; 0: a tenth, at most 2500"] = 0
+    dev_from: Annotated[
+        str,
+        "rows (any of train), or sentences: rows that are no part of another, whose own phrases"
+        " then leave train; for a treebank's phrases",
+    ] = "rows"
     test_share: Annotated[float, "share of the rows for test, where a file has no test"] = 0.2
     split_seed: Annotated[int, "seed of the shuffle that carves dev and test"] = 0
 
     def __post_init__(self) -> None:
         at_least(self, 0, "dev_rows", "split_seed")
+        choose("dev_from", self.dev_from, DEV_FROM)
         within(self, 0.01, 0.9, "test_share")
 
 

@@ -1,7 +1,7 @@
 """SST-2 of GLUE: polarity of sentences of film reviews (Socher et al. 2013).
 
-The rows of train are phrases of its sentences, so dev, carved from train, has parts of what train
-has: scores on it stand above those on test, which is of whole sentences of other reviews.
+The rows of train are sentences and their phrases, those of test sentences alone. So dev is carved
+from train's sentences, and the phrases that only those have leave train (`recipes/sst2.py`).
 """
 
 from distillery.preprocessing import tables

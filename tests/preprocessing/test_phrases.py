@@ -1,0 +1,76 @@
+"""Phrases: which texts hold which, and a dev split of whole sentences."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distillery.errors import UserError
+from distillery.preprocessing import phrases, splits
+from distillery.preprocessing.task import Example
+from distillery.recipes import DataRecipe
+
+
+def test_a_phrase_is_held_by_the_sentences_that_have_its_words_in_a_run() -> None:
+    texts = ["a fine film .", "fine film", "fine", "a film", "no fine day", "film"]
+    assert phrases.sentences_of(texts) == [{0}, {0}, {0, 4}, {3}, {4}, {0, 3}]
+
+
+def test_parts_of_words_are_no_phrases() -> None:
+    assert phrases.sentences_of(["unfair", "fair", "air"]) == [{0}, {1}, {2}]
+
+
+@given(st.sets(st.text("ab ", min_size=1, max_size=8).filter(str.strip), max_size=12))
+def test_sentences_are_the_texts_that_no_other_holds(found: set[str]) -> None:
+    texts = sorted({" ".join(text.split()) for text in found})
+    padded = [f" {text} " for text in texts]
+    sentences = {
+        place
+        for place, text in enumerate(padded)
+        if not any(text in other and text != other for other in padded)
+    }
+    for place, holders in enumerate(phrases.sentences_of(texts)):
+        assert holders == {other for other in sentences if padded[place] in padded[other]}
+
+
+def treebank() -> splits.Splits:
+    """40 sentences of 4 words, each with 2 phrases of its own; one phrase is in all of them."""
+    texts = ["same"]
+    for n in range(40):
+        texts += [f"same x{n} y{n} z{n}", f"x{n} y{n}", f"z{n}"]
+    train = [Example(row, text, label=row % 2) for row, text in enumerate(texts)]
+    return {"train": train, "test": [Example(0, "other", label=0), Example(1, "words", label=1)]}
+
+
+def test_dev_of_sentences_leaves_none_of_their_own_phrases_in_train() -> None:
+    made, dropped = splits.make(treebank(), DataRecipe(dev_rows=10, dev_from="sentences"))
+    assert len(made["dev"]) == 10
+    assert all(len(row.text.split()) == 4 for row in made["dev"])
+    in_dev = " ".join(row.text for row in made["dev"]).split()
+    assert [
+        row.text for row in made["train"] if set(row.text.split()) & set(in_dev) - {"same"}
+    ] == []
+    assert "same" in [row.text for row in made["train"]]
+    assert len(made["train"]) == 1 + 30 * 3
+    assert dropped["train rows that are phrases of dev's sentences"] == 20
+
+
+def test_dev_of_rows_drops_no_phrase() -> None:
+    made, dropped = splits.make(treebank(), DataRecipe(dev_rows=10))
+    assert len(made["train"]) == 121 - 10
+    assert not any("phrases" in reason for reason in dropped)
+
+
+def test_dev_is_a_tenth_of_the_sentences() -> None:
+    made, _ = splits.make(treebank(), DataRecipe(dev_from="sentences"))
+    assert len(made["dev"]) == 4
+
+
+def test_pairs_have_no_phrases() -> None:
+    pairs = [Example(row, f"a {row}", f"b {row}", row % 2) for row in range(40)]
+    with pytest.raises(UserError, match="dev_from sentences is for single texts"):
+        splits.make({"train": pairs}, DataRecipe(dev_from="sentences"))
+
+
+def test_an_unknown_source_of_dev_is_refused() -> None:
+    with pytest.raises(UserError, match="dev_from"):
+        DataRecipe(dev_from="words")
