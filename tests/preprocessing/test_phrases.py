@@ -74,3 +74,39 @@ def test_pairs_have_no_phrases() -> None:
 def test_an_unknown_source_of_dev_is_refused() -> None:
     with pytest.raises(UserError, match="dev_from"):
         DataRecipe(dev_from="words")
+
+
+def test_a_text_is_cut_at_its_sentences_and_marks_alone_are_none() -> None:
+    text = 'A film of 3.5 stars... it drags. Why?! Because "he said so." ! I left.'
+    found = list(phrases.cut(text))
+    assert found == [
+        "A film of 3.5 stars... it drags.",
+        "Why?!",
+        'Because "he said so."',
+        "I left.",
+    ]
+
+
+@given(st.text('aB .!?"', max_size=30))
+def test_cutting_loses_no_letter(text: str) -> None:
+    letters = [letter for part in phrases.cut(text) for letter in part if letter.isalnum()]
+    assert letters == [letter for letter in text if letter.isalnum()]
+
+
+def test_unlabeled_texts_become_sentences_and_none_stands_in_another_split() -> None:
+    review = "It was fine. It was fine. other. New words here!"
+    raw = {**treebank(), "unlabeled": [Example(0, review), Example(1, "same x0 y0 z0")]}
+    made, dropped = splits.make(raw, DataRecipe(dev_rows=10, unlabeled_as="sentences"))
+    assert [row.text for row in made["unlabeled"]] == ["It was fine.", "New words here!"]
+    assert [row.row for row in made["unlabeled"]] == [0, 3]
+    assert dropped["unlabeled rows also in test"] == 1  # "other"
+    assert dropped["unlabeled rows that repeat another"] == 1
+    assert dropped["unlabeled rows also in train or dev"] == 1
+    whole, _ = splits.make(raw, DataRecipe(dev_rows=10))
+    assert [row.text for row in whole["unlabeled"]] == [review]
+
+
+def test_unlabeled_pairs_are_not_cut() -> None:
+    raw = {**treebank(), "unlabeled": [Example(0, "a b.", "c d.")]}
+    with pytest.raises(UserError, match="unlabeled_as sentences is for single texts"):
+        splits.make(raw, DataRecipe(dev_rows=10, unlabeled_as="sentences"))

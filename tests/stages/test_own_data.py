@@ -169,3 +169,32 @@ def test_unlabeled_rows_need_no_label_column(home: Path) -> None:
     own = ["--data", str(path), "--unlabeled-data", str(more), "--label-column", "stars"]
     assert main(["data", "--task", "mine", *own]) == 0
     assert store.read_manifest("mine")["rows"]["unlabeled"] == 9
+
+
+def test_a_task_of_the_project_takes_more_unlabeled_rows(
+    home: Path, refused: Callable[..., str]
+) -> None:
+    assert main(["data", "--task", "smoke"]) == 0
+    before = store.read_manifest("smoke")
+    more = _write(home / "more.csv", [{"review": f"new words {n}", "stars": "3"} for n in range(9)])
+    assert main(["data", "--task", "smoke", "--unlabeled-data", str(more)]) == 0
+    after = store.read_manifest("smoke")
+    assert after["rows"]["unlabeled"] == before["rows"]["unlabeled"] + 9
+    assert set(store.read_split("smoke", "unlabeled").labels) == {-1}
+    assert {**after["sha256"], "unlabeled": ""} == {**before["sha256"], "unlabeled": ""}
+
+    made = paths.manifest("smoke").stat().st_mtime_ns
+    assert main(["data", "--task", "smoke"]) == 0
+    assert main(["data", "--task", "smoke", "--unlabeled-data", str(more)]) == 0
+    assert paths.manifest("smoke").stat().st_mtime_ns == made, "it was up to date"
+    _write(more, [{"review": "yet other words"}])
+    assert main(["data", "--task", "smoke", "--unlabeled-data", str(more)]) == 0
+    assert store.read_manifest("smoke")["rows"]["unlabeled"] == before["rows"]["unlabeled"] + 1
+
+    pairs = _write(home / "pairs.csv", [{"sentence1": "one", "sentence2": "two"}])
+    line = refused("data", "--task", "smoke", "--unlabeled-data", pairs)
+    assert "pairs.csv has rows that are no single texts" in line
+    line = refused("data", "--task", "mine", "--unlabeled-data", more)
+    assert "--data FILE" in line
+    line = refused("data", "--task", "smoke", "--unlabeled-data", home / "none.csv")
+    assert "none.csv does not exist" in line

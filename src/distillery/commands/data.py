@@ -31,7 +31,10 @@ class Data(Command):
             "--test-data", type=Path, metavar="FILE", help="test rows [a share of --data]"
         )
         own.add_argument(
-            "--unlabeled-data", type=Path, metavar="FILE", help="rows for the teacher to label"
+            "--unlabeled-data",
+            type=Path,
+            metavar="FILE",
+            help="rows for the teacher to label; more of them for a task of the project, too",
         )
         for role in ("text", "text-pair", "label"):
             own.add_argument(
@@ -49,11 +52,12 @@ class Data(Command):
         given = {role: getattr(arguments, name) for role, name in roles.items()}
         given = {role: path for role, path in given.items() if path}
         columns = Columns(arguments.text_column, arguments.text_pair_column, arguments.label_column)
-        if not given:
+        if not given.keys() - {"unlabeled"} and (tasks.declared(arguments.task) or not given):
             if any(vars(columns).values()) or arguments.labels:
                 raise UserError("columns and labels are options of your own data: name --data FILE")
             task = tasks.get(arguments.task)
-            data.run(task, recipe, arguments.source, arguments.subset, arguments.force)
+            unlabeled = given.get("unlabeled")
+            data.run(task, recipe, arguments.source, arguments.subset, arguments.force, unlabeled)
             return
         if "train" not in given or arguments.source or arguments.subset:
             raise UserError("your own data needs --data FILE, and neither --source nor --subset")

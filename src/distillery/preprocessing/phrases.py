@@ -1,6 +1,6 @@
-"""Which texts of a split are parts of others, as the phrases of a treebank are."""
+"""Parts of texts: which are phrases of others, as in a treebank, and a text's sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
 
@@ -25,3 +25,13 @@ def sentences_of(texts: Sequence[str]) -> list[set[int]]:
                 if part is not None:
                     holders[part].add(index)
     return holders
+
+
+def cut(text: str) -> Iterator[str]:
+    """The sentences of a text as nltk's Punkt finds them by its rules alone, with no data
+    (Kiss and Strunk 2006); what has no letter or digit is none."""
+    from nltk.tokenize import PunktSentenceTokenizer
+
+    for sentence in PunktSentenceTokenizer().tokenize(text):
+        if any(map(str.isalnum, sentence)):
+            yield sentence

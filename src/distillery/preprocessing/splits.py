@@ -107,7 +107,10 @@ def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict
         train, leaked, _ = _without(train, turned)
         dropped["train rows that turn a pair of dev round"] = leaked
 
-    unlabeled, _, repeated = _without(cleaned(splits.get("unlabeled", [])), set())
+    unlabeled = cleaned(splits.get("unlabeled", []))
+    if recipe.unlabeled_as == "sentences":
+        unlabeled = _sentences(unlabeled)
+    unlabeled, _, repeated = _without(unlabeled, set())
     dropped["unlabeled rows that repeat another"] = repeated
     unlabeled, leaked, _ = _without(unlabeled, in_test)
     dropped["unlabeled rows also in test"] = leaked
@@ -134,6 +137,17 @@ def _carved(rows: list[Row], recipe: DataRecipe, tested: bool) -> tuple[list[Row
     places = {place for place, row in enumerate(rows) if row.id in in_dev}
     train = [row for row, held_by in zip(rows, holders, strict=True) if held_by - places]
     return dev, train, len(rows) - len(dev) - len(train)
+
+
+def _sentences(rows: list[Row]) -> list[Row]:
+    """The sentences of the rows, numbered anew."""
+    if any(row.text_pair is not None for row in rows):
+        raise UserError("unlabeled_as sentences is for single texts, and these are pairs")
+    found: list[Row] = []
+    for row in tqdm(rows, "cutting", unit=" rows", leave=False):
+        for text in phrases.cut(row.text):
+            found.append(Row(len(found), keys.example_id(keys.key(text, None)), text, None, -1))
+    return found
 
 
 def _distinct(rows: list[Row]) -> tuple[list[Row], int, int]:

@@ -12,6 +12,7 @@ from distillery import files
 from distillery.errors import UserError, choose
 
 DEV_FROM = ("rows", "sentences")
+UNLABELED_AS = ("rows", "sentences")
 PRECISIONS = ("auto", "fp32", "bf16")
 SOURCE_SPLITS = ("train", "unlabeled")
 TRANSFER_SPLITS = (*SOURCE_SPLITS, "augmented")
@@ -59,12 +60,16 @@ class DataRecipe(Recipe):
         "rows (any of train), or sentences: rows that are no part of another, whose own phrases"
         " then leave train; for a treebank's phrases",
     ] = "rows"
+    unlabeled_as: Annotated[
+        str, "rows, or sentences: the unlabeled texts are cut into these, one a row"
+    ] = "rows"
     test_share: Annotated[float, "share of the rows for test, where a file has no test"] = 0.2
     split_seed: Annotated[int, "seed of the shuffle that carves dev and test"] = 0
 
     def __post_init__(self) -> None:
         at_least(self, 0, "dev_rows", "split_seed")
         choose("dev_from", self.dev_from, DEV_FROM)
+        choose("unlabeled_as", self.unlabeled_as, UNLABELED_AS)
         within(self, 0.01, 0.9, "test_share")
 
 

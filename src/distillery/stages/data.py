@@ -13,25 +13,64 @@ from distillery.preprocessing.task import Example, Task
 from distillery.recipes import DataRecipe
 
 
-def run(task: Task, recipe: DataRecipe, source: Path | None, subset: bool, force: bool) -> None:
+def run(
+    task: Task,
+    recipe: DataRecipe,
+    source: Path | None,
+    subset: bool,
+    force: bool,
+    unlabeled: Path | None = None,
+) -> None:
     """Makes the splits of one of the project's tasks, from `source`, else from what was fetched,
     else from the hub.
 
-    subset: a source with a part of the official rows is let through.
+    subset: a source with a part of the official rows is let through. unlabeled: a file of more
+    texts for the teacher to label.
     """
     choose(f"metric of task {task.name}", task.metric, metrics.METRICS)
     source = source or downloads.own(task)
-    wanted = {"sha256": files.sha256(source)} if source and source.is_file() else None
+    wanted = _wanted(source, unlabeled)
     own = tasks.declared(task.name) is None
     if own and (force or not store.is_current(task.name, recipe, None)):
         raise UserError(f"task {task.name} is made from your own files: name them with --data FILE")
-    if not force and (source is None or wanted) and store.is_current(task.name, recipe, wanted):
+    if (
+        not force
+        and (source is None or source.is_file())
+        and store.is_current(task.name, recipe, wanted)
+    ):
         logging.info("splits of %s are up to date (--force makes them anyway)", task.name)
         return
     with files.locked(paths.lock(f"data_{task.name}"), f"stage 1 of {task.name}"):
         raw, facts = sources.read(task, source)
         partial = sources.check(task, raw, subset)
+        if unlabeled:
+            facts["unlabeled"] = _described(unlabeled)
+            raw["unlabeled"] = [*raw.get("unlabeled", []), *_texts(task, raw, unlabeled)]
         _write(task, raw, {"source": facts, "subset": partial}, recipe)
+
+
+def _wanted(source: Path | None, unlabeled: Path | None) -> dict[str, Any] | None:
+    """What the manifest of up-to-date splits says of its source; None: anything will do."""
+    if unlabeled:
+        user_files.check_file(unlabeled)
+    facts = {"unlabeled": _described(unlabeled) if unlabeled else None}
+    if source and source.is_file():
+        return {"sha256": files.sha256(source), **facts}
+    return facts if unlabeled else None
+
+
+def _described(path: Path) -> dict[str, str]:
+    return {"name": path.name, "sha256": files.sha256(path)}
+
+
+def _texts(task: Task, raw: sources.Splits, path: Path) -> list[Example]:
+    """The rows of a file without their labels, which must be pairs where the task's are."""
+    found = [row for row, _ in user_files.read_examples(path, user_files.Columns())]
+    paired = raw["train"][0].text_pair is not None
+    if any((row.text_pair is not None) is not paired for row in found):
+        kind = "pairs of texts" if paired else "single texts"
+        raise UserError(f"{path.name} has rows that are no {kind}, as those of {task.name} are")
+    return [row._replace(label=None) for row in found]
 
 
 def run_user_files(
