@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 from distillery.recipes import default
-from distillery.recipes.base import DataRecipe, Plan
+from distillery.recipes.base import AugmentationRecipe, DataRecipe, Plan
 from distillery.recipes.models import BertStudentRecipe, StudentRecipe, TeacherRecipe
 
 STUDENTS = ("bilstm", "bigru", "attention", "transformer2", "bert_tiny")
 PLAN = Plan(teachers=("minilm",), students=STUDENTS, seeds=dict.fromkeys(("minilm", *STUDENTS), 3))
 # Of whole sentences, as many as test has; of phrases, dev stood five points above test.
 DATA = DataRecipe(dev_rows=872, dev_from="sentences", unlabeled_as="sentences")
+AUGMENTATION = AugmentationRecipe(copies=5)
 TRANSFER = ("train", "unlabeled", "augmented")
 
 
