@@ -46,11 +46,19 @@ ENCODERS = {
 }
 # What students of BERT's shape may start from (`recipes.names.BERT_STUDENTS`).
 CHECKPOINTS = {
-    "bert_tiny": Encoder("google/bert_uncased_L-2_H-128_A-2", revision="main"),
-    "bert_mini": Encoder("google/bert_uncased_L-4_H-256_A-4", revision="main"),
+    "bert_tiny": Encoder(
+        "google/bert_uncased_L-2_H-128_A-2", revision="30b0a37ccaaa32f332884b96992754e246e48c5f"
+    ),
+    "bert_mini": Encoder(
+        "google/bert_uncased_L-4_H-256_A-4", revision="387825ce42dbb39b87911cdf8e383ee3b25184f8"
+    ),
     "bert_small": Encoder("google/bert_uncased_L-4_H-512_A-8", revision="main"),
-    "tinybert4": Encoder("huawei-noah/TinyBERT_General_4L_312D", revision="main"),
-    "distilbert": Encoder("distilbert/distilbert-base-uncased", revision="main"),
+    "tinybert4": Encoder(
+        "huawei-noah/TinyBERT_General_4L_312D", revision="34707a33cd59a94ecde241ac209bf35103691b43"
+    ),
+    "distilbert": Encoder(
+        "distilbert/distilbert-base-uncased", revision="12040accade4e8a0f71eabdb258fecc2e7e948be"
+    ),
 }
 _NAMED = {**ENCODERS, **CHECKPOINTS}
 TINY = "tiny"  # random weights, for tests: made on the spot
