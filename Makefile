@@ -65,7 +65,7 @@ test-kill: install-dev ## kills the stages of smoke RUNS times (30) at random mo
 	$(BIN)/python -m tests.faults.kill --runs $(RUNS) --seed $(SEED) $(ARGS)
 
 test-fuzz: install-dev ## 10,000 damaged files for every reader of outside files
-	$(BIN)/python -m pytest tests/faults/test_fuzz.py --hypothesis-profile fuzz $(ARGS)
+	$(BIN)/python -m pytest tests/faults/test_fuzz_*.py --hypothesis-profile fuzz $(ARGS)
 
 lint: install-dev ## ruff, mypy, import-linter, shellcheck, shfmt, hadolint
 	$(BIN)/ruff check src tests benchmarks
