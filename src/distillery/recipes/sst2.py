@@ -4,7 +4,12 @@ from dataclasses import replace
 
 from distillery.recipes import default
 from distillery.recipes.base import AugmentationRecipe, DataRecipe, Plan
-from distillery.recipes.models import BertStudentRecipe, StudentRecipe, TeacherRecipe
+from distillery.recipes.models import (
+    BertStudentRecipe,
+    SequenceRecipe,
+    StudentRecipe,
+    TeacherRecipe,
+)
 
 STUDENTS = ("bilstm", "bigru", "attention", "transformer2", "bert_tiny")
 PLAN = Plan(teachers=("minilm",), students=STUDENTS, seeds=dict.fromkeys(("minilm", *STUDENTS), 3))
@@ -22,6 +27,8 @@ def teacher(name: str) -> TeacherRecipe:
 
 def student(name: str) -> StudentRecipe:
     recipe = replace(default.student(name), max_length=64)
+    if isinstance(recipe, SequenceRecipe):
+        recipe = replace(recipe, dropout=0.5)
     return recipe.trained(epochs=4, batch_size=128, learning_rate=2e-3)
 
 
