@@ -264,8 +264,8 @@ def check_saved(result: dict[str, Any]) -> None:
 
 
 def is_current(folder: Path, name: str, wanted: dict[str, Any], seeds: list[int]) -> bool:
-    """Whether a result was made as `wanted` says (recipe, version, inputs) with these seeds first,
-    and the files it lists as outputs are there unchanged."""
+    """Whether a result was made as `wanted` says (recipe, version, inputs, of which a result may
+    name more) with these seeds first, and the files it lists as outputs are there unchanged."""
     if not json_path(folder, name).is_file():
         return False
     try:
@@ -274,7 +274,8 @@ def is_current(folder: Path, name: str, wanted: dict[str, Any], seeds: list[int]
         logging.warning("%s", error)
         return False
     return (
-        all(result[key] == value for key, value in wanted.items())
+        all(result[key] == value for key, value in wanted.items() if key != "inputs")
+        and wanted.get("inputs", {}).items() <= result["inputs"].items()
         and [run["seed"] for run in result["runs"]][: len(seeds)] == seeds
         and predictions_path(folder, name).is_file()
         and (folder / f"{name}.txt").is_file()

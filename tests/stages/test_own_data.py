@@ -198,3 +198,20 @@ def test_a_task_of_the_project_takes_more_unlabeled_rows(
     assert "--data FILE" in line
     line = refused("data", "--task", "smoke", "--unlabeled-data", home / "none.csv")
     assert "none.csv does not exist" in line
+
+
+def test_more_unlabeled_rows_make_no_model_of_labels_anew(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = _write(home / "reviews.csv", ROWS)
+    data = ["data", "--task", "mine", "--data", str(path)]
+    student = ["student", "--task", "mine", "--student", "bilstm", *SMALL]
+    baseline = ["baseline", "--task", "mine", "--baseline", "majority"]
+    for command in (data, student, baseline):
+        assert main(command) == 0
+    more = _write(home / "more.csv", [{"review": f"the music was great {n}"} for n in range(9)])
+    assert main([*data, "--unlabeled-data", str(more)]) == 0
+    caplog.set_level("INFO")
+    for command in (student, baseline):
+        assert main(command) == 0
+    assert caplog.text.count("is up to date") == 2

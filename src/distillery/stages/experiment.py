@@ -258,10 +258,15 @@ def check_on_dev(task: Task, source: teachers.Teacher, outputs: TeacherOutputs) 
 def split_inputs(task: Task, recipe: Recipe | None = None) -> dict[str, str]:
     """The splits of a task, and what its labels mean, as inputs of an experiment.
 
-    Augmented rows are among them only where a phase of the recipe trains on them.
+    Unlabeled and augmented rows are among them only where the recipe trains on them: more text
+    to distil on makes no teacher anew.
     """
+    trained_on = set(getattr(recipe, "splits", ()))
+    trained_on.update(*(phase.splits for phase in getattr(recipe, "phases", ())))
     sums = dict(store.read_manifest(task.name)["sha256"])
-    if any(paths.AUGMENTED in phase.splits for phase in getattr(recipe, "phases", ())):
+    if "unlabeled" not in trained_on:
+        del sums["unlabeled"]
+    if paths.AUGMENTED in trained_on:
         sums[paths.AUGMENTED] = store.read_augmented_manifest(task.name)["sha256"]
     inputs = {
         paths.split(task.name, name).relative_to(paths.data()).as_posix(): checksum

@@ -44,7 +44,7 @@ def run(
         "recipe": json.loads(json.dumps(recipe.as_dict())),
         "stage_version": VERSION,
         "inputs": {
-            **{key: sum_ for key, sum_ in split_inputs(task).items() if "/test." not in key},
+            **{file: s for file, s in split_inputs(task, recipe).items() if "/test." not in file},
             f"encoders/{name}/{encoders.WEIGHTS}": files.sha256(folder / encoders.WEIGHTS),
         },
     }
