@@ -26,6 +26,7 @@ SMALL = {
     "./download_requirements.sh": str(ROOT / "download_requirements.sh"),
     " --source aclImdb_v1.tar.gz": "",
     "mnli --source MNLI.zip --subset": "smoke --to 1",
+    "sst2 --source SST-2.zip": "smoke --to 1",
     "imdb": "smoke",
     "demo": "smoke",
     "minilm": "tiny",

@@ -68,7 +68,7 @@ def test_dev_is_a_tenth_of_the_sentences() -> None:
 def test_pairs_have_no_phrases() -> None:
     pairs = [Example(row, f"a {row}", f"b {row}", row % 2) for row in range(40)]
     with pytest.raises(UserError, match="dev_from sentences is for single texts"):
-        splits.make({"train": pairs}, DataRecipe(dev_from="sentences"))
+        splits.make({**treebank(), "train": pairs}, DataRecipe(dev_from="sentences"))
 
 
 def test_an_unknown_source_of_dev_is_refused() -> None:
@@ -110,3 +110,13 @@ def test_unlabeled_pairs_are_not_cut() -> None:
     raw = {**treebank(), "unlabeled": [Example(0, "a b.", "c d.")]}
     with pytest.raises(UserError, match="unlabeled_as sentences is for single texts"):
         splits.make(raw, DataRecipe(dev_rows=10, unlabeled_as="sentences"))
+
+
+def test_a_dev_of_sentences_needs_a_test_split() -> None:
+    with pytest.raises(UserError, match="--test-data"):
+        splits.make({"train": treebank()["train"]}, DataRecipe(dev_from="sentences"))
+
+
+def test_unlabeled_texts_as_anything_else_are_refused() -> None:
+    with pytest.raises(UserError, match="unlabeled_as"):
+        DataRecipe(unlabeled_as="words")

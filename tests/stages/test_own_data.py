@@ -194,6 +194,17 @@ def test_a_task_of_the_project_takes_more_unlabeled_rows(
     pairs = _write(home / "pairs.csv", [{"sentence1": "one", "sentence2": "two"}])
     line = refused("data", "--task", "smoke", "--unlabeled-data", pairs)
     assert "pairs.csv has rows that are no single texts" in line
+    odd = _write(home / "odd.csv", [{"comment": "odd words"}])
+    assert "--text-column" in refused("data", "--task", "smoke", "--unlabeled-data", odd)
+    named = ["--unlabeled-data", str(odd), "--text-column", "comment"]
+    assert main(["data", "--task", "smoke", *named]) == 0
+    line = refused("data", "--task", "smoke", *named, "--label-column", "comment")
+    assert "options of your own data" in line
+    listed = home / "listed.jsonl"
+    listed.write_text('{"text": "more words", "label": ["x"]}\n')
+    assert main(["data", "--task", "smoke", "--unlabeled-data", str(listed)]) == 0
+    line = refused("data", "--task", "mine", "--data", listed)
+    assert "listed.jsonl, row 1: a label is neither text nor number" in line
     line = refused("data", "--task", "mine", "--unlabeled-data", more)
     assert "--data FILE" in line
     line = refused("data", "--task", "smoke", "--unlabeled-data", home / "none.csv")

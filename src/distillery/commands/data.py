@@ -53,11 +53,18 @@ class Data(Command):
         given = {role: path for role, path in given.items() if path}
         columns = Columns(arguments.text_column, arguments.text_pair_column, arguments.label_column)
         if not given.keys() - {"unlabeled"} and (tasks.declared(arguments.task) or not given):
-            if any(vars(columns).values()) or arguments.labels:
+            named = any(vars(columns).values()) and not given
+            if named or columns.label or arguments.labels:
                 raise UserError("columns and labels are options of your own data: name --data FILE")
-            task = tasks.get(arguments.task)
-            unlabeled = given.get("unlabeled")
-            data.run(task, recipe, arguments.source, arguments.subset, arguments.force, unlabeled)
+            data.run(
+                tasks.get(arguments.task),
+                recipe,
+                arguments.source,
+                arguments.subset,
+                arguments.force,
+                given.get("unlabeled"),
+                columns,
+            )
             return
         if "train" not in given or arguments.source or arguments.subset:
             raise UserError("your own data needs --data FILE, and neither --source nor --subset")

@@ -9,7 +9,7 @@ def sentences_of(texts: Sequence[str]) -> list[set[int]]:
     """For each text the places of the sentences that hold it as a run of whole words.
 
     A sentence is a text that is a part of no other; it holds itself alone. Texts are distinct.
-    Time and lookups go with the square of a text's words, so this is for short ones.
+    Time goes with the cube of a text's words, so this is for short ones.
     """
     words = [tuple(text.split()) for text in texts]
     place = {run: index for index, run in enumerate(words)}

@@ -92,6 +92,8 @@ def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict
     train, contradictory, repeated = _distinct(cleaned(splits["train"]))
     dropped["train rows under two labels"] = contradictory
     dropped["train rows that repeat another"] = repeated
+    if "test" not in splits and recipe.dev_from == "sentences":
+        raise UserError("dev_from sentences needs test rows of their own: name --test-data FILE")
     if "test" in splits:
         test = cleaned(splits["test"])
     else:
@@ -129,7 +131,8 @@ def _carved(rows: list[Row], recipe: DataRecipe, tested: bool) -> tuple[list[Row
         pool = [row for place, row in enumerate(rows) if place in holders[place]]
     dev_rows = recipe.dev_rows or min(2500, len(pool) // 10)
     if not tested or not 0 < dev_rows < len(pool):
-        raise UserError(f"{len(pool)} labelled rows are too few for train, dev and test")
+        kind = "labelled rows" if recipe.dev_from == "rows" else "sentences among the labelled rows"
+        raise UserError(f"{len(pool)} {kind} are too few for train, dev and test")
     dev, train = stratified(pool, dev_rows, recipe.split_seed)
     if recipe.dev_from == "rows":
         return dev, train, 0

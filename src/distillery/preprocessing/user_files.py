@@ -27,6 +27,9 @@ class Columns:
     label: str | None = None
 
 
+USUAL = Columns()
+
+
 def check_file(path: Path) -> None:
     """UserError where there is no such file."""
     if path.is_dir():
@@ -132,12 +135,12 @@ def _text(value: Any, where: str) -> str:
     return value
 
 
-def _label_text(value: Any) -> str | None:
+def _label_text(value: Any, where: str) -> str | None:
     """A label as text; None where the cell is empty."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if not isinstance(value, str | int | float):
-        raise UserError(f"a label is neither text nor number: {value!r}")
+        raise UserError(f"{where}: a label is neither text nor number: {value!r}")
     if value != value:  # not a number: how tables write an empty cell
         return None
     if isinstance(value, bool):
@@ -150,8 +153,11 @@ def _label_text(value: Any) -> str | None:
 Labelled = list[tuple[Example, str | None]]
 
 
-def read_examples(path: Path, columns: Columns) -> Labelled:
-    """(example, label text or None) for each row of a file, in its order."""
+def read_examples(path: Path, columns: Columns, labelled: bool = True) -> Labelled:
+    """(example, label text or None) for each row of a file, in its order.
+
+    labelled: whether labels are read; else they are None, whatever the file has.
+    """
     rows = read_rows(path)
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = find_columns(path, names, columns)
@@ -163,7 +169,7 @@ def read_examples(path: Path, columns: Columns) -> Labelled:
         second = (
             _text(pair, f"{where}: column '{columns.text_pair}'") if columns.text_pair else None
         )
-        label = _label_text(row.get(columns.label)) if columns.label else None
+        label = _label_text(row.get(columns.label), where) if labelled and columns.label else None
         if label is not None:
             _text(label, f"{where}: column '{columns.label}'")
         examples.append((Example(number, first, second), label))

@@ -54,7 +54,9 @@ class Recipe:
 class DataRecipe(Recipe):
     """Stage 1: how the splits are made."""
 
-    dev_rows: Annotated[int, "rows carved from train for dev; 0: a tenth, at most 2500"] = 0
+    dev_rows: Annotated[
+        int, "rows carved from train for dev; 0: a tenth of those that may be, at most 2500"
+    ] = 0
     dev_from: Annotated[
         str,
         "rows (any of train), or sentences: rows that are no part of another, whose own phrases"

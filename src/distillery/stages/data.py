@@ -20,16 +20,18 @@ def run(
     subset: bool,
     force: bool,
     unlabeled: Path | None = None,
+    columns: user_files.Columns = user_files.USUAL,
 ) -> None:
     """Makes the splits of one of the project's tasks, from `source`, else from what was fetched,
     else from the hub.
 
     subset: a source with a part of the official rows is let through. unlabeled: a file of more
-    texts for the teacher to label.
+    texts for the teacher to label, in its `columns`.
     """
     choose(f"metric of task {task.name}", task.metric, metrics.METRICS)
     source = source or downloads.own(task)
-    wanted = _wanted(source, unlabeled)
+    more = _described(unlabeled, columns) if unlabeled else None
+    wanted = _wanted(source, more)
     own = tasks.declared(task.name) is None
     if own and (force or not store.is_current(task.name, recipe, None)):
         raise UserError(f"task {task.name} is made from your own files: name them with --data FILE")
@@ -41,36 +43,38 @@ def run(
         logging.info("splits of %s are up to date (--force makes them anyway)", task.name)
         return
     with files.locked(paths.lock(f"data_{task.name}"), f"stage 1 of {task.name}"):
+        texts = _texts(unlabeled, columns) if unlabeled else []  # a fault of it is told at once
         raw, facts = sources.read(task, source)
         partial = sources.check(task, raw, subset)
-        if unlabeled:
-            facts["unlabeled"] = _described(unlabeled)
-            raw["unlabeled"] = [*raw.get("unlabeled", []), *_texts(task, raw, unlabeled)]
+        _check_kind(task, raw, texts, unlabeled)
+        raw["unlabeled"] = [*raw.get("unlabeled", []), *texts]
+        if more:
+            facts["unlabeled"] = more
         _write(task, raw, {"source": facts, "subset": partial}, recipe)
 
 
-def _wanted(source: Path | None, unlabeled: Path | None) -> dict[str, Any] | None:
+def _wanted(source: Path | None, more: dict[str, Any] | None) -> dict[str, Any] | None:
     """What the manifest of up-to-date splits says of its source; None: anything will do."""
-    if unlabeled:
-        user_files.check_file(unlabeled)
-    facts = {"unlabeled": _described(unlabeled) if unlabeled else None}
     if source and source.is_file():
-        return {"sha256": files.sha256(source), **facts}
-    return facts if unlabeled else None
+        return {"sha256": files.sha256(source), "unlabeled": more}
+    return {"unlabeled": more} if more else None
 
 
-def _described(path: Path) -> dict[str, str]:
-    return {"name": path.name, "sha256": files.sha256(path)}
+def _described(path: Path, columns: user_files.Columns) -> dict[str, Any]:
+    user_files.check_file(path)
+    return {"name": path.name, "sha256": files.sha256(path), "columns": vars(columns)}
 
 
-def _texts(task: Task, raw: sources.Splits, path: Path) -> list[Example]:
-    """The rows of a file without their labels, which must be pairs where the task's are."""
-    found = [row for row, _ in user_files.read_examples(path, user_files.Columns())]
+def _texts(path: Path, columns: user_files.Columns) -> list[Example]:
+    return [row for row, _ in user_files.read_examples(path, columns, labelled=False)]
+
+
+def _check_kind(task: Task, raw: sources.Splits, texts: list[Example], path: Path | None) -> None:
+    """UserError where the texts of a file are no pairs and the task's are, or the reverse."""
     paired = raw["train"][0].text_pair is not None
-    if any((row.text_pair is not None) is not paired for row in found):
+    if path and any((row.text_pair is not None) is not paired for row in texts):
         kind = "pairs of texts" if paired else "single texts"
         raise UserError(f"{path.name} has rows that are no {kind}, as those of {task.name} are")
-    return [row._replace(label=None) for row in found]
 
 
 def run_user_files(
@@ -100,7 +104,9 @@ def run_user_files(
         return
     no_label = replace(columns, label=None)
     rows = {
-        role: user_files.read_examples(path, no_label if role == "unlabeled" else columns)
+        role: user_files.read_examples(
+            path, no_label if role == "unlabeled" else columns, role != "unlabeled"
+        )
         for role, path in given.items()
     }
     if len({example.text_pair is None for found in rows.values() for example, _ in found}) > 1:
