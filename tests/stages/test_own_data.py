@@ -172,8 +172,9 @@ def test_unlabeled_rows_need_no_label_column(home: Path) -> None:
 
 
 def test_a_task_of_the_project_takes_more_unlabeled_rows(
-    home: Path, refused: Callable[..., str]
+    home: Path, refused: Callable[..., str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     assert main(["data", "--task", "smoke"]) == 0
     before = store.read_manifest("smoke")
     more = _write(home / "more.csv", [{"review": f"new words {n}", "stars": "3"} for n in range(9)])
@@ -187,6 +188,7 @@ def test_a_task_of_the_project_takes_more_unlabeled_rows(
     assert main(["data", "--task", "smoke"]) == 0
     assert main(["data", "--task", "smoke", "--unlabeled-data", str(more)]) == 0
     assert paths.manifest("smoke").stat().st_mtime_ns == made, "it was up to date"
+    assert caplog.text.count("with the unlabeled rows of more.csv are up to date") == 2
     _write(more, [{"review": "yet other words"}])
     assert main(["data", "--task", "smoke", "--unlabeled-data", str(more)]) == 0
     assert store.read_manifest("smoke")["rows"]["unlabeled"] == before["rows"]["unlabeled"] + 1

@@ -40,7 +40,9 @@ def run(
         and (source is None or source.is_file())
         and store.is_current(task.name, recipe, wanted)
     ):
-        logging.info("splits of %s are up to date (--force makes them anyway)", task.name)
+        kept = store.read_manifest(task.name).get("source", {}).get("unlabeled")
+        rows = f", with the unlabeled rows of {kept['name']}" if kept else ""
+        logging.info("splits of %s%s are up to date (--force makes them anyway)", task.name, rows)
         return
     with files.locked(paths.lock(f"data_{task.name}"), f"stage 1 of {task.name}"):
         texts = _texts(unlabeled, columns) if unlabeled else []  # a fault of it is told at once
