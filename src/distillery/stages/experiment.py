@@ -258,15 +258,17 @@ def check_on_dev(task: Task, source: teachers.Teacher, outputs: TeacherOutputs) 
 def split_inputs(task: Task, recipe: Recipe | None = None) -> dict[str, str]:
     """The splits of a task, and what its labels mean, as inputs of an experiment.
 
-    Unlabeled and augmented rows are among them only where the recipe trains on them: more text
-    to distil on makes no teacher anew.
+    Unlabeled and augmented rows are among them only where the recipe reads them, to train on or
+    for a vocabulary of words: more text to distil on makes no teacher anew.
     """
-    trained_on = set(getattr(recipe, "splits", ()))
-    trained_on.update(*(phase.splits for phase in getattr(recipe, "phases", ())))
+    read = set(getattr(recipe, "splits", ()))
+    read.update(*(phase.splits for phase in getattr(recipe, "phases", ())))
+    if getattr(recipe, "vocabulary", None) == "words":  # of train and unlabeled
+        read.add("unlabeled")
     sums = dict(store.read_manifest(task.name)["sha256"])
-    if "unlabeled" not in trained_on:
+    if "unlabeled" not in read:
         del sums["unlabeled"]
-    if paths.AUGMENTED in trained_on:
+    if paths.AUGMENTED in read:
         sums[paths.AUGMENTED] = store.read_augmented_manifest(task.name)["sha256"]
     inputs = {
         paths.split(task.name, name).relative_to(paths.data()).as_posix(): checksum
