@@ -120,7 +120,7 @@ def test_committed_results_carry_the_whole_contract() -> None:
     found = results.read_all(ROOT / "results")
     assert found
     for name, result in found.items():
-        assert set(results.FIELDS) - set(result) <= {"subset"}, name
+        assert set(results.FIELDS) - set(result) <= {"subset", "unlabeled_data"}, name
         assert set(result) - {results.SOURCE, "predictions"} <= set(results.FIELDS), name
         first = (ROOT / f"results/{name}.txt").read_text().splitlines()[0]
         metric, value = next(iter(result["metrics"].items()))

@@ -24,8 +24,9 @@ FIELDS = (
     *("name", "stage", "task", "student", "layers", "teacher", "baseline", "variant"),
     *("split", "n", "metrics", "runs", "recipe", "stage_version", "inputs", "outputs"),
     *("commit", "environment", "parameters", "bytes", "command", "subset"),
+    "unlabeled_data",
 )
-MISSING_ALLOWED = ("baseline", "variant", "subset")
+MISSING_ALLOWED = ("baseline", "variant", "subset", "unlabeled_data")
 SOURCE = "source"  # of a compressed model alone: name, metrics and bytes of what it was made of
 
 
@@ -191,7 +192,7 @@ def _is_subset(value: object) -> bool:
 _HOLDS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("name", "stage", "task", "split"), lambda value: isinstance(value, str)),
     **dict.fromkeys(
-        ("student", "teacher", "baseline", "variant", "command", "predictions"),
+        ("student", "teacher", "baseline", "variant", "command", "unlabeled_data", "predictions"),
         lambda value: isinstance(value, str | None),
     ),
     **dict.fromkeys(("recipe", "inputs", "outputs", "environment"), _is_object),

@@ -189,6 +189,14 @@ def test_a_part_of_the_official_rows_is_named(results):
     assert "- Official rows that were used: train 32,114 of 392,702.\n" in text
 
 
+def test_the_file_of_more_unlabeled_rows_is_named_beside_those_who_read_it(results):
+    assert "unlabeled rows" not in markdown(results, "imdb", STUDENTS)
+    results["distil_attention_minilm_imdb"]["unlabeled_data"] = "more.csv (sha256 0123456789ab)"
+    text = markdown(results, "imdb", STUDENTS)
+    named = "`distil_attention_minilm_imdb`"
+    assert f"- With the unlabeled rows of more.csv (sha256 0123456789ab): {named}.\n" in text
+
+
 def test_results_of_an_earlier_recipe_are_named(results: Any, make: Any) -> None:
     today = json.loads(json.dumps(recipes.student("imdb", "bilstm").as_dict()))
     field = {"student": "bilstm"}

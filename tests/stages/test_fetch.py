@@ -41,7 +41,7 @@ def test_an_archive_kept_beforehand_is_what_stage_1_reads(home: Path, films: Pat
     assert main(["fetch", "--task", "imdb", "--source", archive]) == 0
     Path(archive).unlink()
     assert downloads.own(FILMS) == paths.own_download("imdb") / "films.tar.gz"
-    data.run(FILMS, recipes.data("smoke"), None, subset=False, force=False)
+    data.run(FILMS, recipes.data("smoke"), data.Source(), force=False)
     assert paths.manifest("imdb").is_file()
 
 
@@ -74,7 +74,7 @@ def test_a_part_is_kept_where_that_is_said(
     assert "--subset takes a part as it is" in refused(*fetch)
     assert main([*fetch, "--subset"]) == 0
     assert downloads.own(FILMS) == paths.own_download("imdb") / "aclImdb"
-    data.run(FILMS, recipes.data("smoke"), None, subset=True, force=False)
+    data.run(FILMS, recipes.data("smoke"), data.Source(subset=True), force=False)
     assert store.subset("imdb")
     assert "--task NAME --source PATH" in refused("fetch", "--task", "imdb", "--subset")
 

@@ -125,26 +125,37 @@ def test_a_result_without_its_model_is_not_up_to_date(smoke_copy: Path, lost: st
     assert files.sha256(weights) == checksum
 
 
-def test_new_unlabeled_rows_are_recorded_alone(smoke_copy: Path) -> None:
+def test_what_a_kill_left_out_is_recorded_alone(smoke_copy: Path) -> None:
     index = next(paths.data().glob("smoke/outputs/*/index.json"))
     before = json.loads(index.read_text())["shards"]
-    rows = smoke_copy / "rows.jsonl"
-    rows.write_text(
-        "".join(
-            json.dumps({"text": f"the plot was {word} {number}", "label": label}) + "\n"
-            for number in range(40)
-            for word, label in (("great", "positive"), ("awful", "negative"))
-        )
-    )
     assert main(["record", "--task", "smoke", "--teacher", "tiny"]) == 0
     assert json.loads(index.read_text())["shards"] == before, "nothing new, nothing recorded"
-    first_shard = index.parent / before[-1]["file"]
-    first_shard.unlink()
+    (index.parent / before[-1]["file"]).unlink()
     files.write_json(
         index, {**files.read_json(index), "shards": before[:-1]}
     )  # as after a kill in the last shard
     assert main(["record", "--task", "smoke", "--teacher", "tiny"]) == 0
     assert json.loads(index.read_text())["shards"] == before
+
+
+def test_new_unlabeled_rows_are_recorded_alone_and_named_in_results(smoke_copy: Path) -> None:
+    index = next(paths.data().glob("smoke/outputs/*/index.json"))
+    before = json.loads(index.read_text())["shards"]
+    path = results.json_path(paths.results(local=True), "distil_bag_tiny_smoke")
+    assert results.read(path)["unlabeled_data"] is None
+    more = smoke_copy / "more.jsonl"
+    more.write_text("".join(f'{{"text": "the plot was odd {n}"}}\n' for n in range(40)))
+    assert main(["data", "--task", "smoke", "--unlabeled-data", str(more)]) == 0
+    assert main(["record", "--task", "smoke", "--teacher", "tiny"]) == 0
+    shards = json.loads(index.read_text())["shards"]
+    assert shards[: len(before)] == before
+    assert sum(shard["rows"] for shard in shards[len(before) :]) == 40
+    command = ["--task", "smoke", "--student", "bag"]
+    assert main(["distil", "--teacher", "tiny", *command]) == 0
+    assert results.read(path)["unlabeled_data"].startswith("more.jsonl (sha256 ")
+    assert main(["student", *command, "--force"]) == 0
+    single = results.read(results.json_path(path.parent, "bag_smoke"))
+    assert single["unlabeled_data"] is None, "it trains on labels alone"
 
 
 def test_several_seeds_are_averaged_and_only_missing_ones_run(smoke_copy: Path) -> None:

@@ -56,15 +56,10 @@ class Data(Command):
             named = any(vars(columns).values()) and not given
             if named or columns.label or arguments.labels:
                 raise UserError("columns and labels are options of your own data: name --data FILE")
-            data.run(
-                tasks.get(arguments.task),
-                recipe,
-                arguments.source,
-                arguments.subset,
-                arguments.force,
-                given.get("unlabeled"),
-                columns,
+            source = data.Source(
+                arguments.source, arguments.subset, given.get("unlabeled"), columns
             )
+            data.run(tasks.get(arguments.task), recipe, source, arguments.force)
             return
         if "train" not in given or arguments.source or arguments.subset:
             raise UserError("your own data needs --data FILE, and neither --source nor --subset")

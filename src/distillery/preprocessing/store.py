@@ -142,6 +142,12 @@ def subset(task_name: str) -> dict[str, list[int]] | None:
     return read_manifest(task_name).get("subset") or None
 
 
+def unlabeled_data(task_name: str) -> str | None:
+    """The file whose rows joined the source's unlabeled ones: its name and checksum."""
+    more = read_manifest(task_name).get("source", {}).get("unlabeled")
+    return f"{more['name']} (sha256 {more['sha256'][:12]})" if more else None
+
+
 def is_current(task_name: str, recipe: DataRecipe, wanted: dict[str, Any] | None) -> bool:
     """Whether the splits on disk are whole and were made by this recipe from `wanted`.
 

@@ -240,6 +240,9 @@ def notes(found: Sequence[Result], n: int) -> list[str]:
     lines += _groups("Code", found, _commit)
     if any(result.get("subset") for result in found):
         lines += _groups("Official rows that were used", found, _subset)
+    for more in dict.fromkeys(filter(None, (r.get("unlabeled_data") for r in found))):
+        names = [f"`{r['name']}`" for r in found if r.get("unlabeled_data") == more]
+        lines.append(f"With the unlabeled rows of {more}: {', '.join(names)}.")
     other = [f"`{r['name']}` ({r['n']:,})" for r in found if r["n"] != n]
     if other:
         lines.append(f"Not comparable, measured on other than {n:,} test rows: {', '.join(other)}.")

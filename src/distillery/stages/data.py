@@ -1,7 +1,7 @@
 """Stage 1: the splits of a task."""
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,26 @@ from distillery.preprocessing.task import Example, Task
 from distillery.recipes import DataRecipe
 
 
-def run(
-    task: Task,
-    recipe: DataRecipe,
-    source: Path | None,
-    subset: bool,
-    force: bool,
-    unlabeled: Path | None = None,
-    columns: user_files.Columns = user_files.USUAL,
-) -> None:
-    """Makes the splits of one of the project's tasks, from `source`, else from what was fetched,
-    else from the hub.
+@dataclass(frozen=True)
+class Source:
+    """Where the rows of one of the project's tasks come from.
 
-    subset: a source with a part of the official rows is let through. unlabeled: a file of more
-    texts for the teacher to label, in its `columns`.
+    path: archive or folder of the official download; None: what was fetched, else the hub.
+    subset: a part of the official rows is let through. unlabeled: a file of more texts for the
+    teacher to label, in its `columns`.
     """
+
+    path: Path | None = None
+    subset: bool = False
+    unlabeled: Path | None = None
+    columns: user_files.Columns = user_files.USUAL
+
+
+def run(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
+    """Makes the splits of one of the project's tasks."""
     choose(f"metric of task {task.name}", task.metric, metrics.METRICS)
-    source = source or downloads.own(task)
-    more = _described(unlabeled, columns) if unlabeled else None
+    source = given.path or downloads.own(task)
+    more = _described(given.unlabeled, given.columns) if given.unlabeled else None
     wanted = _wanted(source, more)
     own = tasks.declared(task.name) is None
     if own and (force or not store.is_current(task.name, recipe, None)):
@@ -45,10 +47,11 @@ def run(
         logging.info("splits of %s%s are up to date (--force makes them anyway)", task.name, rows)
         return
     with files.locked(paths.lock(f"data_{task.name}"), f"stage 1 of {task.name}"):
-        texts = _texts(unlabeled, columns) if unlabeled else []  # a fault of it is told at once
+        # a fault of the file is told before the source is read
+        texts = _texts(given.unlabeled, given.columns) if given.unlabeled else []
         raw, facts = sources.read(task, source)
-        partial = sources.check(task, raw, subset)
-        _check_kind(task, raw, texts, unlabeled)
+        partial = sources.check(task, raw, given.subset)
+        _check_kind(task, raw, texts, given.unlabeled)
         raw["unlabeled"] = [*raw.get("unlabeled", []), *texts]
         if more:
             facts["unlabeled"] = more

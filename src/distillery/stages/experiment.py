@@ -186,6 +186,7 @@ class Experiment:
         predictions = np.stack([np.load(place / PREDICTIONS) for place in runs])
         first = next(iter(runs.values()))
         entries = [run["run"] for run in runs.values()]
+        reads_unlabeled = f"{self.task.name}/unlabeled.parquet" in self.inputs
         result = {
             "name": self.name,
             "stage": self.stage,
@@ -207,6 +208,7 @@ class Experiment:
             "bytes": first["bytes"],
             "command": self.command,
             "subset": store.subset(self.task.name),
+            "unlabeled_data": store.unlabeled_data(self.task.name) if reads_unlabeled else None,
             **({results.SOURCE: self.source} if self.source else {}),
         }
         if accelerator().is_main_process:
