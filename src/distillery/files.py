@@ -38,6 +38,15 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def checksum(path: Path) -> str:
+    """Of a file its sha256; of a folder that of its files' names and checksums."""
+    if not path.is_dir():
+        return sha256(path)
+    inside = sorted(file for file in path.rglob("*") if file.is_file())
+    sums = {file.relative_to(path).as_posix(): sha256(file) for file in inside}
+    return hashlib.sha256(json.dumps(sums).encode()).hexdigest()
+
+
 def megabytes(size: int) -> str:
     """A number of bytes as people read it."""
     return f"{size / 1e6:.1f} MB"

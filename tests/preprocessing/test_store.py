@@ -98,7 +98,7 @@ def test_damaged_manifest_is_refused_by_name(home: Path, text: str) -> None:
     paths.manifest("films").write_text(text)
     with pytest.raises(UserError, match=r"manifest\.json is damaged"):
         store.read_manifest("films")
-    assert not store.is_current("films", RECIPE, None)
+    assert not store.is_current("films", RECIPE, {})
 
 
 def test_changed_or_missing_split_is_refused(home: Path) -> None:
@@ -115,11 +115,11 @@ def test_changed_or_missing_split_is_refused(home: Path) -> None:
 
 
 def test_splits_are_current_only_with_recipe_source_and_files(home: Path) -> None:
-    assert not store.is_current("films", RECIPE, None)
+    assert not store.is_current("films", RECIPE, {})
     written()
-    assert store.is_current("films", RECIPE, None)
+    assert store.is_current("films", RECIPE, {})
     assert store.is_current("films", RECIPE, {"sha256": "abc"})
     assert not store.is_current("films", RECIPE, {"sha256": "abd"})
-    assert not store.is_current("films", DataRecipe(dev_rows=5), None)
+    assert not store.is_current("films", DataRecipe(dev_rows=5), {})
     paths.split("films", "unlabeled").unlink()
-    assert not store.is_current("films", RECIPE, None)
+    assert not store.is_current("films", RECIPE, {})

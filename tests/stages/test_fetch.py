@@ -42,7 +42,12 @@ def test_an_archive_kept_beforehand_is_what_stage_1_reads(home: Path, films: Pat
     Path(archive).unlink()
     assert downloads.own(FILMS) == paths.own_download("imdb") / "films.tar.gz"
     data.run(FILMS, recipes.data("smoke"), data.Source(), force=False)
-    assert paths.manifest("imdb").is_file()
+    assert store.read_manifest("imdb")["rows"]["unlabeled"] == 0
+    more = home / "more.csv"
+    more.write_text("text\nyet more words\n")
+    data.run(FILMS, recipes.data("smoke"), data.Source(unlabeled=more), force=False)
+    data.run(FILMS, recipes.data("smoke"), data.Source(), force=False)
+    assert store.read_manifest("imdb")["rows"]["unlabeled"] == 1, "they stay"
 
 
 def test_what_is_kept_is_found_beside_its_manifest(
@@ -74,8 +79,12 @@ def test_a_part_is_kept_where_that_is_said(
     assert "--subset takes a part as it is" in refused(*fetch)
     assert main([*fetch, "--subset"]) == 0
     assert downloads.own(FILMS) == paths.own_download("imdb") / "aclImdb"
-    data.run(FILMS, recipes.data("smoke"), data.Source(subset=True), force=False)
+    source = data.Source(subset=True)
+    data.run(FILMS, recipes.data("smoke"), source, force=False)
     assert store.subset("imdb")
+    made = paths.manifest("imdb").stat().st_mtime_ns
+    data.run(FILMS, recipes.data("smoke"), source, force=False)
+    assert paths.manifest("imdb").stat().st_mtime_ns == made, "a folder that is as it was"
     assert "--task NAME --source PATH" in refused("fetch", "--task", "imdb", "--subset")
 
 

@@ -12,6 +12,8 @@ from distillery.recipes import options
 class Data(Command):
     """Stage 1: makes train, dev, test and unlabeled rows of a task."""
 
+    computes = False
+
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         force_option(parser)
         parser.add_argument(
@@ -69,6 +71,8 @@ class Data(Command):
 
 class Augment(Command):
     """After stage 1: makes changed copies of a task's texts, for a teacher to label."""
+
+    computes = False
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         force_option(parser)

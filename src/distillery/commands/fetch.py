@@ -11,6 +11,7 @@ class Fetch(Command):
     encoders and data sets that have a short name."""
 
     names = ()
+    computes = False
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         for role, what in (

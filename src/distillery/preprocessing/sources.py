@@ -49,14 +49,14 @@ def _read(task: Task, source: Path | None) -> tuple[Splits, dict[str, Any]]:
         raise UserError(f"task {task.name} is generated: leave --source out")
     if not source.exists():
         raise UserError(f"source {source} does not exist")
+    facts = {"name": source.name, "sha256": files.checksum(source)}
     if source.is_dir() and next(source.rglob("*.parquet"), None):
-        return _read_hub(task, source), {"kind": "folder in the hub's layout"}
+        return _read_hub(task, source), {"kind": "folder in the hub's layout", **facts}
     if source.is_dir():
-        return _read_official(task, _walk_folder(source, task.top_folder)), {
-            "kind": "official folder"
-        }
-    facts = {"kind": "official archive", "name": source.name, "sha256": files.sha256(source)}
-    return _read_official(task, _walk_archive(source, task.top_folder)), facts
+        walk, kind = _walk_folder(source, task.top_folder), "official folder"
+    else:
+        walk, kind = _walk_archive(source, task.top_folder), "official archive"
+    return _read_official(task, walk), {"kind": kind, **facts}
 
 
 def check(task: Task, splits: Splits, subset: bool = False) -> dict[str, list[int]]:

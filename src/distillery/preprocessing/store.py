@@ -104,11 +104,19 @@ def read_manifest(task_name: str) -> dict[str, Any]:
         or not (isinstance(labels, list) and all(isinstance(label, str) for label in labels))
         or not (isinstance(sums, dict) and sums.keys() == set(paths.SPLITS))
         or not isinstance(manifest.get("rows"), dict)
-        or not isinstance(manifest.get("source", {}), dict)
+        or not _is_source(manifest.get("source", {}))
         or "recipe_hash" not in manifest
     ):
         raise UserError(f"{path} is damaged or of another version: {_AGAIN}")
     return manifest
+
+
+def _is_source(value: object) -> bool:
+    """Whether a manifest's facts of its source can be read."""
+    more = value.get("unlabeled") if isinstance(value, dict) else ""
+    if isinstance(more, dict):
+        return isinstance(more.get("name"), str) and isinstance(more.get("sha256"), str)
+    return more is None
 
 
 def read_split(task_name: str, name: str) -> Split:
@@ -148,10 +156,10 @@ def unlabeled_data(task_name: str) -> str | None:
     return f"{more['name']} (sha256 {more['sha256'][:12]})" if more else None
 
 
-def is_current(task_name: str, recipe: DataRecipe, wanted: dict[str, Any] | None) -> bool:
+def is_current(task_name: str, recipe: DataRecipe, wanted: dict[str, Any]) -> bool:
     """Whether the splits on disk are whole and were made by this recipe from `wanted`.
 
-    wanted: facts of the source that the manifest must hold; None: any source will do.
+    wanted: facts of the source that the manifest must hold.
     """
     if not paths.manifest(task_name).is_file():
         return False
@@ -162,9 +170,7 @@ def is_current(task_name: str, recipe: DataRecipe, wanted: dict[str, Any] | None
         return False
     return (
         manifest["recipe_hash"] == recipe.hash()
-        and (
-            wanted is None or all(manifest.get("source", {}).get(k) == v for k, v in wanted.items())
-        )
+        and all(manifest.get("source", {}).get(name) == fact for name, fact in wanted.items())
         and all(
             paths.split(task_name, name).is_file()
             and files.sha256(paths.split(task_name, name)) == checksum

@@ -33,19 +33,19 @@ def run(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
     choose(f"metric of task {task.name}", task.metric, metrics.METRICS)
     source = given.path or downloads.own(task)
     more = _described(given.unlabeled, given.columns) if given.unlabeled else None
-    wanted = _wanted(source, more)
     own = tasks.declared(task.name) is None
-    if own and (force or not store.is_current(task.name, recipe, None)):
+    kept = _unlabeled_in_splits(task.name)
+    if own and (force or not store.is_current(task.name, recipe, {})):
         raise UserError(f"task {task.name} is made from your own files: name them with --data FILE")
-    if (
-        not force
-        and (source is None or source.is_file())
-        and store.is_current(task.name, recipe, wanted)
-    ):
-        kept = store.read_manifest(task.name).get("source", {}).get("unlabeled")
-        rows = f", with the unlabeled rows of {kept['name']}" if kept else ""
+    if not force and store.is_current(task.name, recipe, _wanted(source, more)):
+        rows = f", with the unlabeled rows of {kept}" if kept else ""
         logging.info("splits of %s%s are up to date (--force makes them anyway)", task.name, rows)
         return
+    if kept and not more and not force:
+        raise UserError(
+            f"the splits of {task.name} hold the unlabeled rows of {kept}: give --unlabeled-data"
+            " as well, or leave them out with --force"
+        )
     with files.locked(paths.lock(f"data_{task.name}"), f"stage 1 of {task.name}"):
         # a fault of the file is told before the source is read
         texts = _texts(given.unlabeled, given.columns) if given.unlabeled else []
@@ -58,11 +58,20 @@ def run(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
         _write(task, raw, {"source": facts, "subset": partial}, recipe)
 
 
-def _wanted(source: Path | None, more: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What the manifest of up-to-date splits says of its source; None: anything will do."""
-    if source and source.is_file():
-        return {"sha256": files.sha256(source), "unlabeled": more}
-    return {"unlabeled": more} if more else None
+def _wanted(source: Path | None, more: dict[str, Any] | None) -> dict[str, Any]:
+    """What the manifest of up-to-date splits says of its source, as far as it is given."""
+    wanted: dict[str, Any] = {"unlabeled": more} if more else {}
+    if source and source.exists():
+        wanted["sha256"] = files.checksum(source)
+    return wanted
+
+
+def _unlabeled_in_splits(task_name: str) -> str | None:
+    """The file whose rows joined the unlabeled ones of the splits that are there."""
+    try:
+        return store.unlabeled_data(task_name)
+    except UserError:  # no splits, or damaged ones, which are made anew
+        return None
 
 
 def _described(path: Path, columns: user_files.Columns) -> dict[str, Any]:
