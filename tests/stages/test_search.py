@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,23 @@ from distillery.cli import main
 from distillery.preprocessing import store
 
 DISTIL = ["distil", "--task", "smoke", "--teacher", "tiny", "--student", "bag"]
+
+
+def _table() -> Path:
+    return paths.results(local=True) / "search" / "distil_bag_tiny_smoke.json"
+
+
 GRID = ["--search", "learning-rate=1e-3,1e-2", "--search", "epochs=1,2"]
+
+
+def _trials(path: Path) -> dict[tuple[float, int, int, int], dict[str, Any]]:
+    """(learning rate, epochs, batch size, seed) -> trial."""
+    trials = files.read_json(path)["trials"].values()
+    phases = [trial["recipe"]["phases"][0] for trial in trials]
+    return {
+        (phase["learning_rate"], phase["epochs"], phase["batch_size"], trial["seed"]): trial
+        for phase, trial in zip(phases, trials, strict=True)
+    }
 
 
 def test_every_combination_is_tried_on_dev_alone(
@@ -26,50 +43,58 @@ def test_every_combination_is_tried_on_dev_alone(
     before = set(results.read_all(paths.results(local=True)))
     assert main([*DISTIL, *GRID]) == 0
     assert set(results.read_all(paths.results(local=True))) == before
-    path = paths.results(local=True) / "search" / "distil_bag_tiny_smoke.json"
-    found = files.read_json(path)
-    assert found["split"] == "dev"
-    assert set(found["trials"]) == {
-        f"learning-rate={rate} epochs={epochs}" for rate in ("1e-3", "1e-2") for epochs in (1, 2)
-    }
-    for label, trial in found["trials"].items():
-        assert f"epochs={trial['epochs']}" in label
-        assert trial["recipe"]["phases"][0]["epochs"] == trial["epochs"]
-        assert len(trial["history"]) == trial["epochs"]
+    assert files.read_json(_table())["split"] == "dev"
+    found = _trials(_table())
+    assert set(found) == {(rate, epochs, 32, 0) for rate in (1e-3, 1e-2) for epochs in (1, 2)}
+    for (_, epochs, _, _), trial in found.items():
+        assert trial["epochs"] == len(trial["history"]) == epochs
         assert set(trial["commit"]) == {"head", "dirty"}
         assert trial["environment"]["precision"] in ("fp32", "bf16")
-    lines = path.with_suffix(".txt").read_text().splitlines()[1:]
-    assert [line[:6] for line in lines] == sorted((line[:6] for line in lines), reverse=True)
-    made = found["trials"]["learning-rate=1e-3 epochs=1"]["commit"]
+    made = found[1e-3, 1, 32, 0]["commit"]
     # A second search adds to the first; what was tried is not trained again.
     caplog.set_level("INFO")
     assert main([*DISTIL, "--batch-size", "16", "--search", "epochs=1"]) == 0
-    assert "batch-size=16 epochs=1" in files.read_json(path)["trials"]
+    assert {batch for _, _, batch, _ in _trials(_table())} == {32, 16}
     caplog.clear()
     assert main([*DISTIL, *GRID]) == 0
     assert "epoch 1 of" not in caplog.text
-    assert files.read_json(path)["trials"]["learning-rate=1e-3 epochs=1"]["commit"] == made
-    assert len(files.read_json(path)["trials"]) == 5
+    assert _trials(_table())[1e-3, 1, 32, 0]["commit"] == made
+    assert len(_trials(_table())) == 5
+
+
+def test_the_table_has_what_differs_and_the_mean_of_seeds(smoke_copy: Path) -> None:
+    assert main([*DISTIL, "--seeds", "2", "--search", "epochs=1,2"]) == 0
+    assert set(_trials(_table())) == {
+        (0.005, epochs, 32, seed) for epochs in (1, 2) for seed in (0, 1)
+    }
+    lines = _table().with_suffix(".txt").read_text().splitlines()[1:]
+    assert sorted(line[6:] for line in lines) == ["  0,1  epochs=1", "  0,1  epochs=2"]
+    assert lines[0][:6] >= lines[1][:6]
+    scores = [
+        trial["dev"]["accuracy"] for (_, n, _, _), trial in _trials(_table()).items() if n == 2
+    ]
+    assert f"{sum(scores) / 2:.4f}  0,1  epochs=2" in lines
+    assert main([*DISTIL, "--search", "dropout=0.1"]) == 0
+    lines = _table().with_suffix(".txt").read_text().splitlines()[1:]
+    assert any(line.endswith("dropout=0.0 epochs=2") for line in lines), lines
 
 
 def test_trials_on_other_rows_go(smoke_copy: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert main([*DISTIL, "--search", "epochs=1,2"]) == 0
-    path = paths.results(local=True) / "search" / "distil_bag_tiny_smoke.json"
-    found = files.read_json(path)
-    found["trials"]["epochs=1"]["inputs"]["smoke/dev.parquet"] = "another"
-    files.write_json(path, found)
+    found = files.read_json(_table())
+    next(iter(found["trials"].values()))["inputs"]["smoke/dev.parquet"] = "another"
+    files.write_json(_table(), found)
     assert main([*DISTIL, "--search", "learning-rate=1e-3"]) == 0
-    assert set(files.read_json(path)["trials"]) == {"epochs=2", "learning-rate=1e-3"}
+    assert {(rate, epochs) for rate, epochs, _, _ in _trials(_table())} == {(0.005, 2), (1e-3, 4)}
     assert "1 trials on other inputs" in caplog.text
 
 
 def test_a_run_of_a_tried_recipe_gives_what_the_search_said(smoke_copy: Path) -> None:
     assert main([*DISTIL, "--search", "learning-rate=2e-2,1e-3"]) == 0
     assert main([*DISTIL, "--variant", "chosen", "--learning-rate", "2e-2"]) == 0
-    folder = paths.results(local=True)
-    tried = files.read_json(folder / "search" / "distil_bag_tiny_smoke.json")["trials"]
-    chosen = results.read(results.json_path(folder, "distil_bag_tiny_smoke.chosen"))
-    assert chosen["runs"][0]["history"] == tried["learning-rate=2e-2"]["history"]
+    chosen = results.read(_table().parents[1] / "distil_bag_tiny_smoke.chosen.json")
+    tried = {rate: trial for (rate, *_), trial in _trials(_table()).items()}
+    assert chosen["runs"][0]["history"] == tried[2e-2]["history"]
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,8 @@ def experiment_options(parser: argparse.ArgumentParser, known: argparse.Namespac
         action="append",
         metavar="FIELD=A,B,...",
         help="try recipes on dev, every combination of the values, in place of the experiment;"
-        " again for a further field. Test is not read; the table goes to results/search",
+        " again for a further field; each with seed 0, or with all of --seeds. Test is not read;"
+        " the table goes to results/search",
     )
     checkpoint_option(parser)
 
@@ -78,17 +79,18 @@ def experiment_options(parser: argparse.ArgumentParser, known: argparse.Namespac
 def searched(
     task: Any, name: str, recipe: Any, arguments: argparse.Namespace, prepare: Any
 ) -> None:
-    """Runs `--search`. prepare: recipe, options of the experiment -> experiment and fit."""
+    """Runs `--search`, with one seed unless more are asked for. prepare: recipe, options of the
+    experiment -> experiment and fit."""
     from distillery.stages import search
 
     if arguments.variant or arguments.force:
         raise UserError("a search makes no result: leave out --variant and --force")
     base = options.apply(recipe, arguments)
     given = {key: value for key, value in experiment(arguments).items() if key != "force"}
+    if not arguments.seeds:
+        given["seeds"] = [0]
     candidates = options.grid(base, arguments.search)
-    prefix = " ".join(options.differences(recipe, base))
-    named = {" ".join(filter(None, (prefix, label))): value for label, value in candidates.items()}
-    search.run(task, name, named, lambda candidate: prepare(candidate, **given))
+    search.run(task, name, candidates, lambda candidate: prepare(candidate, **given))
 
 
 def changed(recipe: Any, arguments: argparse.Namespace) -> Any:

@@ -137,8 +137,9 @@ def needs_augmentation(task: str) -> bool:
 
 
 def pruning(task: str, name: str | None, teacher_name: str) -> PruningRecipe:
-    """name: the student that is pruned, None for the teacher itself. It is distilled again as it
-    was at last; a teacher as it was fine-tuned, from its own outputs."""
+    """name: the student that is pruned, None for the teacher itself. It is distilled again by the
+    last phase of the task's recipe for it, also where a variant of it is pruned; a teacher as it
+    was fine-tuned, from its own outputs."""
     if name:
         phases = distillation(task, name, teacher_name).phases[-1:]
     else:

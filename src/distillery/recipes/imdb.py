@@ -32,7 +32,7 @@ def teacher(name: str) -> TeacherRecipe:
 
 
 def student(name: str) -> StudentRecipe:
-    """Twice the usual rate is better for the recurrent ones, not for the others (`results/search`)."""
+    """Twice the usual rate is better for recurrent ones, not for others (`results/search`)."""
     recipe = _shaped(name, default.student(name)).trained(epochs=3)
     return recipe.trained(learning_rate=2e-3) if name.startswith("bi") else recipe
 

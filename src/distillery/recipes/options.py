@@ -6,7 +6,7 @@ phase's number stands in front (`--phase2-epochs 4`).
 
 import argparse
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
 
@@ -45,10 +45,10 @@ def _parser_of(hint: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return ",".join(
             ":".join([item[0], f"{item[1]:g}", *(f"{k}={v:g}" for k, v in item[2].items())])
-            if isinstance(item, tuple)
+            if isinstance(item, tuple | list)
             else str(item)
             for item in value
         )
@@ -87,24 +87,18 @@ def _changes(recipe: Recipe, prefix: str, given: dict[str, Any]) -> dict[str, An
     return {name: given[f"{prefix}{name}"] for name in names if f"{prefix}{name}" in given}
 
 
-def differences(recipe: Any, other: Any) -> list[str]:
-    """`["epochs=1", ...]`: the options that make `other` of `recipe`."""
-    found = []
-    pairs = [("", recipe, other)]
-    for index, phases in enumerate(
-        zip(getattr(recipe, "phases", ()), getattr(other, "phases", ()), strict=True)
-    ):
-        pairs.append((_phase_prefix(recipe, index), *phases))
-    for prefix, one, two in pairs:
-        for field in fields(one):
-            value = getattr(two, field.name)
-            if field.name != "phases" and value != getattr(one, field.name):
-                found.append(f"{prefix}{field.name.replace('_', '-')}={_shown(value)}")
-    return found
+def values(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Of a recipe, as `as_dict` gives it or as it was read back: option -> value."""
+    found = {name: value for name, value in recipe.items() if name != "phases"}
+    phases = recipe.get("phases", ())
+    for number, phase in enumerate(phases, start=1):
+        prefix = f"phase{number}-" if len(phases) > 1 else ""
+        found |= {f"{prefix}{name}": value for name, value in phase.items()}
+    return {name.replace("_", "-"): _shown(value) for name, value in found.items()}
 
 
-def grid(recipe: Any, fields_and_values: Sequence[str]) -> dict[str, Any]:
-    """`["learning-rate=1e-3,2e-3", "dropout=0.1,0.3"]` -> the four recipes, by what they change.
+def grid(recipe: Any, fields_and_values: Sequence[str]) -> list[Any]:
+    """`["learning-rate=1e-3,2e-3", "dropout=0.1,0.3"]` -> the four recipes.
 
     The names and the values are those of the command-line options.
     """
@@ -114,13 +108,12 @@ def grid(recipe: Any, fields_and_values: Sequence[str]) -> dict[str, Any]:
         if not sign or not all(values.split(",")):
             raise UserError(f"'{item}' is not of the form FIELD=VALUE,VALUE,...")
         axes.append([(name.replace("_", "-"), value) for value in values.split(",")])
-    found = {}
+    found = []
     for chosen in itertools.product(*axes):
         parser = _Quiet(add_help=False, allow_abbrev=False)
         add(parser, recipe)
         words = [word for name, value in chosen for word in (f"--{name}", value)]
-        label = " ".join(f"{name}={value}" for name, value in chosen)
-        found[label] = apply(recipe, parser.parse_args(words))
+        found.append(apply(recipe, parser.parse_args(words)))
     return found
 
 

@@ -100,18 +100,18 @@ class Experiment:
             self._write(folder, runs)
         return True
 
-    def trial(self, fit: Callable[[int, Path], Fitted]) -> dict[str, Any]:
-        """Trains with the first seed, for a search; gives the facts, dev metrics among them.
+    def trial(self, fit: Callable[[int, Path], Fitted], seed: int) -> dict[str, Any]:
+        """Trains with one seed, for a search; gives the facts, dev metrics among them.
 
         Test is not read, and no model is saved. The run's folder is that of the experiment: once
         the recipe is chosen, its run goes on from there and trains nothing again.
         """
-        place = paths.run(self.task.name, self.name, files.short_hash(self._wanted), self.seeds[0])
+        place = paths.run(self.task.name, self.name, files.short_hash(self._wanted), seed)
         if not (place / "trial.json").is_file():
             with lock_of_main(self.name, f"experiment {self.name}"):
                 commit = results.commit()
-                torch.manual_seed(self.seeds[0])
-                fitted = fit(self.seeds[0], place)
+                torch.manual_seed(seed)
+                fitted = fit(seed, place)
                 made = {"commit": commit, "environment": machine.environment(fitted.precision)}
                 facts = {**fitted.facts, **made}
                 if accelerator().is_main_process:
@@ -265,7 +265,8 @@ def split_inputs(task: Task, recipe: Recipe | None = None) -> dict[str, str]:
     """
     read = set(getattr(recipe, "splits", ()))
     read.update(*(phase.splits for phase in getattr(recipe, "phases", ())))
-    if getattr(recipe, "vocabulary", None) == "words":  # of train and unlabeled
+    words = getattr(recipe, "vocabulary", None) == "words"
+    if words or getattr(recipe, "pieces", 0):  # the commonest of train and unlabeled
         read.add("unlabeled")
     sums = dict(store.read_manifest(task.name)["sha256"])
     if "unlabeled" not in read:
