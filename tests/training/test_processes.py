@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distillery import paths, results
+from distillery import files, paths, results
 from distillery.cli import main
 from distillery.preprocessing import store
 
@@ -123,6 +123,17 @@ def test_stages_run_as_two_processes_and_end_as_one_does(smoke_copy: Path) -> No
         assert one["metrics"]["accuracy"] == pytest.approx(two["metrics"]["accuracy"], abs=0.05)
         for before, after in zip(one["runs"][0]["history"], two["runs"][0]["history"], strict=True):
             assert before["accuracy"] == pytest.approx(after["accuracy"], abs=0.05)
+
+
+def test_pretraining_runs_as_two_processes(smoke_copy: Path) -> None:
+    command = [str(ROOT / "scripts/distillery"), "pretrain", "--task", "smoke", "--teacher", "tiny"]
+    scores = []
+    for launch in ("", TWO):
+        run([*command, "--force"], DISTILLERY_LAUNCH=launch)
+        facts = files.read_json(paths.pretraining_facts("smoke", "tiny"))
+        scores.append(facts["run"]["history"][-1])
+    for name in scores[0]:  # each process draws masks of its own
+        assert scores[0][name] == pytest.approx(scores[1][name], rel=0.2), name
 
 
 @pytest.mark.parametrize("launch", [TWO, TWO.replace("--multi_gpu --num_processes 2", "--cpu")])

@@ -28,6 +28,8 @@ def run(task: Task, name: str, recipe: Recipe, *, command: str, force: bool) -> 
         logging.info("%s is up to date (--force runs it anyway)", result_name)
         write_labels(task)
         return
+    files.check_writable(folder)
+    commit = results.commit()  # of the code that runs, which may change on disk meanwhile
     with files.locked(paths.lock(result_name), f"experiment {result_name}"):
         started = time.monotonic()
         train, dev = (store.read_split(task.name, split) for split in ("train", "dev"))
@@ -51,7 +53,7 @@ def run(task: Task, name: str, recipe: Recipe, *, command: str, force: bool) -> 
             "runs": [{**run, **fitted.facts}],
             **wanted,
             "outputs": {},
-            "commit": results.commit(),
+            "commit": commit,
             "environment": machine.environment("fp64"),
             "parameters": fitted.parameters,
             "command": command,

@@ -143,16 +143,18 @@ def _masking(
     special: torch.Tensor, mask_token: int, share: float
 ) -> Callable[[loop.Batch], loop.Batch]:
     """Batch -> the same with a `share` of its pieces masked; `masked` (M,) is what stood there,
-    and some padding, `NONE`."""
+    and some padding, `NONE`, as where a text had a mask of its own."""
 
     def masking(batch: loop.Batch) -> loop.Batch:
         ids = batch["input_ids"]
         plain = batch["attention_mask"].bool() & ~torch.isin(ids, special)
         chosen = plain & (torch.rand(ids.shape) < share)
+        shown = torch.where(chosen, mask_token, ids)
+        words = torch.where(chosen, ids, NONE)[shown == mask_token]
         return {
             **batch,
-            "input_ids": torch.where(chosen, mask_token, ids),
-            "masked": pad(ids[chosen], (0, padding(int(chosen.sum()))), value=NONE),
+            "input_ids": shown,
+            "masked": pad(words, (0, padding(len(words))), value=NONE),
         }
 
     return masking

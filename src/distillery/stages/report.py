@@ -2,7 +2,7 @@
 
 import logging
 
-from distillery import paths, results, tasks
+from distillery import files, paths, results, tasks
 from distillery.errors import UserError
 from distillery.preprocessing.task import Task
 from distillery.report import page
@@ -16,11 +16,12 @@ def run(task: Task) -> None:
         command = f"scripts/run_all.sh {task.name}"
         raise UserError(f"no results of {task.name} in {folder} yet: run {command}")
     timed = paths.benchmark(task.local, "inference")
-    written = page.write(folder, synthetic=synthetic, benchmark=timed)
+    with files.locked(paths.lock("report"), "a report", wait=True):  # tasks share the page
+        written = page.write(folder, synthetic=synthetic, benchmark=timed)
+        readme = paths.ROOT / "README.md"
+        if not task.local and readme.is_file() and written.is_relative_to(paths.ROOT):
+            page.update(readme, written.parent, task.name, timed)
     logging.info("table: %s", written)
-    readme = paths.ROOT / "README.md"
-    if not task.local and readme.is_file() and written.is_relative_to(paths.ROOT):
-        page.update(readme, written.parent, task.name, timed)
     picture = written.with_name(f"{task.name}.png")
     if picture.is_file():
         logging.info("picture: %s", picture)

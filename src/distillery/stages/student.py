@@ -192,7 +192,7 @@ def fit(
     for number, phase in enumerate(recipe.phases, start=1):
         text, labels, ids = _rows_of(task, phase, reader)
         outputs = taught.outputs if "logits" in losses.needs(phase.losses) else None
-        if outputs and not outputs.has(ids).all():
+        if outputs is not None and not outputs.has(ids).all():
             outputs.logits(ids)  # refuses, and says how many rows are missing
         module, loss_of = _learner(model, phase, taught)
         job = loop.Job(
@@ -277,7 +277,7 @@ def _batch_of(
 
     def batch_of(rows: np.ndarray) -> loop.Batch:
         batch = {**text.batch(rows), "labels": torch.from_numpy(labels[rows])}
-        if outputs:
+        if outputs is not None:
             batch["teacher_logits"] = torch.from_numpy(outputs.logits(ids[rows]))
         return batch
 

@@ -26,9 +26,3 @@ def inference(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
         batches.append(order[start : start + size])
         start += size
     return batches
-
-
-def real_share(lengths: np.ndarray, batches: list[np.ndarray]) -> float:
-    """The share of computed tokens that are text, not padding."""
-    computed = sum(int(lengths[batch].max()) * len(batch) for batch in batches)
-    return float(lengths.sum()) / max(1, computed)

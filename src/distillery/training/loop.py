@@ -190,7 +190,10 @@ class Checkpoint:
             if isinstance(optimizer, torch.optim.SparseAdam):  # counts in a plain number
                 state["step"] = int(state["step"])  # type: ignore[assignment]
             optimizer.state[weight] = state
-        self.average.means = [tensors[f"average.{i}"] for i in range(len(self.average.means))]
+        self.average.means = [
+            tensors[f"average.{index}"].to(mean.device)
+            for index, mean in enumerate(self.average.means)
+        ]
         torch.set_rng_state(tensors["random"])
         if "random.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random.cuda"])

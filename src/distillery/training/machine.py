@@ -82,8 +82,8 @@ def fastest(what: str, candidates: Mapping[str, Callable[[], object]], margin: f
 def _measured(what: str, candidates: Mapping[str, Callable[[], object]], margin: float) -> str:
     key = f"{what} | {cpu_name()} | {device()} | {torch.get_num_threads()} | {torch.__version__}"
     with files.locked(paths.lock("machine"), "a measurement", wait=True):
-        seconds = _known().get(key)
-        if not isinstance(seconds, dict) or set(seconds) != set(candidates):
+        seconds: Any = _known().get(key)
+        if not _are_times(seconds, candidates):
             devices = [device()] if device().type == "cuda" else []
             with torch.random.fork_rng(devices):
                 seconds = _seconds(candidates)
