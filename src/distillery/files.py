@@ -214,13 +214,18 @@ def read_json(path: Path, *required: str, remedy: str = _AGAIN) -> dict[str, Any
 
 @contextlib.contextmanager
 def locked(path: Path, what: str, wait: bool = False) -> Iterator[None]:
-    """Holds the lock file `path`; a second holder waits, or is refused by the name `what`."""
+    """Holds the lock file `path` for `what`; a second holder waits, or is refused by the name of
+    what holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    with path.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            raise UserError(f"{what} is running already (lock {path})") from None
+            file.seek(0)
+            raise UserError(f"{file.read() or what} is running already (lock {path})") from None
+        file.truncate(0)
+        file.write(what)
+        file.flush()
         yield
 
 

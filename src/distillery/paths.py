@@ -30,10 +30,18 @@ def results(local: bool) -> Path:
     return folder / "local" if local else folder
 
 
-def benchmark(local: bool, name: str) -> Path:
-    """The facts of a benchmark; of demo, smoke and own data they lie beside their results."""
-    folder = results(local) / "benchmarks" if local else ROOT / "benchmarks"
-    return folder / f"{name}.json"
+def benchmarks(local: bool) -> Path:
+    """The folder of benchmarks; of demo, smoke and own data, and of results put elsewhere, it lies
+    beside the results."""
+    elsewhere = local or os.environ.get("DISTILLERY_RESULTS")
+    return results(local) / "benchmarks" if elsewhere else ROOT / "benchmarks"
+
+
+def inference_benchmark(local: bool, task_name: str) -> Path:
+    """The facts of `bench inference`; those of imdb, the task that is quoted, have the plain
+    name."""
+    name = "inference" if task_name == "imdb" else f"inference_{task_name}"
+    return benchmarks(local) / f"{name}.json"
 
 
 def checked_name(what: str, name: str) -> str:

@@ -89,7 +89,7 @@ def test_the_whole_run(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     command = f"bench inference --task smoke --models {MODEL}"
     assert main(command.split()) == 0, capsys.readouterr().err
-    path = paths.benchmark(True, "inference")
+    path = paths.inference_benchmark(True, "smoke")
     found = files.read_json(path)
     names = [row["name"] for row in found["rows"]]
     assert names == [f"tiny's shape, {way.title}" for way in ways.values()] + [MODEL]
@@ -117,7 +117,7 @@ def test_the_whole_run(
     assert main(["report", "--task", "smoke"]) == 0
     page = (paths.results(True) / "README.md").read_text()
     assert "### Speed of answering" in page
-    assert "](benchmarks/inference.png)" in page
+    assert "](benchmarks/inference_smoke.png)" in page
 
 
 @pytest.mark.parametrize(
@@ -135,13 +135,14 @@ def test_what_cannot_be_timed_is_refused_in_a_line(
     assert expected in refused("bench", "inference", *options.split())
 
 
-def test_the_times_of_another_task_are_not_written_over(
+def test_the_times_of_more_models_are_not_written_over(
     smoke_copy: Path, refused: Callable[..., str]
 ) -> None:
-    path = paths.benchmark(True, "inference")
-    files.write_json(path, {"task": "demo"})
+    path = paths.inference_benchmark(True, "smoke")
+    rows = [{"name": name, "way": None} for name in (MODEL, "a", "b")]
+    files.write_json(path, {"task": "smoke", "rows": rows})
     line = refused("bench", "inference", "--task", "smoke", "--models", MODEL)
-    assert f"{path} has the times of task demo" in line
+    assert f"{path} has the times of 2 models beside those of --models" in line
 
 
 def test_a_damaged_model_is_refused_in_a_line(

@@ -146,7 +146,7 @@ def test_teacher_is_found_with_the_fingerprint_of_all_it_depends_on(folder: Path
 
 
 def test_missing_teacher_says_what_to_run(home: Path) -> None:
-    with pytest.raises(UserError, match="run distillery teacher --task films --teacher tiny"):
+    with pytest.raises(UserError, match="scripts/distillery teacher --task films --teacher tiny"):
         teacher.find(TASK, "tiny")
 
 

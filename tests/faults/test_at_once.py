@@ -1,12 +1,19 @@
 """Two runs of the same stage at once: the second is refused by the name of the first."""
 
+import fcntl
 import subprocess
+import threading
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from distillery import files, paths, results
+from distillery import files, paths, results, tasks
+from distillery.preprocessing import downloads
+from distillery.preprocessing.task import Task
+from distillery.stages import fetch
 from tests.faults import pipeline
 
 Refused = Callable[..., str]
@@ -36,8 +43,36 @@ def test_every_stage_has_a_lock_and_names_it(
     smoke_copy: Path, refused: Refused, lock: str, command: list[str], said: str
 ) -> None:
     (path,) = (paths.data() / "locks").glob(f"{lock}.lock")
-    with files.locked(path, "x"):
+    with files.locked(path, "what holds it"):
+        assert "distillery: what holds it is running already" in refused(*command)
+    path.write_text("")  # of an earlier version, which wrote nothing there
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         assert f"{said} is running already" in refused(*command)
+
+
+def test_who_waits_for_a_download_does_not_fetch_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = tasks.get("rte")
+    begun, fetched = threading.Event(), []
+
+    def slowly(task: Task) -> None:
+        fetched.append(task.name)
+        begun.set()
+        time.sleep(0.3)
+        assert task.hub
+        paths.hub_download(task.name, task.hub.revision).mkdir(parents=True)
+
+    monkeypatch.setattr(downloads, "fetch", slowly)
+    run = partial(fetch.run, [], ["rte"], [], nltk=False, source=None)
+    first = threading.Thread(target=run)
+    first.start()
+    assert begun.wait(timeout=10)
+    assert downloads.of_hub(task) is None
+    run()
+    first.join()
+    assert fetched == ["rte"]
 
 
 def test_a_second_process_is_refused_and_the_first_ends_well(

@@ -111,12 +111,12 @@ def test_a_benchmark_joins_the_page_of_its_task(
     monkeypatch.setattr(page, "read_all", lambda _: results)
     path = tmp_path / "benchmarks" / "inference.json"
     where = tmp_path / "results"
-    without = page.write(where, benchmark=path).read_text()
+    without = page.write(where, benchmarks=path.parent).read_text()
     assert "Speed of answering" not in without
     files.write_json(path, found)
-    text = page.write(where, benchmark=path).read_text()
+    text = page.write(where, benchmarks=path.parent).read_text()
     assert text.startswith(without.rstrip())
     assert "](../benchmarks/inference.md)" in text
     assert "](../benchmarks/inference.png)" in text
     files.write_json(path, {**found, "task": "another"})
-    assert page.write(where, benchmark=path).read_text() == without
+    assert page.write(where, benchmarks=path.parent).read_text() == without

@@ -244,6 +244,13 @@ def test_a_changed_source_is_refused(chain_copy: Path, refused: Refused) -> None
     assert "is missing or damaged" in refused("export", "--task", "smoke", "--model", SOURCE)
 
 
+def test_pruning_without_recorded_outputs_is_one_line(chain_copy: Path, refused: Refused) -> None:
+    shutil.rmtree(paths.data() / "smoke/outputs")
+    command = ["prune", "--task", "smoke", "--model", SOURCE, "--method", "magnitude"]
+    line = refused(*command, "--variant", "zeros")
+    assert "scripts/distillery record --task smoke --teacher tiny" in line
+
+
 def test_a_variant_has_a_name_of_its_own(chain_copy: Path) -> None:
     four = ["--embedding-bits", "4", "--variant", "int4"]
     assert main(["quantize", "--task", "smoke", "--model", SOURCE, *four]) == 0

@@ -125,7 +125,23 @@ def test_another_file_than_the_published_weights_is_refused(
     home: Path, tiny_folder: Path, refused: Callable[..., str]
 ) -> None:
     said = refused("fetch", "--teacher", "minilm", "--source", tiny_folder)
+    assert "is not the one that minilm was published with" in said
+    assert not paths.encoder("minilm").exists(), "the right one can be fetched"
+    shutil.copytree(tiny_folder, paths.encoder("minilm"))
+    said = refused("fetch", "--teacher", "minilm")
     assert "model.safetensors is not the published file" in said
+
+
+def test_an_encoder_of_a_users_own_is_checked_by_our_checksums_alone(
+    home: Path, tiny_folder: Path
+) -> None:
+    own = shutil.copytree(tiny_folder, home / "own")
+    (own / "manifest.json").write_text('{"name": "an app"}')
+    assert encoders.locate(str(own)) == own
+    files.seal(own)
+    (own / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="copy the model again, or delete its manifest"):
+        encoders.locate(str(own))
 
 
 def test_one_that_cannot_be_had_does_not_keep_the_others(

@@ -67,8 +67,8 @@ class Row:
 
 
 def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
-    """Measures, and gives what `inference.json` holds."""
-    _check_place(task)
+    """Measures, and gives what the benchmark's file holds."""
+    _check_place(task, recipe)
     commit = results.commit()
     test = store.read_split(task.name, "test")
     if not len(test):
@@ -104,14 +104,18 @@ def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
     }
 
 
-def _check_place(task: Task) -> None:
-    """Refuses what `write` could not write, or would write over the times of another task."""
-    path = paths.benchmark(task.local, "inference")
+def _check_place(task: Task, recipe: InferenceRecipe) -> None:
+    """Refuses what `write` could not write, or where some models' times would replace those of
+    more."""
+    path = paths.inference_benchmark(task.local, task.name)
     files.check_writable(path.parent)
-    if path.is_file():
-        other = files.read_json(path, "task")["task"]
-        if other != task.name:
-            raise UserError(f"{path} has the times of task {other}: move it away first")
+    if recipe.models and path.is_file():
+        there = {row["name"] for row in files.read_json(path, "rows")["rows"] if not row["way"]}
+        if lost := len(there - {*recipe.models}):
+            raise UserError(
+                f"{path} has the times of {lost} models beside those of --models: move it away"
+                " first, or put DISTILLERY_RESULTS elsewhere"
+            )
 
 
 def _models(task: Task, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -303,7 +307,7 @@ def _summary(turns: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def write(task: Task, found: dict[str, Any]) -> Path:
-    """Writes `inference.json` into the folder of the task's benchmarks, and gives its path."""
-    path = paths.benchmark(task.local, "inference")
+    """Writes the benchmark's file, and gives its path."""
+    path = paths.inference_benchmark(task.local, task.name)
     files.write_json(path, found)
     return path

@@ -38,10 +38,8 @@ class TeacherOutputs:
     def __init__(self, task_name: str, fingerprint: str, teacher: str) -> None:
         self.folder = paths.outputs(task_name, fingerprint)
         self.fingerprint, self.teacher = fingerprint, teacher
-        self.again = (
-            f"delete {self.folder} and record again:"
-            f" distillery record --task {task_name} --teacher {teacher}"
-        )
+        self._record = f"scripts/distillery record --task {task_name} --teacher {teacher}"
+        self.again = f"delete {self.folder} and record again: {self._record}"
         self.shards: list[dict[str, Any]] = []
         self._open()
 
@@ -96,7 +94,7 @@ class TeacherOutputs:
         if missing:
             raise UserError(
                 f"teacher {self.teacher} has no recorded outputs for {missing} of {len(ids)} rows:"
-                " record them with distillery record"
+                f" {self._record}"
             )
         rows = self._rows[np.searchsorted(self._ids, ids)]
         shards = np.searchsorted(self._starts, rows, side="right") - 1

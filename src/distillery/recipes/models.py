@@ -60,7 +60,7 @@ class TeacherRecipe(TextRecipe):
     """Stage 2: fine-tuning an encoder."""
 
     pretraining: Annotated[
-        str, "none, or task: start from what distillery pretrain made of the encoder"
+        str, "none, or task: start from what scripts/distillery pretrain made of the encoder"
     ] = "none"
     epochs: Annotated[int, "passes over train; 0: the model is fine-tuned already"] = 2
     batch_size: Annotated[int, "rows per optimizer step, over all processes"] = 32

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 from distillery import files, recipes
@@ -13,38 +13,28 @@ from distillery.report.plot import plot
 from distillery.report.table import main_metric, of_task, summary
 from distillery.results import read_all
 
-NOTE = "_Made by `distillery report` from the JSON files in this folder: do not edit by hand._"
+NOTE = (
+    "_Made by `scripts/distillery report` from the JSON files in this folder: do not edit by hand._"
+)
 SYNTHETIC = (
     "**The data of this task are synthetic: the figures show that the stages work and say nothing "
     "about real text.**"
 )
 
 
-def write(
-    folder: Path,
-    tasks: Sequence[str] | None = None,
-    synthetic: Collection[str] = (),
-    benchmark: Path | None = None,
-) -> Path:
+def write(folder: Path, synthetic: Collection[str] = (), benchmarks: Path | None = None) -> Path:
     """Write `folder/README.md` and `folder/<task>.png`, and give back the README's path.
 
-    `tasks`: those to report, all that have results if None; `synthetic`: those whose data are made
-    up, which the page says; `benchmark`: the file of `bench inference`, which joins the section of
-    its task where it is there. UserError if there is nothing to report or a task has no results.
+    synthetic: the tasks whose data are made up, which the page says. benchmarks: the folder of
+    `bench inference`'s files, each of which joins the section of its task. UserError if there is
+    nothing to report.
     """
     results = read_all(folder)
     known = sorted({result["task"] for result in results.values()})
-    have = [task for task in known if of_task(results, task)]
-    wanted = have if tasks is None else sorted(set(tasks))
-    for task in wanted or ["imdb"]:
-        if task not in have:
-            which = f"of task {task} " if wanted else ""
-            raise UserError(
-                f"{folder}: no results {which}yet; make some: scripts/run_all.sh {task}"
-            )
-
-    timed = benchmark if benchmark and benchmark.is_file() else None
-    timed_task = files.read_json(timed, "task")["task"] if timed else None
+    wanted = [task for task in known if of_task(results, task)]
+    if not wanted:
+        raise UserError(f"{folder}: no results yet; make some: scripts/run_all.sh imdb")
+    timed = _timed(benchmarks)
     sections = [NOTE, "# Results"]
     for task in wanted:
         warning = [SYNTHETIC] if task in synthetic else []
@@ -58,32 +48,37 @@ def write(
         ]
         texts = [block.strip() for block in blocks if block]
         sections += [f"## {task}", *warning, picture, *texts]
-        if timed and task == timed_task:
-            sections.append(speed.section(timed, folder))
+        if task in timed:
+            sections.append(speed.section(timed[task], folder))
     # The page is written last: it never shows a picture that is not there.
     for task in wanted:
         with files.replacing(folder / f"{task}.png") as temporary:
             plot(results, task, temporary)
-    if timed and timed_task in wanted:
-        speed.write(timed)
+    for task in set(timed).intersection(wanted):
+        speed.write(timed[task])
     readme = folder / "README.md"
     files.write_text(readme, "\n\n".join(sections) + "\n")
     return readme
 
 
+def _timed(benchmarks: Path | None) -> dict[str, Path]:
+    """Task -> the file of `bench inference` in a folder of benchmarks."""
+    found = sorted(benchmarks.glob("inference*.json")) if benchmarks else []
+    return {files.read_json(path, "task")["task"]: path for path in found}
+
+
 BEGIN, END = "<!-- {what} of {task}, made by distillery report -->", "<!-- end of {what} -->"
 
 
-def update(readme: Path, folder: Path, task: str, benchmark: Path | None = None) -> None:
+def update(readme: Path, folder: Path, task: str, benchmarks: Path | None = None) -> None:
     """Puts the task's short table of the results in `folder` between the marks in `readme`, and
-    what is quoted of `benchmark`, if it is of this task; where the marks for it are there."""
+    what is quoted of its benchmark, if there is one; where the marks for it are there."""
     text = readme.read_text(encoding="utf-8")
     short = summary(read_all(folder), task, recipes.plan(task).students)
     text = _between(text, "table", task, short)
-    if benchmark and benchmark.is_file():
-        timed = files.read_json(benchmark, "task", "ratios")
-        if timed["task"] == task:
-            text = _between(text, "speed", task, speed.ratios(timed))
+    if path := _timed(benchmarks).get(task):
+        shown = speed.ratios(files.read_json(path, "ratios"))
+        text = _between(text, "speed", task, shown)
     files.write_text(readme, text)
 
 

@@ -34,10 +34,10 @@ def run(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
     source = given.path or downloads.own(task)
     more = _described(given.unlabeled, given.columns) if given.unlabeled else None
     own = tasks.declared(task.name) is None
-    kept = _unlabeled_in_splits(task.name)
+    kept = _source_of_splits(task.name).get("unlabeled", {}).get("name")
     if own and (force or not store.is_current(task.name, recipe, {})):
         raise UserError(f"task {task.name} is made from your own files: name them with --data FILE")
-    if not force and store.is_current(task.name, recipe, _wanted(source, more)):
+    if not force and store.is_current(task.name, recipe, _wanted(task, source, more)):
         rows = f", with the unlabeled rows of {kept}" if kept else ""
         logging.info("splits of %s%s are up to date (--force makes them anyway)", task.name, rows)
         return
@@ -58,20 +58,23 @@ def run(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
         _write(task, raw, {"source": facts, "subset": partial}, recipe)
 
 
-def _wanted(source: Path | None, more: dict[str, Any] | None) -> dict[str, Any]:
+def _wanted(task: Task, source: Path | None, more: dict[str, Any] | None) -> dict[str, Any]:
     """What the manifest of up-to-date splits says of its source, as far as it is given."""
     wanted: dict[str, Any] = {"unlabeled": more} if more else {}
-    if source and source.exists():
-        wanted["sha256"] = files.checksum(source)
+    if source:
+        known = "sha256" in _source_of_splits(task.name)  # else there is nothing to compare with
+        wanted["sha256"] = files.checksum(source) if known and source.exists() else ""
     return wanted
 
 
-def _unlabeled_in_splits(task_name: str) -> str | None:
-    """The file whose rows joined the unlabeled ones of the splits that are there."""
+def _source_of_splits(task_name: str) -> dict[str, Any]:
+    """What is known of the source of the splits that are there; empty where there are none, or
+    damaged ones, which are made anew."""
     try:
-        return store.unlabeled_data(task_name)
-    except UserError:  # no splits, or damaged ones, which are made anew
-        return None
+        source: dict[str, Any] = store.read_manifest(task_name).get("source", {})
+    except UserError:
+        return {}
+    return source
 
 
 def _described(path: Path, columns: user_files.Columns) -> dict[str, Any]:

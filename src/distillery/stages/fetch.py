@@ -96,7 +96,8 @@ def _data_set(name: str, source: Path | None, subset: bool) -> Path | None:
         return there
     else:
         with files.locked(paths.lock(f"download_{name}"), f"fetching {name}", wait=True):
-            downloads.fetch(task)
+            if not (downloads.own(task) or downloads.of_hub(task)):  # another may have fetched it
+                downloads.fetch(task)
     return downloads.own(task) or downloads.of_hub(task)
 
 
@@ -109,6 +110,8 @@ def _vectors(name: str, source: Path | None) -> Path:
         logging.info("%s: skipped, it is there (to fetch it again, delete it)", name)
         return path
     with files.locked(paths.lock("vectors"), f"fetching {name}", wait=True):
+        if path.is_file():  # another has fetched it
+            return path
         if source is None:
             archive = VECTORS[choose("vectors", name, VECTORS)]
             folder = paths.data() / "downloads" / "vectors" / archive

@@ -15,9 +15,9 @@ def run(task: Task) -> None:
     if task.name not in {result["task"] for result in results.read_all(folder).values()}:
         command = f"scripts/run_all.sh {task.name}"
         raise UserError(f"no results of {task.name} in {folder} yet: run {command}")
-    timed = paths.benchmark(task.local, "inference")
+    timed = paths.benchmarks(task.local)
     with files.locked(paths.lock("report"), "a report", wait=True):  # tasks share the page
-        written = page.write(folder, synthetic=synthetic, benchmark=timed)
+        written = page.write(folder, synthetic=synthetic, benchmarks=timed)
         readme = paths.ROOT / "README.md"
         if not task.local and readme.is_file() and written.is_relative_to(paths.ROOT):
             page.update(readme, written.parent, task.name, timed)

@@ -8,6 +8,11 @@ import numpy as np
 
 from distillery.errors import UserError
 
+MISSING = (
+    "there are no word vectors in {path}: put the file there, or fetch it with"
+    " ./download_requirements.sh --vectors {name}"
+)
+
 
 def read(path: Path, vocabulary: Mapping[str, int]) -> dict[int, np.ndarray]:
     """Id -> vector (D,) fp32 of the words of `vocabulary` that the file has; the first of equals.
@@ -56,10 +61,7 @@ def _lines(path: Path) -> Iterator[str]:
             for line in file:
                 yield line.decode("utf-8")
     except FileNotFoundError:
-        raise UserError(
-            f"there are no word vectors in {path}: put the file there, or fetch it with"
-            f" ./download_requirements.sh --vectors {path.name}"
-        ) from None
+        raise UserError(MISSING.format(path=path, name=path.name)) from None
     except (OSError, EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
         raise UserError(f"{path} cannot be read ({error}): is it whole?") from None
     except UnicodeDecodeError:
