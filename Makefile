@@ -9,7 +9,7 @@ SCRIPTS := scripts/distillery $(wildcard scripts/*.sh scripts/*/*.sh) download_r
   test test-docker test-kill test-fuzz lint clean
 
 help: ## says what there is to make
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 25
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

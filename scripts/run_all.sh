@@ -6,7 +6,11 @@
 # Usage   scripts/run_all.sh TASK [--from N] [--to N] [--teachers A,B] [--students A,B]
 #                            [--seeds N] [--force] [options of stage 1]
 #
-#   scripts/run_all.sh demo                                 generated reviews, about 5 minutes
+# --from, --to  first and last stage, 1 to 6; --students, --teachers  names, in place of the plan's
+# --seeds       how many seeds (N: 0 to N-1), in place of the plan's; --force  all of it again
+# options of stage 1, such as --source PATH: scripts/distillery data --help
+#
+#   scripts/run_all.sh demo                                 generated reviews, under 10 minutes
 #   scripts/run_all.sh imdb --source aclImdb_v1.tar.gz      IMDB from the official archive
 #   scripts/run_all.sh imdb --teachers bert                 with BERT base as the teacher
 #   scripts/run_all.sh mine --data reviews.csv              your own data

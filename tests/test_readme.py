@@ -32,6 +32,7 @@ SMALL = {
     "minilm": "tiny",
     "--data reviews.csv": "--to 1 --data reviews.csv",
     "--students bilstm": "--students bilstm --to 3",
+    "--from 3": "--from 6",
 }
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Stage 5: bilstm, distilled on demo, through all of it.
-# Made by `make scripts`. Options: --help lists them, every value of the recipe among them.
+# Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
 exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" compress --task demo --teacher minilm --student bilstm "$@"

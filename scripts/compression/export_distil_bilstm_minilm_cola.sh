@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Stage 5: exports distil_bilstm_minilm_cola to ONNX, checked against PyTorch.
-# Made by `make scripts`. Options: --help lists them, every value of the recipe among them.
+# Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
 exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" export --task cola --model distil_bilstm_minilm_cola "$@"

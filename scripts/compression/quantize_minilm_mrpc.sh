@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Stage 5: exports minilm_mrpc to ONNX with weights of 8 bits.
-# Made by `make scripts`. Options: --help lists them, every value of the recipe among them.
+# Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
 exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" quantize --task mrpc --model minilm_mrpc "$@"

@@ -3,7 +3,7 @@
 #
 # Usage   scripts/data/augment.sh TASK [OPTION...]
 #
-# Options: --help lists them, every value of the recipe among them.
+# Options: --help lists them.
 set -euo pipefail
 task=()
 [[ ${1:--} = -* ]] || { task=(--task "$1") && shift; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Stage 1: makes the splits of demo.
-# Made by `make scripts`. Options: --help lists them, every value of the recipe among them.
+# Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
 exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" data --task demo "$@"

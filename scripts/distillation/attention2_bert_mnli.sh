@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Stage 4: distils bert into attention2 on mnli.
-# Made by `make scripts`. Options: --help lists them, every value of the recipe among them.
+# Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
 exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task mnli --teacher bert --student attention2 "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Stage 4: distils minilm into attention2 on cola.
-# Made by `make scripts`. Options: --help lists them, every value of the recipe among them.
+# Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
 exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task cola --teacher minilm --student attention2 "$@"

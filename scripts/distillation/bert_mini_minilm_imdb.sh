@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Stage 4: distils minilm into bert_mini on imdb.
-# Made by `make scripts`. Options: --help lists them, every value of the recipe among them.
+# Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
 exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task imdb --teacher minilm --student bert_mini "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Stage 3: trains attention on the labels of mrpc alone.
-# Made by `make scripts`. Options: --help lists them, every value of the recipe among them.
+# Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
 exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" student --task mrpc --student attention "$@"

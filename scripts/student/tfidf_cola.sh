@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Stage 3: the baseline tfidf on cola, a row that keeps the table honest.
-# Made by `make scripts`. Options: --help lists them, every value of the recipe among them.
+# Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
 exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" baseline --task cola --baseline tfidf "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Stage 3: trains tinybert4 on the labels of sst2 alone.
-# Made by `make scripts`. Options: --help lists them, every value of the recipe among them.
+# Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
 exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" student --task sst2 --student tinybert4 "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Stage 2: fine-tunes bert on mrpc, then records its outputs for every row.
-# Made by `make scripts`. Options: --help lists them, every value of the recipe among them.
+# Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
 exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" teacher --task mrpc --teacher bert "$@"

@@ -60,7 +60,7 @@ CHECKPOINTS = {
         "distilbert/distilbert-base-uncased", revision="12040accade4e8a0f71eabdb258fecc2e7e948be"
     ),
 }
-_NAMED = {**ENCODERS, **CHECKPOINTS}
+NAMED = {**ENCODERS, **CHECKPOINTS}
 TINY = "tiny"  # random weights, for tests: made on the spot
 SHORT = (*ENCODERS, TINY)  # names of teachers
 
@@ -78,7 +78,7 @@ def folder_of(spec: str) -> Path:
 
     Raises UserError where `spec` is none of them.
     """
-    if spec in (*_NAMED, TINY):
+    if spec in (*NAMED, TINY):
         return paths.encoder(spec)
     if spec and Path(spec).is_dir():
         return Path(spec).resolve()
@@ -102,7 +102,7 @@ def locate(spec: str, source: Path | None = None) -> Path:
     wheel. Raises UserError where it cannot be had or its checksum is wrong.
     """
     folder = folder_of(spec)
-    if spec in (*_NAMED, TINY) or not Path(spec).is_dir():
+    if spec in (*NAMED, TINY) or not Path(spec).is_dir():
         with files.locked(paths.lock(f"encoder_{folder.name}"), "fetching", wait=True):
             if not (folder / WEIGHTS).is_file():
                 _fetch(spec, folder, source)
@@ -113,7 +113,7 @@ def locate(spec: str, source: Path | None = None) -> Path:
 
 
 def _fetch(spec: str, folder: Path, source: Path | None) -> None:
-    encoder = _NAMED.get(spec) or Encoder(spec, revision="main")
+    encoder = NAMED.get(spec) or Encoder(spec, revision="main")
     if spec == TINY:
         from distillery.models import tiny
 
@@ -147,7 +147,7 @@ def _check_own(folder: Path) -> None:
 
 def _is_published(name: str, folder: Path) -> bool:
     """Whether the weights are those whose checksum is known here, if it is."""
-    expected = _NAMED[name].sha256 if name in _NAMED else None
+    expected = NAMED[name].sha256 if name in NAMED else None
     return expected is None or files.sha256(folder / WEIGHTS) == expected
 
 

@@ -41,8 +41,7 @@ def test_a_script_is_one_command_and_passes_options_on() -> None:
     assert (ROOT / "scripts/distillation/bilstm_minilm_imdb.sh").read_text() == (
         "#!/usr/bin/env bash\n"
         "# Stage 4: distils minilm into bilstm on imdb.\n"
-        "# Made by `make scripts`. Options: --help lists them, every value of the recipe among"
-        " them.\n"
+        "# Made by `make scripts`. Options: --help lists them.\n"
         "set -euo pipefail\n"
         'exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task imdb --teacher minilm'
         ' --student bilstm "$@"\n'

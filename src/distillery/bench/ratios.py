@@ -101,7 +101,9 @@ def steps(rows: Rows) -> list[dict[str, Any]]:
         if alike and student["name"] not in explained:
             explained.add(student["name"])
             distilled = student["stage"] == "distillation"
-            how = "distilling it into" if distilled else "in its place, trained on labels,"
+            how = (
+                f"in its place, {'distilled from a teacher' if distilled else 'trained on labels'},"
+            )
             pairs.append((f"{how} {student['name']}", alike, student))
         if row is not student:
             pairs.append((f"compressing that to {row['name']}", student, row))

@@ -59,7 +59,7 @@ def experiment_options(parser: argparse.ArgumentParser, known: argparse.Namespac
     force_option(parser)
     parser.add_argument(
         "--seeds",
-        help="how many seeds, or their list 'A,B,...'; the first is saved"
+        help="how many seeds (N: 0 to N-1), or their list 'A,B,...'; the first one's model is saved"
         f" [{_planned_seeds(known)}; of a variant 1]",
     )
     parser.add_argument(

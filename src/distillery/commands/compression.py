@@ -86,7 +86,7 @@ class Prune(Command):
 
 
 class Quantize(Command):
-    """Stage 5: writes a model as ONNX with weights of 8 bits."""
+    """Stage 5: writes a model as ONNX with weights of 8 bits, embeddings of 8 or 4."""
 
     names = ("task", "model")
 

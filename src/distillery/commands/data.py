@@ -38,9 +38,13 @@ class Data(Command):
             metavar="FILE",
             help="rows for the teacher to label; more of them for a task of the project, too",
         )
-        for role in ("text", "text-pair", "label"):
+        for role, usual in (
+            ("text", "text, sentence, review, content, body, document, sentence1"),
+            ("text-pair", "text_pair, sentence2"),
+            ("label", "label, labels, sentiment, class, category, target, stars, rating"),
+        ):
             own.add_argument(
-                f"--{role}-column", metavar="NAME", help="found by its usual name where obvious"
+                f"--{role}-column", metavar="NAME", help=f"else found by a usual name: {usual}"
             )
         own.add_argument("--labels", metavar="A,B,...", help="the labels in order [sorted]")
         options.add(parser, recipes.data(known.task or ""))

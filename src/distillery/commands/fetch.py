@@ -3,19 +3,20 @@
 import argparse
 from pathlib import Path
 
+from distillery import encoders
 from distillery.commands.base import Command
 
 
 class Fetch(Command):
-    """Fetches encoders, data sets, word vectors and nltk's data into `data`; without options the
-    encoders and data sets that have a short name."""
+    """Fetches encoders, data sets, word vectors and nltk's data into `data`; without options bert,
+    minilm and every data set."""
 
     names = ()
     computes = False
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         for role, what in (
-            ("teacher", "an encoder: bert, minilm, a hub id (owner/name)"),
+            ("teacher", f"an encoder: {', '.join(encoders.NAMED)} or a hub id (owner/name)"),
             ("task", "a data set, such as imdb"),
             ("vectors", "GloVe's word vectors, such as glove.6B.100d.txt, for embeddings=vectors"),
         ):

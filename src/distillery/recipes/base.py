@@ -55,7 +55,7 @@ class DataRecipe(Recipe):
     """Stage 1: how the splits are made."""
 
     dev_rows: Annotated[
-        int, "rows carved from train for dev; 0: a tenth of those that may be, at most 2500"
+        int, "rows carved from train for dev; 0: a tenth of what can go there, at most 2500"
     ] = 0
     dev_from: Annotated[
         str,
@@ -167,7 +167,7 @@ class TextRecipe(Recipe):
 
     max_length: Annotated[int, "word pieces per text, special tokens included"] = 256
     head: Annotated[
-        float, "of a text that is cut: share of max-length kept from its start, not its end"
+        float, "of a text over max-length: share of that kept from its start, the rest from its end"
     ] = 0.25
 
     def __post_init__(self) -> None:

@@ -76,7 +76,9 @@ class InferenceRecipe(TextRecipe):
 
     models: Annotated[tuple[str, ...], "results to time; all of the task that have a model"] = ()
     rounds: Annotated[int, "turns of each model that count"] = 4
-    seconds: Annotated[float, "of a turn, at each batch size, with and without tokenization"] = 0.4
+    seconds: Annotated[
+        float, "seconds of a turn, at each batch size, with and without tokenization"
+    ] = 0.4
     shape: Annotated[str, "the BERT that all is compared with: bert-base, or tiny for tests"] = (
         "bert-base"
     )

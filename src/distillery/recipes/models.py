@@ -157,8 +157,8 @@ class SequenceRecipe(StudentRecipe):
     ] = "attention_max"
     embeddings: Annotated[
         str,
-        "their start: random, encoder (PCA of those of `tokenizer`, as published; for a student"
-        " without teacher), teacher (PCA of the teacher's), or vectors (a file's)",
+        "start of the word embeddings: random, encoder (PCA of those of `tokenizer`, as published;"
+        " for a student without teacher), teacher (PCA of the teacher's), or vectors (a file's)",
     ] = "random"
     vectors: Annotated[str, "file in data/vectors in GloVe's text format, plain or .gz"] = ""
 
@@ -188,9 +188,10 @@ class BertStudentRecipe(StudentRecipe):
 
     start: Annotated[
         str,
-        "of the weights: hub (its published checkpoint, fetched if need be), teacher (its layers"
-        " where their sizes agree, else a PCA of its embeddings), encoder (that of `tokenizer`,"
-        " likewise, for a student without teacher), random; auto: hub where the checkpoint is in"
+        "start of the weights: hub (its published checkpoint, fetched if need be), teacher (its"
+        " layers where their sizes agree, else a PCA of its embeddings), encoder (that of"
+        " `tokenizer`, likewise, for a student without teacher), random; auto: hub where the"
+        " checkpoint is in"
         " data/encoders, else teacher, encoder where there is none",
     ] = "auto"
 

@@ -16,7 +16,7 @@ MARK = "# Made by `make scripts`."
 _TEXT = """\
 #!/usr/bin/env bash
 # {what}
-{mark} Options: --help lists them, every value of the recipe among them.
+{mark} Options: --help lists them.
 set -euo pipefail
 exec "$(dirname "${{BASH_SOURCE[0]}}")/../distillery" {command} "$@"
 """
