@@ -76,7 +76,8 @@ class AttentionModel(StudentModel):
         text = mask.bool()[:, :, None]  # (B, T, 1)
         embedded = embedded + self.position_embeddings.weight[: embedded.shape[1]]
         embedded = embedded.masked_fill(~text, 0)  # the convolution must not see padding
-        states = self.convolution(embedded.transpose(1, 2)).transpose(1, 2)
+        # laid out anew: gelu and the norms are slow over a transposed view, on a CPU above all
+        states = self.convolution(embedded.transpose(1, 2)).transpose(1, 2).contiguous()
         states = nn.functional.gelu(states)  # (B, T, H)
         every, attentions = [], []
         for layer in self.layers:
