@@ -120,6 +120,18 @@ def test_the_whole_run(
     assert "](benchmarks/inference_smoke.png)" in page
 
 
+def test_of_a_student_the_distilled_model_is_timed_and_no_ablation(smoke_copy: Path) -> None:
+    folder, task = paths.results(True), tasks.get("smoke")
+    found = inference._models(task, ())
+    assert MODEL in found
+    students = {result["student"] for result in found.values()}
+    assert len(found) == len(students), "one model each, of the teacher too"
+    path = results.json_path(folder, MODEL)
+    files.write_json(path, {**files.read_json(path), "variant": "ablation_base"})
+    assert MODEL not in inference._models(task, ())
+    assert set(inference._models(task, (MODEL,))) == {MODEL}
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

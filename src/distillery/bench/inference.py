@@ -27,6 +27,7 @@ from distillery.errors import UserError, choose
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import InferenceRecipe
+from distillery.report import ablation
 from distillery.text import encode
 from distillery.training import machine
 
@@ -119,7 +120,9 @@ def _check_place(task: Task, recipe: InferenceRecipe) -> None:
 
 
 def _models(task: Task, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The results of a task whose model is there, by name."""
+    """The results of a task whose model is there, by name: those wanted, else all that say
+    something of speed. A student answers as fast however it was trained: of a student's models
+    the distilled one is timed, and no variant of an ablation."""
     folder = paths.results(task.local)
     found = {
         name: result
@@ -133,7 +136,15 @@ def _models(task: Task, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
             f"task {task.name} has no model with a result in {folder}:"
             f" run scripts/run_all.sh {task.name}"
         )
-    return {name: result for name, result in found.items() if not wanted or name in wanted}
+    if wanted:
+        return {name: result for name, result in found.items() if name in wanted}
+    distilled = {r["student"] for r in found.values() if r["stage"] == "distillation"}
+    return {
+        name: result
+        for name, result in found.items()
+        if not (result["stage"] == "student" and result["student"] in distilled)
+        and not (result["variant"] or "").startswith(ablation.PREFIX)
+    }
 
 
 def _environment(threads: int) -> dict[str, str]:

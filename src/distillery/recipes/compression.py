@@ -74,7 +74,10 @@ class QuantizationRecipe(Recipe):
 class InferenceRecipe(TextRecipe):
     """`bench inference`: what is timed, for how long, and the shape that it is compared with."""
 
-    models: Annotated[tuple[str, ...], "results to time; all of the task that have a model"] = ()
+    models: Annotated[
+        tuple[str, ...],
+        "results to time; all of the task that have a model, of a student the distilled one",
+    ] = ()
     rounds: Annotated[int, "turns of each model that count"] = 4
     seconds: Annotated[
         float, "seconds of a turn, at each batch size, with and without tokenization"
