@@ -89,9 +89,14 @@ def test_trials_on_other_rows_go(smoke_copy: Path, caplog: pytest.LogCaptureFixt
     assert "1 trials on other inputs" in caplog.text
 
 
-def test_a_run_of_a_tried_recipe_gives_what_the_search_said(smoke_copy: Path) -> None:
+def test_a_run_of_a_tried_recipe_gives_what_the_search_said(
+    smoke_copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     assert main([*DISTIL, "--search", "learning-rate=2e-2,1e-3"]) == 0
     assert main([*DISTIL, "--variant", "chosen", "--learning-rate", "2e-2"]) == 0
+    caplog.set_level("INFO")
+    assert main([*DISTIL, "--search", "learning-rate=5e-3"]) == 0  # the planned one, run before
+    assert "epoch 1 of" not in caplog.text
     chosen = results.read(_table().parents[1] / "distil_bag_tiny_smoke.chosen.json")
     tried = {rate: trial for (rate, *_), trial in _trials(_table()).items()}
     assert chosen["runs"][0]["history"] == tried[2e-2]["history"]

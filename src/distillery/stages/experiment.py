@@ -104,9 +104,13 @@ class Experiment:
         """Trains with one seed, for a search; gives the facts, dev metrics among them.
 
         Test is not read, and no model is saved. The run's folder is that of the experiment: once
-        the recipe is chosen, its run goes on from there and trains nothing again.
+        the recipe is chosen, its run goes on from there and trains nothing again. What has run to
+        its end already is not trained again either.
         """
         place = paths.run(self.task.name, self.name, files.short_hash(self._wanted), seed)
+        if (place / DONE).is_file():
+            done = files.read_json(place / DONE, "run")
+            return {**done["run"], **{key: done.get(key) for key in ("commit", "environment")}}
         if not (place / "trial.json").is_file():
             with lock_of_main(self.name, f"experiment {self.name}"):
                 commit = results.commit()
