@@ -42,9 +42,8 @@ def run(
             )
             if accelerator().is_main_process:
                 _write(path, task, trials)
-    for line in table(trials, task.metric):
-        logging.info("%s", line)
-    logging.info("with those of earlier searches: %s", path.with_suffix(".txt"))
+    text = path.with_suffix(".txt")
+    logging.info("%s\n%s", text.read_text(encoding="utf-8").rstrip(), text)
 
 
 def _write(path: Path, task: Task, trials: Sequence[Trial]) -> None:
