@@ -42,8 +42,9 @@ def run(
             )
             if accelerator().is_main_process:
                 _write(path, task, trials)
-    text = path.with_suffix(".txt")
-    logging.info("%s\n%s", text.read_text(encoding="utf-8").rstrip(), text)
+    if accelerator().is_main_process:
+        text = path.with_suffix(".txt")
+        logging.info("%s\n%s", text.read_text(encoding="utf-8").rstrip(), text)
 
 
 def _write(path: Path, task: Task, trials: Sequence[Trial]) -> None:
