@@ -34,7 +34,7 @@ def run(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
     source = given.path or downloads.own(task)
     more = _described(given.unlabeled, given.columns) if given.unlabeled else None
     own = tasks.declared(task.name) is None
-    kept = _source_of_splits(task.name).get("unlabeled", {}).get("name")
+    kept = (_source_of_splits(task.name).get("unlabeled") or {}).get("name")
     if own and (force or not store.is_current(task.name, recipe, {})):
         raise UserError(f"task {task.name} is made from your own files: name them with --data FILE")
     if not force and store.is_current(task.name, recipe, _wanted(task, source, more)):
