@@ -57,7 +57,7 @@ def test_steps_split_the_speed_up() -> None:
     assert len(told) == len(found)
     assert found["int8"] == ("onnx", "int8", 3.0)
     assert found["batches of like length"] == ("dynamic", "sorted", 1.25)
-    assert found["distilling it into bilstm"] == ("bf16", "bilstm", 20.0)
+    assert found["in its place, distilled from a teacher, bilstm"] == ("bf16", "bilstm", 20.0)
     assert found["compressing that to bilstm.pruned"] == ("bilstm", "bilstm.pruned", 2.0)
     assert found["compressing that to bilstm.pruned.int8"][2] == pytest.approx(2.5)
     assert len(found) == len(STEPS) + 3
