@@ -1,13 +1,12 @@
 """One model in a process of its own, which answers reviews when its turn comes."""
 
-import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import transformers
 
 from distillery.bench import plan
 from distillery.bench.turns import Worker, peak_memory
@@ -177,10 +176,9 @@ class Contender:
 
 def main(given: dict[str, Any]) -> None:
     """Answers the driver until it has heard enough."""
-    import transformers
-
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+    torch.set_num_threads(given["threads"])
     machine.keep_memory()
     worker = Worker()
     try:
@@ -203,7 +201,3 @@ def main(given: dict[str, Any]) -> None:
         )
     except UserError as error:
         worker.reply(error=str(error))
-
-
-if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))

@@ -18,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from distillery import encoders, files, paths, results
-from distillery.bench import plan
+from distillery.bench import contender, plan
 from distillery.bench.contender import Texts
 from distillery.bench.ratios import ratios, steps
 from distillery.bench.turns import Contender
@@ -80,7 +80,7 @@ def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
         place = Path(name)
         _write_texts(test, place)
         given = {"task": task.name, "place": name, "turns": recipe.rounds}
-        given["seconds"] = recipe.seconds
+        given |= {"seconds": recipe.seconds, "threads": threads}
         environment = _environment(threads)
         # models first: one that is damaged is refused before minutes go into the shape
         answering = [_model_row(task, result, given, environment) for result in models.values()]
@@ -265,8 +265,7 @@ def _weights_bytes(folder: Path) -> int:
 
 
 def _contender(name: str, given: dict[str, Any], environment: dict[str, str]) -> Contender:
-    command = [sys.executable, "-m", "distillery.bench.contender", json.dumps(given)]
-    return Contender(name, command, environment)
+    return Contender(name, contender.main, environment, given)
 
 
 def _measure(rows: list[Row], rounds: int) -> None:

@@ -1,17 +1,21 @@
 """Processes that work in turns, so that what else a machine does strikes all of them alike.
 
-Each contender is a process of its own, with its own memory and libraries; all are started, then
-one at a time is told to go on for some steps while the others wait.
+Each contender is a process of its own; all are started, then one at a time is told to go on for
+some steps while the others wait.
 """
 
+import gc
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -75,36 +79,60 @@ class Worker:
 class Contender:
     """The driver's side of a worker. seconds: of each turn, the one to warm up left out.
 
-    environment: variables of the process beside the driver's.
+    work: the command of the worker's process, with libraries of its own; or a function that is
+    called in it with `given`, and then all such workers share the libraries that they load, since
+    they are forked from one process that has its module. environment: variables of the process
+    beside the driver's; a function finds them when it begins, after its module was loaded.
     """
 
     name: str
-    command: list[str]
+    work: list[str] | Callable[[dict[str, Any]], None]
     environment: dict[str, str] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            self.command,
+        environment = {"TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1", **self.environment}
+        if callable(self.work):
+            self._fork(self.work, environment)
+            return
+        process = subprocess.Popen(
+            self.work,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1", **self.environment},
+            env={**os.environ, **environment},
         )
+        assert process.stdin and process.stdout
+        self.process: Any = process
+        self.told: IO[str] = process.stdin
+        self.answers: IO[str] = process.stdout
+
+    def _fork(self, work: Callable[[dict[str, Any]], None], environment: dict[str, str]) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([work.__module__])
+        listens, tells = context.Pipe(duplex=False)
+        hears, replies = context.Pipe(duplex=False)
+        arguments = (work, self.given, environment, listens, replies)
+        self.process = context.Process(target=_work, args=arguments, daemon=True)
+        self.process.start()
+        self.told = os.fdopen(os.dup(tells.fileno()), "w")
+        self.answers = os.fdopen(os.dup(hears.fileno()))
+        for end in (listens, tells, hears, replies):
+            end.close()
 
     def stop(self) -> None:
         """Ends the process, where it was started."""
         if hasattr(self, "process"):
             self.process.kill()
-            self.process.wait()
+            (self.process.join if callable(self.work) else self.process.wait)()
 
     def tell(self, **what: Any) -> dict[str, Any]:
         """The worker's answer; UserError where it is an error, or there is none."""
-        assert self.process.stdin and self.process.stdout
         try:
-            print(json.dumps(what), file=self.process.stdin, flush=True)
-            line = self.process.stdout.readline()
+            print(json.dumps(what), file=self.told, flush=True)
+            line = self.answers.readline()
         except BrokenPipeError:
             line = ""
         if not line:
@@ -113,6 +141,22 @@ class Contender:
         if "error" in answer:
             raise UserError(f"{self.name}: {answer['error']}")
         return answer
+
+
+def _work(
+    work: Callable[[dict[str, Any]], None],
+    given: dict[str, Any],
+    environment: dict[str, str],
+    listens: Connection,
+    replies: Connection,
+) -> None:
+    """In a forked process: what is told and answered goes over standard input and output."""
+    gc.freeze()  # a collection would copy every page of the libraries
+    os.environ.update(environment)
+    os.dup2(listens.fileno(), 0)
+    os.dup2(replies.fileno(), 1)
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+    work(given)
 
 
 def run(contenders: list[Contender], warm: int, rounds: int, steps: int) -> None:
