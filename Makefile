@@ -47,7 +47,7 @@ bench: install ## training beside the usual ways to write it, in one run (half a
 bench-growth: install ## time and memory of recording and distilling as rows grow: benchmarks/growth.md
 	$(BIN)/python -m benchmarks.growth $(ARGS)
 
-bench-inference: install ## every model of IMDB beside bert-base, in one run (a quarter of an hour): benchmarks/inference.md
+bench-inference: install ## every model of IMDB beside bert-base, in one run (some 25 minutes): benchmarks/inference.md
 	scripts/distillery bench inference --task imdb $(ARGS)
 
 scripts: install ## writes the script of every experiment, after a task or a student was added
