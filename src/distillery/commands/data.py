@@ -15,6 +15,8 @@ class Data(Command):
     computes = False
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
+        from distillery.preprocessing.user_files import OBVIOUS
+
         force_option(parser)
         parser.add_argument(
             "--source",
@@ -38,13 +40,11 @@ class Data(Command):
             metavar="FILE",
             help="rows for the teacher to label; more of them for a task of the project, too",
         )
-        for role, usual in (
-            ("text", "text, sentence, review, content, body, document, sentence1"),
-            ("text-pair", "text_pair, sentence2"),
-            ("label", "label, labels, sentiment, class, category, target, stars, rating"),
-        ):
+        for role, usual in OBVIOUS.items():
             own.add_argument(
-                f"--{role}-column", metavar="NAME", help=f"else found by a usual name: {usual}"
+                f"--{role.replace('_', '-')}-column",
+                metavar="NAME",
+                help=f"else found by a usual name: {', '.join(usual)}",
             )
         own.add_argument("--labels", metavar="A,B,...", help="the labels in order [sorted]")
         options.add(parser, recipes.data(known.task or ""))

@@ -10,7 +10,7 @@ from distillery.errors import UserError, choose, reason
 from distillery.preprocessing import tables
 from distillery.preprocessing.task import Example
 
-_OBVIOUS = {
+OBVIOUS = {
     "text": ("text", "sentence", "review", "content", "body", "document", "sentence1"),
     "text_pair": ("text_pair", "sentence2"),
     "label": ("label", "labels", "sentiment", "class", "category", "target", "stars", "rating"),
@@ -98,7 +98,7 @@ def find_columns(path: Path, names: Sequence[str], columns: Columns) -> Columns:
     is read as text too would be no task.
     """
     found: dict[str, str | None] = {}
-    for role in _OBVIOUS:
+    for role in OBVIOUS:
         named = getattr(columns, role)
         if named is None:
             continue
@@ -109,7 +109,7 @@ def find_columns(path: Path, names: Sequence[str], columns: Columns) -> Columns:
                 raise UserError(f"column '{named}' in {path.name} cannot be {both} at once")
         found[role] = named
     by_lower = {str(name).lower(): name for name in names if name not in found.values()}
-    for role, usual in _OBVIOUS.items():
+    for role, usual in OBVIOUS.items():
         if role not in found:
             found[role] = next((by_lower[name] for name in usual if name in by_lower), None)
     if found["text"] is None:
