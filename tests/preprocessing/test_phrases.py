@@ -51,7 +51,36 @@ def test_dev_of_sentences_leaves_none_of_their_own_phrases_in_train() -> None:
     ] == []
     assert "same" in [row.text for row in made["train"]]
     assert len(made["train"]) == 1 + 30 * 3
-    assert dropped["train rows that are phrases of dev's sentences"] == 20
+    assert dropped["train rows that are phrases of dev or test alone"] == 20
+
+
+def test_marks_and_case_hide_no_phrase() -> None:
+    assert phrases.sentences_of(["A fine , fine film .", "FINE fine", "...", "( fine )"]) == [
+        *({0}, {0}, {2}, {0})
+    ]
+
+
+def test_of_a_sentence_with_and_without_its_mark_the_longer_row_stays() -> None:
+    found = treebank()
+    sentences = [row for row in found["train"] if row.text.startswith("same ")]
+    found["train"] += [row._replace(row=200 + row.row, text=f"{row.text} .") for row in sentences]
+    made, dropped = splits.make(found, DataRecipe(dev_rows=10, dev_from="sentences"))
+    assert dropped["train rows that repeat another"] == 40
+    whole = [row for row in made["dev"] + made["train"] if row.text.startswith("same ")]
+    assert len(whole) == 40
+    assert all(row.text.endswith(" .") and row.row >= 200 for row in whole)
+
+
+def test_phrases_of_sentences_of_test_or_under_two_labels() -> None:
+    found = treebank()
+    found["test"] += [Example(2, "Same x0 y0 z0 .", label=0)]
+    found["train"] += [found["train"][4]._replace(row=500, label=1 - found["train"][4].label)]
+    made, dropped = splits.make(found, DataRecipe(dev_rows=10, dev_from="sentences"))
+    left = {row.text for row in made["train"] + made["dev"]}
+    assert not left & {"same x0 y0 z0", "x0 y0", "z0"}, "they show parts of test"
+    assert "same x1 y1 z1" not in left
+    assert {"x1 y1", "z1"} <= {row.text for row in made["train"]}, "no sentences of dev"
+    assert dropped["train rows that are phrases of dev or test alone"] == 22
 
 
 def test_dev_of_rows_drops_no_phrase() -> None:

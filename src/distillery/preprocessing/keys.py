@@ -17,6 +17,13 @@ def clean(text: str) -> str:
     return _SPACE.sub(" ", _MARKUP.sub(" ", text)).strip()
 
 
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text by their letters and digits alone, without case; of a text that has
+    none, what stands between its blanks."""
+    folded = ("".join(filter(str.isalnum, word)) for word in clean(text).casefold().split())
+    return tuple(filter(None, folded)) or tuple(text.split())
+
+
 def key(text: str, text_pair: str | None = None) -> str:
     """Two examples with one key are the same example.
 

@@ -4,14 +4,17 @@ from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
 
+from distillery.preprocessing import keys
+
 
 def sentences_of(texts: Sequence[str]) -> list[set[int]]:
     """For each text the places of the sentences that hold it as a run of whole words.
 
-    A sentence is a text that is a part of no other; it holds itself alone. Texts are distinct.
-    Time goes with the cube of a text's words, so this is for short ones.
+    A sentence is a text that is a part of no other; it holds itself alone. Words are those of
+    `keys.words`; texts have distinct keys. Time goes with the cube of a text's words, so this is
+    for short ones.
     """
-    words = [tuple(text.split()) for text in texts]
+    words = [keys.words(text) for text in texts]
     place = {run: index for index, run in enumerate(words)}
     holders: list[set[int]] = [set() for _ in words]
     longest_first = sorted(range(len(words)), key=lambda index: -len(words[index]))

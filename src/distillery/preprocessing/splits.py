@@ -85,11 +85,12 @@ def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict
 
     Test stays whole where it is official. From train goes what stands there under two labels or
     twice, and what stands in test; then dev is carved, and with `dev_from` sentences the phrases
-    of dev's sentences go that no sentence of train has; from unlabeled goes what stands there
-    twice or in any other split. A pair that test or dev has the other way round goes as well.
+    go that only sentences of dev or test have; from unlabeled goes what stands there twice or in
+    any other split. A pair that test or dev has the other way round goes as well.
     """
     dropped: dict[str, int] = {}
-    train, contradictory, repeated = _distinct(cleaned(splits["train"]))
+    rows = cleaned(splits["train"])
+    train, contradictory, repeated = _distinct(rows)
     dropped["train rows under two labels"] = contradictory
     dropped["train rows that repeat another"] = repeated
     if "test" not in splits and recipe.dev_from == "sentences":
@@ -102,9 +103,17 @@ def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict
     train, leaked, _ = _without(train, in_test)
     dropped["train rows also in test"] = leaked
     in_train = {row.id for row in train}
-    dev, train, parts = _carved(train, recipe, bool(test))
-    if parts:
-        dropped["train rows that are phrases of dev's sentences"] = parts
+    if recipe.dev_from == "rows":
+        dev, train = _carved(train, recipe, bool(test))
+    else:
+        holders = _holders(rows)
+        longest = _longest(rows)
+        train = [longest[row.id] for row in train]
+        sentences = [row for row in train if row.id in holders[row.id]]
+        dev, _ = _carved(sentences, recipe, bool(test))
+        out = in_test | {row.id for row in dev}
+        train, before = [row for row in train if holders[row.id] - out], len(train)
+        dropped["train rows that are phrases of dev or test alone"] = before - len(dev) - len(train)
     if turned := _turned(dev):
         train, leaked, _ = _without(train, turned)
         dropped["train rows that turn a pair of dev round"] = leaked
@@ -121,25 +130,35 @@ def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict
     return {"train": train, "dev": dev, "test": test, "unlabeled": unlabeled}, dropped
 
 
-def _carved(rows: list[Row], recipe: DataRecipe, tested: bool) -> tuple[list[Row], list[Row], int]:
-    """(dev, train, how many rows went because they are parts of dev's alone)."""
-    pool, holders = rows, []
-    if recipe.dev_from == "sentences":
-        if any(row.text_pair is not None for row in rows):
-            raise UserError("dev_from sentences is for single texts, and these are pairs")
-        holders = phrases.sentences_of([row.text for row in rows])
-        pool = [row for place, row in enumerate(rows) if place in holders[place]]
+def _carved(pool: list[Row], recipe: DataRecipe, tested: bool) -> tuple[list[Row], list[Row]]:
+    """(dev, the rest of the pool)."""
     dev_rows = recipe.dev_rows or min(2500, len(pool) // 10)
     if not tested or not 0 < dev_rows < len(pool):
         kind = "labelled rows" if recipe.dev_from == "rows" else "sentences among the labelled rows"
         raise UserError(f"{len(pool)} {kind} are too few for train, dev and test")
-    dev, train = stratified(pool, dev_rows, recipe.split_seed)
-    if recipe.dev_from == "rows":
-        return dev, train, 0
-    in_dev = {row.id for row in dev}
-    places = {place for place, row in enumerate(rows) if row.id in in_dev}
-    train = [row for row, held_by in zip(rows, holders, strict=True) if held_by - places]
-    return dev, train, len(rows) - len(dev) - len(train)
+    return stratified(pool, dev_rows, recipe.split_seed)
+
+
+def _longest(rows: list[Row]) -> dict[str, Row]:
+    """Of each id the longest row: of a sentence with and without its last mark the one with it."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        if row.id not in found or len(row.text) > len(found[row.id].text):
+            found[row.id] = row
+    return found
+
+
+def _holders(rows: list[Row]) -> dict[str, set[str]]:
+    """Of each id those of the sentences that hold its text; of a sentence its own alone."""
+    if any(row.text_pair is not None for row in rows):
+        raise UserError("dev_from sentences is for single texts, and these are pairs")
+    texts = {row.id: row.text for row in rows}
+    names = [*texts]
+    held_by = phrases.sentences_of([*texts.values()])
+    return {
+        name: {names[place] for place in places}
+        for name, places in zip(names, held_by, strict=True)
+    }
 
 
 def _sentences(rows: list[Row]) -> list[Row]:

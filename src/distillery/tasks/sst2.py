@@ -2,7 +2,7 @@
 
 The rows of train are sentences and their phrases, those of test sentences alone. So dev is carved
 from train's sentences, and the phrases that only those have leave train (`recipes/sst2.py`). Where
-two rows differ in their marks alone the first stays: some sentences have lost their full stop.
+two rows differ in their marks alone the longer one stays, which has its full stop.
 """
 
 from distillery.preprocessing import tables
