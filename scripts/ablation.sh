@@ -4,10 +4,11 @@
 #
 # Usage   scripts/ablation.sh TASK [--student S] [--teacher T] [--only A,B] [options of distil]
 #
-# base: an epoch over train and unlabeled, KL at a temperature of 2; train: train alone;
-# train_longer: that for three epochs; random: embeddings from random numbers; hard: the teacher's
-# labels in place of its logits; mse: their squared error; last: the last state of each direction in
-# place of pooling; short: 128 word pieces; augmented: changed copies of train as well
+# Of src/distillery/recipes/ablation.py, base: an epoch over train and unlabeled, KL at a temperature
+# of 2; train: train alone; train_longer: that for three epochs; random: embeddings from random
+# numbers; hard: the teacher's labels in place of its logits; mse: their squared error; last: the
+# last state of each direction in place of pooling; short: 128 word pieces; augmented: changed copies
+# of train as well
 #
 #   scripts/ablation.sh imdb                          all variants of bilstm, minilm its teacher
 #   scripts/ablation.sh imdb --only base,mse,random    some of them
@@ -21,50 +22,21 @@ fail() {
   exit 2
 }
 
-variants=(base train train_longer random hard mse last short augmented)
-known=${variants[*]}
-
 case ${1:-} in
   -h | --help) usage && exit ;;
   '' | -*) fail "name the task first, such as imdb (see --help)" ;;
 esac
 task=$1 student=bilstm teacher=minilm
 shift
-options=()
+only=() options=()
 while [ $# -gt 0 ]; do
   case $1 in
     -h | --help) usage && exit ;;
     --student | --teacher | --only) [ $# -gt 1 ] || fail "$1 needs a value" ;;&
     --student) student=$2 && shift 2 ;;
     --teacher) teacher=$2 && shift 2 ;;
-    --only) IFS=, read -ra variants <<<"$2" && shift 2 ;;
+    --only) only=(--only "$2") && shift 2 ;;
     *) options+=("$1") && shift ;;
-  esac
-done
-
-# The options of a variant into `recipe`; train_longer takes about as many steps as base on IMDB.
-choose() {
-  local epochs=1 splits=train,unlabeled losses=kl:1:temperature=2 others=()
-  case $1 in
-    base) ;;
-    train) splits=train ;;
-    train_longer) splits=train epochs=3 ;;
-    random) others=(--embeddings random) ;;
-    hard) losses=teacher_labels ;;
-    mse) losses=mse ;;
-    last) others=(--pooling last) ;;
-    short) others=(--max-length 128) ;;
-    augmented) splits=train,unlabeled,augmented ;;
-    *) fail "unknown variant '$1': choose from $known" ;;
-  esac
-  recipe=(--epochs "$epochs" --splits "$splits" --losses "$losses" "${others[@]}")
-}
-[ ${#variants[@]} -gt 0 ] || fail "--only names no variant: choose from $known"
-for variant in "${variants[@]}"; do
-  choose "$variant"
-  case $student,$variant in
-    *bert*,*) fail "$student is taught in two phases, which these variants do not know" ;;
-    bag,random | bag,last) fail "a bag has no such embeddings or states: leave out $variant (--only A,B)" ;;
   esac
 done
 
@@ -73,13 +45,14 @@ distillery() {
   "$scripts/distillery" "$@"
 }
 
-for variant in "${variants[@]}"; do
+variants=$("$scripts/distillery" ablation --student "$student" "${only[@]}")
+while read -r variant recipe <&3; do
   if [ "$variant" = augmented ]; then
     distillery augment --task "$task"
     distillery record --task "$task" --teacher "$teacher"
   fi
-  choose "$variant"
+  # shellcheck disable=SC2086 # several options, without blanks of their own
   distillery distil --task "$task" --teacher "$teacher" --student "$student" \
-    "${recipe[@]}" --variant "ablation_$variant" "${options[@]}"
-done
+    $recipe --variant "ablation_$variant" "${options[@]}"
+done 3<<<"$variants"
 distillery report --task "$task"

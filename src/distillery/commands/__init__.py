@@ -23,6 +23,7 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "predict": use.Predict,
     "fetch": fetch.Fetch,
     "plan": use.Plan,
+    "ablation": use.Ablation,
     "scripts": use.Scripts,
     "doctor": use.Doctor,
 }

@@ -1,10 +1,12 @@
-"""What is no stage of its own: the report, predictions, the plan of `run_all.sh`, the doctor."""
+"""What is no stage of its own: the report, predictions, the doctor, and what the shell asks: the
+plans of `run_all.sh` and `ablation.sh`."""
 
 import argparse
 from pathlib import Path
 
 from distillery import recipes, tasks
 from distillery.commands.base import Command, short
+from distillery.recipes import ablation
 from distillery.recipes.names import BASELINES, STUDENTS
 
 
@@ -41,6 +43,22 @@ class Plan(Command):
         print("baselines", *BASELINES)
         if recipes.needs_augmentation(arguments.task):
             print("augmented")
+
+
+class Ablation(Command):
+    """Prints what `ablation.sh` runs for a student: of each variant its name and the options of
+    `distil`."""
+
+    names = ("student",)
+    computes = False
+
+    def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
+        parser.add_argument("--only", metavar="A,B,...", help="some of the variants")
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        only = () if arguments.only is None else tuple(arguments.only.split(","))
+        for name, values in ablation.variants(arguments.student, only).items():
+            print(name, *(f"--{field} {value}" for field, value in values.items()))
 
 
 class Scripts(Command):
