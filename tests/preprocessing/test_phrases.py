@@ -83,6 +83,18 @@ def test_phrases_of_sentences_of_test_or_under_two_labels() -> None:
     assert dropped["train rows that are phrases of dev or test alone"] == 22
 
 
+def test_phrases_of_test_go_where_its_sentence_does_not_stand_in_train() -> None:
+    found = treebank()
+    found["test"] += [Example(2, "never seen x0 y0 here", label=0)]
+    texts = ["never seen", "here", "same"]
+    found["train"] += [Example(600 + n, text, label=0) for n, text in enumerate(texts)]
+    made, dropped = splits.make(found, DataRecipe(dev_rows=10, dev_from="sentences"))
+    left = {row.text for row in made["train"] + made["dev"]}
+    assert not left & {"never seen", "here"}
+    assert "same" in left, "sentences of train have it too"
+    assert dropped["train rows that are phrases of dev or test alone"] == 22
+
+
 def test_dev_of_rows_drops_no_phrase() -> None:
     made, dropped = splits.make(treebank(), DataRecipe(dev_rows=10))
     assert len(made["train"]) == 121 - 10

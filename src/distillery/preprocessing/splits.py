@@ -106,7 +106,7 @@ def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict
     if recipe.dev_from == "rows":
         dev, train = _carved(train, recipe, bool(test))
     else:
-        holders = _holders(rows)
+        holders = _holders([*rows, *test])
         longest = _longest(rows)
         train = [longest[row.id] for row in train]
         sentences = [row for row in train if row.id in holders[row.id]]
@@ -114,7 +114,8 @@ def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict
         out = in_test | {row.id for row in dev}
         train, before = [row for row in train if holders[row.id] - out], len(train)
         dropped["train rows that are phrases of dev or test alone"] = before - len(dev) - len(train)
-    if turned := _turned(dev):
+    turned = _turned(dev)
+    if turned:
         train, leaked, _ = _without(train, turned)
         dropped["train rows that turn a pair of dev round"] = leaked
 
@@ -125,7 +126,7 @@ def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict
     dropped["unlabeled rows that repeat another"] = repeated
     unlabeled, leaked, _ = _without(unlabeled, in_test)
     dropped["unlabeled rows also in test"] = leaked
-    unlabeled, leaked, _ = _without(unlabeled, in_train)
+    unlabeled, leaked, _ = _without(unlabeled, in_train | turned)
     dropped["unlabeled rows also in train or dev"] = leaked
     return {"train": train, "dev": dev, "test": test, "unlabeled": unlabeled}, dropped
 
