@@ -42,6 +42,8 @@ mount() { # a folder made here, so that it is the caller's and not the daemon's
 mount data "${DISTILLERY_DATA:-$here/data}"
 mount results "${DISTILLERY_RESULTS:-$here/results}"
 mount benchmarks "$here/benchmarks"
+# Figures that are to lie elsewhere take their benchmarks along.
+[ -z "${DISTILLERY_RESULTS:-}" ] || options+=(--env DISTILLERY_RESULTS=/distillery/results)
 
 # The image, with a checksum of all that goes into it as a label.
 image=${DISTILLERY_IMAGE:-distillery}
@@ -89,7 +91,7 @@ else # what a download needs
   done
 fi
 if commit=$(git -C "$here" rev-parse HEAD 2>/dev/null); then # the image holds no repository
-  [ -z "$(git -C "$here" status --porcelain -- src scripts)" ] || commit+=-dirty
+  [ -z "$(git -C "$here" status --porcelain -- src scripts 'benchmarks/*.py' requirements.txt)" ] || commit+=-dirty
   options+=(--env "DISTILLERY_COMMIT=$commit")
 fi
 options+=(--env DISTILLERY_LAUNCH --env OMP_NUM_THREADS --env CUDA_VISIBLE_DEVICES)

@@ -24,13 +24,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import folder
 from distillery import encoders, files, paths, results
 from distillery.bench import turns
 from distillery.errors import UserError
+from distillery.report import cells
 from distillery.text import encode
 from distillery.text.stored import Stored
 
-HERE = Path(__file__).parent
 LENGTH = 32  # word pieces of a row
 SIZES = (5_000, 50_000, 500_000)
 WARM = np.arange(1024)  # rows to warm up with, and to evaluate on
@@ -247,7 +248,7 @@ def report(found: dict[str, Any]) -> str:
     lines = [
         "# Cost as work grows",
         "",
-        f"Made by `make bench-growth` at commit {(found['commit']['head'] or 'unknown')[:12]}:"
+        f"Made by `make bench-growth` at {cells.commit(found)}:"
         f" {where['cpu']},"
         f" {where['threads']} threads, device {where['device']}, torch {where['torch']}. Rows of"
         f" {LENGTH} word pieces, teacher `{found['encoder']}`, student `{STUDENT}`, 64 rows a"
@@ -262,13 +263,13 @@ def report(found: dict[str, Any]) -> str:
     ]
     for row in found["rows"]:
         first = next(other for other in found["rows"] if other["work"] == row["work"])
-        cells = [row["work"], f"{row['rows']:,}", f"{row['rows'] / row['seconds']:,.0f}"]
+        line = [row["work"], f"{row['rows']:,}", f"{row['rows'] / row['seconds']:,.0f}"]
         for name in ("seconds", "cpu_seconds"):
             beside = row[name] / row["rows"] / (first[name] / first["rows"])
-            cells.append(f"{row[name]:.1f} ({beside:.3f})")
+            line.append(f"{row[name]:.1f} ({beside:.3f})")
         for name in MEMORY.values():
-            cells.append(f"{row[name] / 2**30:.3f} GiB ({row[name] / first[name]:.3f})")
-        lines.append("| " + " | ".join(cells) + " |")
+            line.append(f"{row[name] / 2**30:.3f} GiB ({row[name] / first[name]:.3f})")
+        lines.append("| " + " | ".join(line) + " |")
     return "\n".join([*lines, ""])
 
 
@@ -282,7 +283,7 @@ def main() -> int:
         default=SIZES,
         help="numbers of rows, such as 5000,50000,500000",
     )
-    parser.add_argument("--out", type=Path, default=HERE, help="folder for the two files")
+    parser.add_argument("--out", type=Path, help="folder for the two files [benchmarks]")
     parser.add_argument("--work", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
@@ -293,8 +294,7 @@ def main() -> int:
     try:
         if not options.sizes or min(options.sizes) < len(WARM):
             raise UserError("--sizes are 1024 rows or more each")
-        if not options.out.is_dir():
-            raise UserError(f"folder {options.out} does not exist")
+        out = folder(options.out, whole=options.sizes == SIZES)
         commit = results.commit()
         options.sizes = tuple(sorted(set(options.sizes)))
         paths.data().mkdir(parents=True, exist_ok=True)
@@ -303,8 +303,8 @@ def main() -> int:
         environment = machine.environment("bf16")
         found = {"command": "make bench-growth", "commit": commit, "environment": environment}
         found |= {"task": options.task, "encoder": options.encoder, "rows": rows}
-        files.write_json(options.out / "growth.json", found)
-        files.write_text(options.out / "growth.md", report(found))
+        files.write_json(out / "growth.json", found)
+        files.write_text(out / "growth.md", report(found))
     except UserError as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 2

@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import folder
 from benchmarks.training_report import report
-from distillery import encoders, files, recipes, results
+from distillery import encoders, files, paths, recipes, results
 from distillery.bench.turns import Contender, run
 from distillery.errors import UserError, choose
 from distillery.preprocessing import store
 from distillery.recipes.names import OWN_STUDENTS
 from distillery.training import machine
 
-HERE = Path(__file__).parent
 STUDENTS = tuple(name for name in OWN_STUDENTS if name != "bag")  # of the table that is timed
 PEAK_SIZE = 4096  # of the square matmul that stands for the machine's peak
 USUAL = ("default", "bf16", "expert")  # ways: transformers.Trainer, its teacher live
@@ -297,11 +297,11 @@ def ratios(found: dict[str, Any], task: str) -> dict[str, float]:
 def _table(row: Callable[[str, str], float], way: str, task: str) -> float:
     """Seconds of a whole results table, from seconds a row: the teacher; the teacher's pass over
     the transfer set, once for all or in every step; every student on labels, and distilled."""
-    rows = store.read_manifest(task)["rows"]
+    rows = _rows(task)
     live = row("bilstm", way) - row("bilstm on labels", way) if way == "default" else 0.0
     seconds = recipes.teacher(task, "minilm").epochs * rows["train"] * row("teacher", way)
     if way == "ours":
-        seconds += (rows["train"] + rows["unlabeled"] + rows["dev"]) * row("bert2", "recording")
+        seconds += sum(rows.values()) * row("bert2", "recording")
     for student in STUDENTS:
         step = row(f"{student} on labels", way)
         for phase in recipes.student(task, student).phases:
@@ -310,6 +310,14 @@ def _table(row: Callable[[str, str], float], way: str, task: str) -> float:
             count = sum(rows[split] for split in phase.splits)
             seconds += phase.epochs * count * (step + live)
     return seconds
+
+
+def _rows(task: str) -> dict[str, int]:
+    """Rows of the splits that the teacher says something of, but test."""
+    rows = {s: n for s, n in store.read_manifest(task)["rows"].items() if s != "test"}
+    if recipes.needs_augmentation(task):
+        rows[paths.AUGMENTED] = store.read_augmented_manifest(task)["rows"]
+    return rows
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -322,8 +330,7 @@ def _check(options: argparse.Namespace) -> None:
     chosen = [g for g in all_groups if not options.only or g.kind in options.only.split(",")]
     if any(group.distils for group in chosen) and chosen[0].kind != "teacher":
         raise UserError("--only needs teacher too: the others are distilled from what it learned")
-    if not options.out.is_dir():
-        raise UserError(f"folder {options.out} does not exist")
+    options.out = folder(options.out, whole=not options.only)
     counts = store.read_manifest(options.task)["rows"]
     needed = max(group.all_steps * group.batch_size for group in chosen)
     if counts["train"] < needed:
@@ -341,7 +348,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=4, help="turns of each contender")
     parser.add_argument("--scale", type=float, default=1.0, help="shortens every turn")
     parser.add_argument("--only", help="kinds to run, such as teacher,bert2 (bert2 needs teacher)")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder for the two files")
+    parser.add_argument("--out", type=Path, help="folder for the two files [benchmarks]")
     options = parser.parse_args()
     try:
         _check(options)

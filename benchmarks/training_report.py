@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from distillery.report import cells
+
 DISTILS = (
     " The teacher runs within the steps of `default`, `bf16` and `expert`, and its FLOPs are theirs"
     " too. The other ways read what it recorded; the recording is not in their time."
@@ -44,7 +46,7 @@ def report(found: dict[str, Any]) -> str:
     lines = [
         "# Training, beside the usual ways to write it",
         "",
-        f"Made by `{found['command']}` at commit {(found['commit']['head'] or 'unknown')[:12]}:"
+        f"Made by `{found['command']}` at {cells.commit(found)}:"
         f" {where['cpu']}, {where['threads']} threads, device {where['device']}, torch"
         f" {where['torch']}, transformers {where['transformers']}. Peaks of a matmul of 4096 x"
         f" 4096 x 4096: fp32 {peak['fp32'] / 1e12:.2f}, bf16 {peak['bf16'] / 1e12:.2f} TFLOP/s.",
@@ -68,8 +70,8 @@ def report(found: dict[str, Any]) -> str:
             "| :--- |" + " ---: |" * (len(COLUMNS) - 1),
         ]
         for name, facts in group["contenders"].items():
-            cells = [_cell(key, facts, ours) for _, key in COLUMNS[1:]]
-            lines.append("| " + " | ".join([f"{name} ({facts['precision']})", *cells]) + " |")
+            row = [_cell(key, facts, ours) for _, key in COLUMNS[1:]]
+            lines.append("| " + " | ".join([f"{name} ({facts['precision']})", *row]) + " |")
         lines.append("")
     lines += ["## Ratios", "", "| ratio | value |", "| :--- | ---: |"]
     lines += [f"| `{name}` | {value:.2f} |" for name, value in found["ratios"].items()]

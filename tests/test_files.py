@@ -92,6 +92,16 @@ def test_interrupted_replacing_folder_keeps_the_old_one(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
+def test_an_old_folder_that_a_kill_left_aside_is_found_again(tmp_path: Path) -> None:
+    folder, aside = tmp_path / "a", tmp_path / "a.old"
+    aside.mkdir()
+    (aside / "old").touch()
+    with pytest.raises(KeyboardInterrupt), files.replacing_folder(folder):
+        raise KeyboardInterrupt
+    assert [p.name for p in folder.iterdir()] == ["old"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
 def test_json_is_read_back(tmp_path: Path) -> None:
     files.write_json(tmp_path / "a", {"ça": [1, None, 0.5]})
     assert files.read_json(tmp_path / "a") == {"ça": [1, None, 0.5]}

@@ -116,11 +116,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Like `replacing`, for a folder: an old one goes only when the new one is complete.
+    """Like `replacing`, for a folder: an old one steps aside when the new one is complete.
 
-    Its manifest, which is written last, holds the checksums of its files for `check_folder`.
+    Its manifest, which is written last, holds the checksums of its files for `check_folder`. A
+    kill between the two renames leaves the old one aside, where the next try finds it.
     """
-    temporary = path.with_name(path.name + ".partial")
+    temporary, aside = (path.with_name(path.name + suffix) for suffix in (".partial", ".old"))
+    if aside.exists() and not path.exists():
+        aside.replace(path)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
@@ -131,8 +134,10 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     if path.exists():
-        shutil.rmtree(path)
+        shutil.rmtree(aside, ignore_errors=True)
+        path.replace(aside)
     temporary.replace(path)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -30,8 +30,11 @@ MISSING_ALLOWED = ("baseline", "variant", "subset", "unlabeled_data")
 SOURCE = "source"  # of a compressed model alone: name, metrics and bytes of what it was made of
 
 
+CODE = ("src", "scripts", "benchmarks/*.py", "requirements.txt")  # what makes figures
+
+
 def commit() -> dict[str, Any]:
-    """HEAD of the project's repository, and whether the working tree differs from it.
+    """HEAD of the project's repository, and whether the code in the working tree differs from it.
 
     `DISTILLERY_COMMIT` says both where there is no repository: `HEAD` or `HEAD-dirty`.
     """
@@ -44,7 +47,7 @@ def commit() -> dict[str, Any]:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        dirty = git("status", "--porcelain", "--untracked-files=normal", "--", "src", "scripts")
+        dirty = git("status", "--porcelain", "--untracked-files=normal", "--", *CODE)
         return {"head": git("rev-parse", "HEAD"), "dirty": bool(dirty)}
     except (OSError, subprocess.CalledProcessError):
         return {"head": None, "dirty": None}

@@ -154,7 +154,7 @@ def test_the_times_of_more_models_are_not_written_over(
     rows = [{"name": name, "way": None} for name in (MODEL, "a", "b")]
     files.write_json(path, {"task": "smoke", "rows": rows})
     line = refused("bench", "inference", "--task", "smoke", "--models", MODEL)
-    assert f"{path} has the times of 2 models beside those of --models" in line
+    assert f"{path} has the times of 2 models that would not be timed now" in line
 
 
 def test_a_damaged_model_is_refused_in_a_line(

@@ -1,8 +1,15 @@
 """Models of one segment read pairs; those of two see which text a token is of."""
 
+import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
 
+from distillery import encoders
 from distillery.models import fast_bert, segments
 
 IDS = torch.randint(5, 30, (3, 8), generator=torch.Generator().manual_seed(0))
@@ -35,3 +42,16 @@ def test_a_model_of_two_segments_sees_them_on_the_fast_path_too() -> None:
     segments.use_in(model)
     fast_bert.use_in(model)
     torch.testing.assert_close(model(**INPUTS, token_type_ids=TYPES).logits, expected)
+
+
+@torch.no_grad()
+def test_texts_are_as_long_as_there_are_positions() -> None:
+    sizes = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
+    sizes |= {"vocab_size": 40, "num_hidden_layers": 1, "max_position_embeddings": 16}
+    assert encoders.longest(BertConfig(**sizes)) == 16
+    model = RobertaForSequenceClassification(RobertaConfig(**sizes))
+    longest = encoders.longest(model.config)
+    assert longest == 14
+    model(input_ids=torch.full((1, longest), 5))
+    with pytest.raises((IndexError, RuntimeError)):
+        model(input_ids=torch.full((1, longest + 1), 5))

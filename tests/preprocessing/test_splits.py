@@ -166,9 +166,12 @@ def test_a_pair_turned_round_leaks_too() -> None:
     train = [pair(n, f"first {n}", f"second {n}") for n in range(40)]
     train += [pair(40 + n, f"second {n}", f"first {n}") for n in range(40)]
     test = [pair(0, "second 3", "First 3!"), pair(1, "a", "b")]
-    made, dropped = splits.make({"train": train, "test": test}, DataRecipe(dev_rows=10))
+    more = [pair(n, row.text_pair or "", row.text) for n, row in enumerate([*train, *test])]
+    made, dropped = splits.make(
+        {"train": train, "test": test, "unlabeled": more}, DataRecipe(dev_rows=10)
+    )
     assert dropped["train rows also in test"] == 2
-    ids = {row.id for row in made["train"]}
+    ids = {row.id for row in (*made["train"], *made["unlabeled"])}
     for row in (*made["test"], *made["dev"]):
         assert keys.example_id(keys.key(row.text_pair or "", row.text)) not in ids
     turned = 80 - 2 - 10 - len(made["train"])

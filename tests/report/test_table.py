@@ -66,7 +66,7 @@ def test_other_tasks_and_the_dev_split_stay_out(results, make):
 def test_single_not_distilled(results, make):
     results |= make("bilstm_imdb", "student", [0.908], student="bilstm", bytes=812000)
     cells = line(markdown(results, "imdb", STUDENTS), "`bilstm`")
-    assert cells[1:7] == ["90.80", "not run", "not run", "–", "812.0 kB", "1.0 min / not run"]
+    assert cells[1:7] == ["90.80", "not run", "not run", "–", "812 kB", "1.0 min / not run"]
 
 
 def test_baselines_and_teacher_not_run(make):
@@ -220,6 +220,28 @@ def test_students_of_other_weights_of_their_teacher_are_named(results: Any, make
         results |= make(name, "distillation", [0.9], inputs={weights: checksum}, **names)
         line = f"Distilled from other weights than those of the teacher in this table: `{name}`."
         assert (line in markdown(results, "imdb", STUDENTS)) == told
+
+
+def test_models_compressed_from_other_weights_or_by_another_recipe_are_named(
+    results: Any, make: Any
+) -> None:
+    weights = "imdb/models/distil_bilstm_minilm_imdb/model.safetensors"
+    names = {"student": "bilstm", "teacher": "minilm", "bytes": 4, "parameters": 1}
+    plain, pruned = "distil_bilstm_minilm_imdb", "distil_bilstm_minilm_imdb.pruned"
+    results |= make(plain, "distillation", [0.9], outputs={weights: "new"}, **names)
+    source = {key: results[plain][key] for key in ("name", "metrics", "bytes")}
+    today = json.loads(json.dumps(recipes.pruning("imdb", "bilstm", "minilm").as_dict()))
+    for checksum, pieces in (("new", today["pieces"]), ("old", 99)):
+        results |= make(
+            *(pruned, "compression", [0.9]),
+            **{"inputs": {weights: checksum}, "source": source, "variant": "pruned", **names},
+            recipe={**today, "pieces": pieces},
+        )
+        text = markdown(results, "imdb", STUDENTS)
+        old = checksum == "old"
+        line = f"Made of other weights than those of the model in this table: `{pruned}`."
+        assert (line in text) == old
+        assert (f"Of an earlier recipe than today's: `{pruned}`." in text) == old
 
 
 def test_results_on_other_rows_are_named(results: Any, make: Any) -> None:

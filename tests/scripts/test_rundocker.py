@@ -121,6 +121,12 @@ def test_folders_are_mounted_whatever_they_are_called(tmp_path: Path) -> None:
     assert fields == ["type=bind", f"source={odd}", "target=/distillery/data"]
 
 
+def test_benchmarks_lie_beside_results_put_elsewhere(tmp_path: Path) -> None:
+    for place, told in (("", False), (str(tmp_path / "mine"), True)):
+        assert rundocker(tmp_path, "true", DISTILLERY_RESULTS=place).returncode == 0
+        assert ("DISTILLERY_RESULTS=/distillery/results" in asked(tmp_path)) == told
+
+
 def test_a_file_in_place_of_a_folder_is_refused_before_anything_is_built(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = rundocker(tmp_path, "true", DISTILLERY_RESULTS=str(tmp_path / "file"))

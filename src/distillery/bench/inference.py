@@ -6,14 +6,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from tqdm import tqdm
 
@@ -28,11 +27,11 @@ from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import InferenceRecipe
 from distillery.report import ablation
+from distillery.report.timed import BASELINE, BATCH
 from distillery.text import encode
 from distillery.training import machine
 
-SIZES = (1, 32)  # rows of a batch
-BASELINE = "sorted"
+SIZES = (1, BATCH)  # rows of a batch
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,12 @@ class Row:
 
 def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
     """Measures, and gives what the benchmark's file holds."""
-    _check_place(task, recipe)
+    models = _models(task, recipe.models)
+    _check_place(task, models)
     commit = results.commit()
     test = store.read_split(task.name, "test")
     if not len(test):
         raise UserError(f"task {task.name} has no test rows to time")
-    models = _models(task, recipe.models)
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory(dir=paths.data()) as name:
         place = Path(name)
@@ -90,11 +89,7 @@ def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
     return {
         "command": command,
         "commit": commit,
-        "environment": {
-            **machine.environment("see each row"),
-            "device": "cpu",
-            "onnxruntime": onnxruntime.__version__,
-        },
+        "environment": {**machine.environment("see each row"), "device": "cpu"},
         "task": task.name,
         "split": "test",
         "n": len(test),
@@ -105,16 +100,16 @@ def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
     }
 
 
-def _check_place(task: Task, recipe: InferenceRecipe) -> None:
-    """Refuses what `write` could not write, or where some models' times would replace those of
-    more."""
+def _check_place(task: Task, models: Collection[str]) -> None:
+    """Refuses what could not be written, or where the times of these models would replace those
+    of more."""
     path = paths.inference_benchmark(task.local, task.name)
     files.check_writable(path.parent)
-    if recipe.models and path.is_file():
+    if path.is_file():
         there = {row["name"] for row in files.read_json(path, "rows")["rows"] if not row["way"]}
-        if lost := len(there - {*recipe.models}):
+        if lost := len(there.difference(models)):
             raise UserError(
-                f"{path} has the times of {lost} models beside those of --models: move it away"
+                f"{path} has the times of {lost} models that would not be timed now: move it away"
                 " first, or put DISTILLERY_RESULTS elsewhere"
             )
 

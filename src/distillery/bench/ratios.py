@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from distillery.report.timed import BASELINE, baseline, throughput
+
 Rows = Sequence[dict[str, Any]]
 
-BATCH = 32  # rows; of like length
-BASELINE = "sorted"
 STEPS = (  # what changes, and the ways of the shape before and after it
     ("padding to the batch's longest, not to the maximum", "padded", "dynamic"),
     ("batches of like length", "dynamic", "sorted"),
@@ -15,20 +15,6 @@ STEPS = (  # what changes, and the ways of the shape before and after it
     ("ONNX Runtime", "lean", "onnx"),
     ("int8", "onnx", "int8"),
 )
-
-
-def throughput(row: dict[str, Any], tokenization: bool) -> float:
-    """Rows per second in batches of `BATCH`."""
-    return next(
-        float(mode["throughput"])
-        for mode in row["timed"]
-        if mode["batch"] == BATCH and mode["tokenization"] == tokenization
-    )
-
-
-def baseline(rows: Rows) -> dict[str, Any]:
-    """The row that all others are divided by: the shape in fp32, in batches of like length."""
-    return next(row for row in rows if row["way"] == BASELINE)
 
 
 def _fastest(rows: Rows, accuracy: float, tokenization: bool) -> dict[str, Any]:

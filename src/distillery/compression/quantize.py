@@ -6,7 +6,7 @@
   come. Static: by ranges seen on calibration rows, for models without recurrent layers.
 - What has no int8 kernel (convolutions, GRUs): int8 on disk, fp32 when computed.
 
-Weights of fewer than `SMALL` values, the classifier's among them, stay fp32. All scales are
+Weights of fewer than `SMALL` values stay fp32, as the classifier's of single texts. All scales are
 symmetric: w = s q (Jacob et al. 2018, arXiv:1712.05877, eq. 1, with zero point 0).
 
 ONNX Runtime does this rather than torchao 0.18 (int8 weights and dynamic int8 inputs, uncompiled),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, BertForSequenceClassification
 
+from distillery import encoders
 from distillery.distillation.teacher import Teacher, load_model
 from distillery.errors import UserError, reason
 from distillery.models import fast_bert, registry
@@ -73,7 +74,7 @@ def of_teacher(name: str, folder: Path) -> Source:
         config.hidden_size,
         config.hidden_size,
         config.num_attention_heads,
-        config.max_position_embeddings,
+        encoders.longest(config),
     )
 
 

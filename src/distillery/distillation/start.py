@@ -52,10 +52,10 @@ class Start:
             return self._own(recipe, tokenizer, labels, paired), None
         model, said = self._bert(recipe, tokenizer, labels)
         segments.use_in(model)
-        room = model.config.max_position_embeddings
-        if recipe.max_length > room:
+        longest = encoders.longest(model.config)
+        if recipe.max_length > longest:
             raise UserError(
-                f"max_length {recipe.max_length} is impossible: {self.folder} has {room}"
+                f"max_length {recipe.max_length} is impossible: {self.folder} reads {longest}"
             )
         return model, said
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from distillery.recipes import default
-from distillery.recipes.base import AugmentationRecipe, DataRecipe, Plan
+from distillery.recipes.base import TRANSFER_SPLITS, AugmentationRecipe, DataRecipe, Plan
 from distillery.recipes.models import (
     BertStudentRecipe,
     SequenceRecipe,
@@ -16,7 +16,6 @@ PLAN = Plan(teachers=("minilm",), students=STUDENTS, seeds=dict.fromkeys(("minil
 # Of whole sentences, as many as test has; of phrases, dev stood five points above test.
 DATA = DataRecipe(dev_rows=872, dev_from="sentences", unlabeled_as="sentences")
 AUGMENTATION = AugmentationRecipe(copies=5)
-TRANSFER = ("train", "unlabeled", "augmented")
 
 
 def teacher(name: str) -> TeacherRecipe:
@@ -36,7 +35,7 @@ def student(name: str) -> StudentRecipe:
 def distillation(name: str, teacher: str) -> StudentRecipe:
     """Once over that many rows does what twice does (`results/search`)."""
     recipe = replace(default.distillation(name, teacher), max_length=64)
-    return recipe.trained(splits=TRANSFER, epochs=1, batch_size=128, learning_rate=3e-3)
+    return recipe.trained(splits=TRANSFER_SPLITS, epochs=1, batch_size=128, learning_rate=3e-3)
 
 
 def bert_student(name: str) -> BertStudentRecipe:
@@ -50,5 +49,5 @@ def bert_distillation(name: str, teacher: str) -> BertStudentRecipe:
     layers, logits = recipe.phases
     layers = replace(layers, splits=("train",), epochs=3, batch_size=128)
     rate = 2 * logits.learning_rate
-    logits = replace(logits, splits=TRANSFER, epochs=2, batch_size=128, learning_rate=rate)
+    logits = replace(logits, splits=TRANSFER_SPLITS, epochs=2, batch_size=128, learning_rate=rate)
     return replace(recipe, phases=(layers, logits))

@@ -12,7 +12,10 @@ NOT_RUN = "not run"
 NO_VALUE = "–"
 
 
-LEFT = ("model", "result", "variant", "changed", "made of", "made by")
+LEFT = (  # columns of words
+    *("model", "result", "variant", "changed", "made of", "made by"),
+    *("what", "step", "from", "to"),
+)
 
 
 def table(columns: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
@@ -80,10 +83,11 @@ def parameters(result: Result) -> str:
 
 
 def size(result: Result) -> str:
-    size = result["bytes"]
-    if size is None:
-        return NO_VALUE
-    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
+    return NO_VALUE if result["bytes"] is None else megabytes(result["bytes"])
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
 def duration(result: Result | None) -> str:
@@ -99,3 +103,11 @@ def duration(result: Result | None) -> str:
 
 def made_by(result: Result) -> str:
     return code(result["command"]) if result["command"] else NO_VALUE
+
+
+def commit(found: Mapping[str, Any]) -> str:
+    """Of a result or a benchmark: the code that made it."""
+    head = (found.get("commit") or {}).get("head")
+    if not head:
+        return "no commit recorded"
+    return f"commit {head[:7]}" + (" with uncommitted changes" if found["commit"]["dirty"] else "")

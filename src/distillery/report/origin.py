@@ -10,13 +10,19 @@ from typing import Any
 from distillery import recipes
 from distillery.report.cells import Result
 
+PRUNED = ("compression", "pruned")  # stage and variant
+
 
 def notes(found: Sequence[Result]) -> list[str]:
-    """Plain lines that name the results of an earlier recipe or of other weights of a teacher."""
+    """Plain lines that name the results of an earlier recipe, or of other weights than those that
+    the model they come from has here."""
     told = {
         "Of an earlier recipe than today's": [r for r in found if _is_earlier(r)],
         "Distilled from other weights than those of the teacher in this table": [
-            r for r in found if _has_other_teacher(r, found)
+            r for r in found if r["stage"] == "distillation" and _has_other_source(r, found)
+        ],
+        "Made of other weights than those of the model in this table": [
+            r for r in found if r["stage"] == "compression" and _has_other_source(r, found)
         ],
     }
     named = {title: [f"`{r['name']}`" for r in results] for title, results in told.items()}
@@ -25,14 +31,13 @@ def notes(found: Sequence[Result]) -> list[str]:
 
 def _is_earlier(result: Result) -> bool:
     """Whether a value of its recipe is another one today. Fields that came since, or went, do not
-    count; a variant has values of its own."""
-    if result.get("variant"):
+    count; a variant has values of its own, but for a student that is pruned as planned."""
+    if result.get("variant") and (result["stage"], result["variant"]) != PRUNED:
         return False
-    today = _today(result)
-    return today is not None and _differ(result["recipe"], json.loads(json.dumps(today.as_dict())))
+    return _differ(result["recipe"], json.loads(json.dumps(_today(result).as_dict())))
 
 
-def _today(result: Result) -> recipes.Recipe | None:
+def _today(result: Result) -> recipes.Recipe:
     task, stage, student = result["task"], result["stage"], result.get("student")
     teacher, baseline = result.get("teacher"), result.get("baseline")
     if stage == "teacher":
@@ -41,7 +46,9 @@ def _today(result: Result) -> recipes.Recipe | None:
         return recipes.student(task, str(student))
     if stage == "distillation":
         return recipes.distillation(task, str(student), str(teacher))
-    return recipes.baseline(task, str(baseline)) if stage == "baseline" else None
+    if stage == "compression":
+        return recipes.pruning(task, student, str(teacher))
+    return recipes.baseline(task, str(baseline))
 
 
 def _differ(one: Any, other: Any) -> bool:
@@ -52,14 +59,19 @@ def _differ(one: Any, other: Any) -> bool:
     return bool(one != other)
 
 
-def _has_other_teacher(result: Result, found: Sequence[Result]) -> bool:
-    """Whether a distilled student read a file of its teacher that has another content since."""
-    if result["stage"] != "distillation":
-        return False
+def _has_other_source(result: Result, found: Sequence[Result]) -> bool:
+    """Whether a distilled student, or a compressed model, read a file of the teacher, or of the
+    model, that it was made of, and that file has another content since."""
     inputs = result.get("inputs") or {}
     return any(
         inputs.get(file, checksum) != checksum
         for other in found
-        if other["stage"] == "teacher" and other.get("teacher") == result.get("teacher")
+        if _is_source(other, result)
         for file, checksum in (other.get("outputs") or {}).items()
     )
+
+
+def _is_source(other: Result, result: Result) -> bool:
+    if result["stage"] == "compression":
+        return bool(other["name"] == result["source"]["name"])
+    return bool(other["stage"] == "teacher" and other.get("teacher") == result.get("teacher"))

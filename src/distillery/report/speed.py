@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from distillery import files
-from distillery.report import speed_plot
+from distillery.report import cells, speed_plot
+from distillery.report.cells import megabytes, table
+from distillery.report.timed import BATCH, Facts, baseline, mode
 
-Facts = Mapping[str, Any]
-
-BASELINE = "sorted"  # the way of the row that all others are divided by
-BATCH = 32
 COLUMNS = (
     "model",
     "accuracy",
@@ -40,6 +36,10 @@ WHAT = {
     "at_92_without_tokenization": "fastest at 92.0 or more, from word pieces",
     "smallest_at_90_bytes": "smallest file at 90.0 or more",
 }
+PICKED = (
+    "Models of enough accuracy are those whose result on test is: of the rows that are there it"
+    " picks the fastest, and no recipe was chosen by it."
+)
 NONE = "–"
 FEW_CALLS = 20  # of which no 95th percentile is told
 LEGEND = """\
@@ -66,25 +66,12 @@ def write(path: Path) -> Path:
     return page
 
 
-def mode(row: Facts, batch: int, tokenization: bool) -> Facts | None:
-    """What was timed of a row in one mode; None where nothing was."""
-    return next(
-        (m for m in row["timed"] if (m["batch"], m["tokenization"]) == (batch, tokenization)), None
-    )
-
-
-def baseline(found: Facts) -> Facts:
-    """The row that all others are divided by."""
-    row: Facts = next(row for row in found["rows"] if row["way"] == BASELINE)
-    return row
-
-
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _times(row: Facts, found: Facts, tokenization: bool) -> str:
-    timed, base = (mode(r, BATCH, tokenization) for r in (row, baseline(found)))
+    timed, base = (mode(r, BATCH, tokenization) for r in (row, baseline(found["rows"])))
     return _number(timed["throughput"] / base["throughput"]) if timed and base else NONE
 
 
@@ -112,10 +99,6 @@ def _percent(value: float | None) -> str:
     return NONE if value is None else f"{100 * value:.2f}"
 
 
-def _bytes(value: int) -> str:
-    return f"{value / 1e6:.1f} MB" if value >= 1e6 else f"{value / 1e3:.0f} kB"
-
-
 def _cells(row: Facts, found: Facts) -> list[str]:
     plain, texts = (mode(row, BATCH, tokenization) for tokenization in (False, True))
     return [
@@ -132,7 +115,7 @@ def _cells(row: Facts, found: Facts) -> list[str]:
         _latency(row, 1, False),
         _latency(row, BATCH, True),
         _latency(row, 1, True),
-        _bytes(row["bytes"]),
+        megabytes(row["bytes"]),
         f"{row['load_seconds']:.2f}",
         f"{row['peak_memory'] / 2**20:,.0f} ({row['memory_before_loading'] / 2**20:,.0f}) MiB",
         f"{sum(timed['rows'] for timed in row['timed']):,}",
@@ -140,23 +123,18 @@ def _cells(row: Facts, found: Facts) -> list[str]:
     ]
 
 
-def _table(columns: Sequence[str], left: int, cells: Sequence[Sequence[str]]) -> str:
-    rule = [":---"] * left + ["---:"] * (len(columns) - left)
-    return "\n".join(f"| {' | '.join(line)} |" for line in (columns, rule, *cells))
-
-
 def ratios(found: Facts) -> str:
     """The table of what is quoted."""
-    cells = []
+    lines = []
     for name, what in WHAT.items():
         ratio = found["ratios"][name]
         value = NONE
         if ratio["model"]:
             size = name.endswith("_bytes")
-            value = _bytes(ratio["value"]) if size else f"{_number(ratio['value'])} times"
+            value = megabytes(ratio["value"]) if size else f"{_number(ratio['value'])} times"
         model = f"`{ratio['model']}`" if ratio["model"] else "none"
-        cells.append([what, model, _percent(ratio["accuracy"]), value])
-    return _table(("what", "model", "accuracy", "value"), 2, cells)
+        lines.append([what, model, _percent(ratio["accuracy"]), value])
+    return table(("what", "model", "accuracy", "value"), lines)
 
 
 def section(path: Path, folder: Path) -> str:
@@ -174,6 +152,7 @@ def section(path: Path, folder: Path) -> str:
             f" {found['recipe']['shape']}'s shape in PyTorch fp32; every model and step:"
             f" [{Path(page).name}]({page}).",
             ratios(found),
+            PICKED,
             f"![accuracy against throughput]({picture})",
         ]
     )
@@ -190,21 +169,22 @@ def markdown(found: Facts, picture: str) -> str:
         _made(found),
         _method(found),
         ratios(found),
+        PICKED,
         f"![accuracy against throughput]({picture})",
         "## What each step buys",
         "Each step alone, in reviews per second of batches of 32, without tokenization.",
-        _table(("step", "from", "to", "times faster"), 3, steps),
+        table(("step", "from", "to", "times faster"), steps),
         "## Every model",
-        _table(COLUMNS, 1, [_cells(row, found) for row in found["rows"]]),
+        table(COLUMNS, [_cells(row, found) for row in found["rows"]]),
         LEGEND,
     ]
     return "\n\n".join(blocks) + "\n"
 
 
 def _made(found: Facts) -> str:
-    where, commit = found["environment"], found["commit"]["head"] or "unknown"
+    where = found["environment"]
     return (
-        f"Made by `{found['command']}` at commit {commit[:12]}: {where['cpu']},"
+        f"Made by `{found['command']}` at {cells.commit(found)}: {where['cpu']},"
         f" {where['threads']} threads, device {where['device']}, torch {where['torch']}, ONNX"
         f" Runtime {where['onnxruntime']}. Test split of {found['task']}, {found['n']:,}"
         " rows."
@@ -212,7 +192,7 @@ def _made(found: Facts) -> str:
 
 
 def _method(found: Facts) -> str:
-    recipe, base = found["recipe"], baseline(found)
+    recipe, base = found["recipe"], baseline(found["rows"])
     return (
         "Every model is a process of its own; all were loaded, then worked in turns:"
         f" {recipe['rounds']} that count after one to warm up, each of about"

@@ -12,9 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from distillery.report.plot import COLOURS, GREY, HALO, INK
+from distillery.report.timed import BATCH, baseline, throughput
 
-BATCH = 32
-BASELINE = "sorted"
 MARKERS = {"PyTorch": "o", "ONNX Runtime": "D"}
 PANELS = {False: "from word pieces", True: "tokenization counted"}
 
@@ -30,24 +29,16 @@ def pareto(points: Sequence[Point]) -> list[Point]:
     return front[::-1]
 
 
-def _speed(row: Mapping[str, Any], tokenization: bool) -> float:
-    return next(
-        float(timed["throughput"])
-        for timed in row["timed"]
-        if (timed["batch"], timed["tokenization"]) == (BATCH, tokenization)
-    )
-
-
 def plot(found: Mapping[str, Any], path: Path) -> None:
     """Writes the picture to `path` as PNG, the same bytes for the same facts."""
     models = [row for row in found["rows"] if row["accuracy"] is not None]
-    base = next(row for row in found["rows"] if row["way"] == BASELINE)
+    base = baseline(found["rows"])
     with matplotlib.style.context("default", after_reset=True):
         figure = Figure(figsize=(11, 5), dpi=150, layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
         for axes, (tokenization, title) in zip(panels, PANELS.items(), strict=True):
-            points = [(_speed(row, tokenization), 100 * row["accuracy"], row) for row in models]
-            _panel(axes, points, _speed(base, tokenization), base["name"])
+            points = [(throughput(row, tokenization), 100 * row["accuracy"], row) for row in models]
+            _panel(axes, points, throughput(base, tokenization), base["name"])
             axes.set_title(title, loc="left", fontsize=11, color=INK)
         panels[0].set_ylabel("accuracy (%)")
         for runtime, marker in MARKERS.items():

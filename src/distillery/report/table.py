@@ -15,6 +15,7 @@ from distillery.report.cells import (
     NOT_RUN,
     Result,
     code,
+    commit,
     duration,
     made_by,
     parameters,
@@ -40,7 +41,7 @@ COMPRESSED_COLUMNS = (
     *("parameters", "size on disk", "times smaller", "made by"),
 )
 LEGEND = """\
-- The dev split selected everything; the test split was read once for each final model.
+- The dev split selected every recipe and epoch; the test split was read once for each final model.
 - single: trained on the labels alone; distilled: the same student taught by the teacher; gain: \
 distilled minus single in percentage points, before rounding.
 - size on disk: the weights file; training time: of one seed as timed during the run, single / \
@@ -237,7 +238,7 @@ def notes(found: Sequence[Result], n: int) -> list[str]:
     trained = [r for r in found if any(run["rows"] for run in r["runs"])]
     trained = [r for r in trained if r["stage"] != "baseline"]
     lines += _groups("Training rows per epoch", trained, _train_rows)
-    lines += _groups("Code", found, _commit)
+    lines += _groups("Code", found, commit)
     if any(result.get("subset") for result in found):
         lines += _groups("Official rows that were used", found, _subset)
     for more in dict.fromkeys(filter(None, (r.get("unlabeled_data") for r in found))):
@@ -294,10 +295,3 @@ def _train_rows(result: Result) -> str:
 def _subset(result: Result) -> str:
     parts = (result.get("subset") or {}).items()
     return ", ".join(f"{split} {rows:,} of {every:,}" for split, (rows, every) in parts) or "all"
-
-
-def _commit(result: Result) -> str:
-    head = (result.get("commit") or {}).get("head")
-    if not head:
-        return "no commit recorded"
-    return f"commit {head[:7]}" + (" with uncommitted changes" if result["commit"]["dirty"] else "")

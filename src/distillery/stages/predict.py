@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from distillery.compression import runtime
 from distillery.distillation import teacher as teachers
 from distillery.errors import UserError
+from distillery.evaluation import calibration
 from distillery.models import fast_bert
 from distillery.preprocessing import keys
 from distillery.text import encode
@@ -38,11 +37,9 @@ def run(folder: Path, texts: list[str], file: Path | None) -> None:
         first, *second = (list(column) for column in zip(*chunk, strict=True))
         encoded = reader.encode(first, second[0] if second else None)
         logits = inference.logits(model, encoded, facts["precision"], "predicting")
-        for row, found in zip(chunk, logits.astype(np.float64), strict=True):
-            odds = np.exp(found - found.max())
-            best = int(found.argmax())
-            label = model.config.id2label[best]
-            print(label, f"{odds[best] / odds.sum():.4f}", *row, sep="\t", flush=True)
+        for row, found in zip(chunk, calibration.softmax(logits), strict=True):
+            label = model.config.id2label[int(found.argmax())]
+            print(label, f"{found.max():.4f}", *row, sep="\t", flush=True)
 
 
 def _rows(texts: list[str], file: Path | None, pairs: bool) -> Iterator[tuple[str, ...]]:

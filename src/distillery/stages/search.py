@@ -92,6 +92,7 @@ def table(trials: Sequence[Trial], metric: str) -> list[str]:
 
 
 def _fits(trial: Trial, today: Mapping[str, str]) -> bool:
-    """Whether a trial read the files of `today`, where it read the same ones."""
+    """Whether a trial read the files of `today`, where it read the same ones; of one that does not
+    say what it read nobody knows."""
     inputs = trial.get("inputs", {})
-    return all(inputs[file] == today[file] for file in inputs.keys() & today.keys())
+    return bool(inputs) and all(inputs[f] == today[f] for f in inputs.keys() & today.keys())

@@ -121,16 +121,16 @@ def _fit(
     steps = recipe.epochs * -(-len(train) // recipe.batch_size)
     if machine.device().type == "cuda" and steps >= COMPILE_STEPS:
         _compile(model, shape, probe, precision)
-    facts: dict[str, Any] = {"epochs": 0, "rows": len(train), "seconds": 0.0}
+
+    def evaluate() -> dict[str, float]:
+        found = inference.logits(model, dev_text, precision, "dev")
+        return metrics.scores(task.metric, dev.labels, found.argmax(axis=1))
+
     if recipe.epochs:
         loss = losses.combined(recipe.phase().losses)
 
         def batch_of(rows: np.ndarray) -> loop.Batch:
             return {**train_text.batch(rows), "labels": torch.from_numpy(train.labels[rows])}
-
-        def evaluate() -> dict[str, float]:
-            found = inference.logits(model, dev_text, precision, "dev")
-            return metrics.scores(task.metric, dev.labels, found.argmax(axis=1))
 
         job = loop.Job(
             phase=recipe.phase(),
@@ -144,6 +144,8 @@ def _fit(
             title=f"{experiment.name}, seed {seed}",
         )
         facts = loop.train(model, job, place, experiment.checkpoint_seconds)
+    else:
+        facts = {"epochs": 0, "rows": len(train), "seconds": 0.0, "history": [], "dev": evaluate()}
 
     def save(target: Path) -> None:
         model.save_pretrained(target)
@@ -180,9 +182,9 @@ def _load(folder: Path, task: Task, recipe: TeacherRecipe) -> Any:
         teachers.check_labels(config, task.labels, folder)
     elif not recipe.epochs:
         raise UserError(f"{folder} holds no fine-tuned classifier: epochs 0 needs one")
-    positions = getattr(config, "max_position_embeddings", recipe.max_length)
-    if recipe.max_length > positions:
-        raise UserError(f"max_length {recipe.max_length} is impossible: {folder} has {positions}")
+    longest = encoders.longest(config)
+    if recipe.max_length > longest:
+        raise UserError(f"max_length {recipe.max_length} is impossible: {folder} reads {longest}")
     names = dict(enumerate(task.labels))
     try:
         return AutoModelForSequenceClassification.from_pretrained(

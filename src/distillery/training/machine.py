@@ -6,6 +6,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from distillery.errors import UserError
 from distillery.training.processes import accelerator
 
 REPEATS = 4
+PACKAGES = ("torch", "transformers", "scikit-learn", "onnxruntime")  # those that make figures
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
 
@@ -38,13 +40,10 @@ def device() -> torch.device:
 
 def environment(precision: str) -> dict[str, Any]:
     """What a result says about where it was made."""
-    import transformers
-
     where = device()
     return {
         "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        **{name: metadata.version(name) for name in PACKAGES},
         "device": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
         "cpu": cpu_name(),
         "threads": torch.get_num_threads(),

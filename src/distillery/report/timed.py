@@ -1,0 +1,31 @@
+"""What `bench inference` timed, read from its rows: one place for the report and the bench."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Facts = Mapping[str, Any]
+
+BASELINE = "sorted"  # the way of the row that all others are divided by
+BATCH = 32  # rows, of like length
+
+
+def mode(row: Facts, batch: int, tokenization: bool) -> Facts | None:
+    """What was timed of a row in one mode; None where nothing was."""
+    return next(
+        (m for m in row["timed"] if (m["batch"], m["tokenization"]) == (batch, tokenization)), None
+    )
+
+
+def throughput(row: Facts, tokenization: bool) -> float:
+    """Rows per second in batches of `BATCH`."""
+    timed = mode(row, BATCH, tokenization)
+    if timed is None:
+        raise LookupError(f"{row['name']} was not timed in batches of {BATCH}")
+    return float(timed["throughput"])
+
+
+def baseline(rows: Sequence[Facts]) -> Facts:
+    """The row that all others are divided by: the shape in fp32, in batches of like length."""
+    return next(row for row in rows if row["way"] == BASELINE)
