@@ -32,7 +32,7 @@ def test_rows_are_compared_with_the_fewest_of_their_kind() -> None:
     other = {"work": "recording", "rows": 100, "seconds": 22.0, "cpu_seconds": 30.0}
     memory = dict.fromkeys(growth.MEMORY.values(), 2**30)
     found = {
-        "commit": {"head": "abc"},
+        "commit": {"head": "abc", "dirty": False},
         "environment": {"cpu": "one", "threads": 2, "device": "cpu", "torch": "2"},
         "encoder": "minilm",
         "rows": [one | memory, other | memory | {"own_memory": 1.5 * 2**30}],
