@@ -90,7 +90,7 @@ def searched(
     if not arguments.seeds:
         given["seeds"] = [0]
     candidates = options.grid(base, arguments.search)
-    search.run(task, name, candidates, lambda candidate: prepare(candidate, **given))
+    search.run(task, name, recipe, candidates, lambda tried: prepare(tried, **given))
 
 
 def changed(recipe: Any, arguments: argparse.Namespace) -> Any:

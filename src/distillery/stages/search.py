@@ -8,7 +8,7 @@ from typing import Any
 
 from distillery import files, paths
 from distillery.preprocessing.task import Task
-from distillery.recipes import options
+from distillery.recipes import Recipe, options
 from distillery.stages.experiment import Experiment, Fitted
 from distillery.training.processes import accelerator
 
@@ -17,11 +17,15 @@ Trial = dict[str, Any]
 
 
 def run(
-    task: Task, name: str, candidates: Sequence[Any], prepare: Callable[[Any], Prepared]
+    task: Task,
+    name: str,
+    planned: Recipe,
+    candidates: Sequence[Any],
+    prepare: Callable[[Any], Prepared],
 ) -> None:
     """Tries every candidate with every seed, and writes the table.
 
-    prepare: recipe -> experiment and fit. Each trial's score is kept at once: started again, the
+    planned: the task's recipe as it is. prepare: recipe -> experiment and fit. Each trial's score is kept at once: started again, the
     search goes on where it was.
     """
     path = paths.results(task.local) / "search" / f"{name}.json"
@@ -41,13 +45,13 @@ def run(
                 }
             )
             if accelerator().is_main_process:
-                _write(path, task, trials)
+                _write(path, task, planned, trials)
     if accelerator().is_main_process:
         text = path.with_suffix(".txt")
         logging.info("%s\n%s", text.read_text(encoding="utf-8").rstrip(), text)
 
 
-def _write(path: Path, task: Task, trials: Sequence[Trial]) -> None:
+def _write(path: Path, task: Task, planned: Recipe, trials: Sequence[Trial]) -> None:
     """Adds these trials to those of earlier searches, and the table for people beside them.
 
     Scores on other rows, or of another teacher's outputs, are no longer to be compared: they go.
@@ -60,9 +64,8 @@ def _write(path: Path, task: Task, trials: Sequence[Trial]) -> None:
         logging.warning("%s: %d trials on other inputs than today's are left out", path, gone)
     found = {f"{_key(trial)}-{trial['seed']}": trial for trial in (*kept, *trials)}
     files.write_json(path, {"split": "dev", "metric": task.metric, "trials": found})
-    files.write_text(
-        path.with_suffix(".txt"), "\n".join(table([*found.values()], task.metric)) + "\n"
-    )
+    lines = table([*found.values()], task.metric, planned)
+    files.write_text(path.with_suffix(".txt"), "\n".join(lines) + "\n")
 
 
 def _key(trial: Trial) -> str:
@@ -70,15 +73,16 @@ def _key(trial: Trial) -> str:
     return files.short_hash(trial["recipe"])
 
 
-def table(trials: Sequence[Trial], metric: str) -> list[str]:
+def table(trials: Sequence[Trial], metric: str, planned: Recipe) -> list[str]:
     """A line per recipe, the best first: the mean of its seeds, and those of its values that some
-    other trial has otherwise."""
+    other trial, or the task's recipe, has otherwise."""
     seeds: dict[str, list[Trial]] = defaultdict(list)
     for trial in trials:
         seeds[_key(trial)].append(trial)
     recipes = {key: options.values(found[0]["recipe"]) for key, found in seeds.items()}
-    names = dict.fromkeys(name for values in recipes.values() for name in values)
-    varied = [name for name in names if len({values.get(name) for values in recipes.values()}) > 1]
+    every = [*recipes.values(), options.values(planned.as_dict())]
+    names = dict.fromkeys(name for values in every for name in values)
+    varied = [name for name in names if len({values.get(name) for values in every}) > 1]
     scores = {
         key: sum(trial["dev"][metric] for trial in found) / len(found)
         for key, found in seeds.items()
