@@ -25,8 +25,8 @@ def run(
 ) -> None:
     """Tries every candidate with every seed, and writes the table.
 
-    planned: the task's recipe as it is. prepare: recipe -> experiment and fit. Each trial's score is kept at once: started again, the
-    search goes on where it was.
+    planned: the task's recipe as it is. prepare: recipe -> experiment and fit. Each trial's score
+    is kept at once: started again, the search goes on where it was.
     """
     path = paths.results(task.local) / "search" / f"{name}.json"
     prepared = [prepare(recipe) for recipe in candidates]  # refuses first
