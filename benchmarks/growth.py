@@ -279,7 +279,7 @@ def main() -> int:
     parser.add_argument("--encoder", default="minilm", help="the teacher, fine-tuned on the task")
     parser.add_argument(
         "--sizes",
-        type=lambda text: tuple(int(size) for size in text.split(",")),
+        type=lambda text: tuple(sorted({int(size) for size in text.split(",")})),
         default=SIZES,
         help="numbers of rows, such as 5000,50000,500000",
     )
@@ -294,9 +294,8 @@ def main() -> int:
     try:
         if not options.sizes or min(options.sizes) < len(WARM):
             raise UserError("--sizes are 1024 rows or more each")
-        out = folder(options.out, whole=options.sizes == SIZES)
+        out = folder(parser, options)
         commit = results.commit()
-        options.sizes = tuple(sorted(set(options.sizes)))
         paths.data().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=paths.data()) as place:
             rows = measure(options, Path(place))

@@ -330,11 +330,11 @@ def _check(options: argparse.Namespace) -> None:
     chosen = [g for g in all_groups if not options.only or g.kind in options.only.split(",")]
     if any(group.distils for group in chosen) and chosen[0].kind != "teacher":
         raise UserError("--only needs teacher too: the others are distilled from what it learned")
-    options.out = folder(options.out, whole=not options.only)
     counts = store.read_manifest(options.task)["rows"]
     needed = max(group.all_steps * group.batch_size for group in chosen)
     if counts["train"] < needed:
         raise UserError(f"train of {options.task} has {counts['train']} rows, {needed} are needed")
+    _rows(options.task)
     encoders.locate(options.encoder)
 
 
@@ -351,6 +351,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="folder for the two files [benchmarks]")
     options = parser.parse_args()
     try:
+        out = folder(parser, options)
         _check(options)
         machine.keep_memory()
         commit = results.commit()
@@ -365,8 +366,8 @@ def main() -> int:
             **found,
         }
         found["ratios"] = {n: round(v, 3) for n, v in ratios(found, options.task).items()}
-        files.write_json(options.out / "training.json", found)
-        files.write_text(options.out / "training.md", report(found))
+        files.write_json(out / "training.json", found)
+        files.write_text(out / "training.md", report(found))
     except UserError as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 2

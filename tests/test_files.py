@@ -93,12 +93,18 @@ def test_interrupted_replacing_folder_keeps_the_old_one(tmp_path: Path) -> None:
 
 
 def test_an_old_folder_that_a_kill_left_aside_is_found_again(tmp_path: Path) -> None:
-    folder, aside = tmp_path / "a", tmp_path / "a.old"
+    folder, aside = tmp_path / "a", tmp_path / "a~"
     aside.mkdir()
     (aside / "old").touch()
     with pytest.raises(KeyboardInterrupt), files.replacing_folder(folder):
         raise KeyboardInterrupt
     assert [p.name for p in folder.iterdir()] == ["old"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    aside.mkdir()  # the kill came later: the new one is in its place
+    (aside / "older").touch()
+    with files.replacing_folder(folder) as temporary:
+        (temporary / "new").touch()
+    assert {p.name for p in folder.iterdir()} == {"new", files.SUMS}
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 

@@ -62,7 +62,10 @@ CHECKPOINTS = {
 }
 NAMED = {**ENCODERS, **CHECKPOINTS}
 # Families that count positions on from the number of their padding's piece.
-_AFTER_PADDING = ("camembert", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta")
+_AFTER_PADDING = (
+    *("camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta"),
+    *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
+)
 TINY = "tiny"  # random weights, for tests: made on the spot
 SHORT = (*ENCODERS, TINY)  # names of teachers
 
@@ -70,7 +73,9 @@ SHORT = (*ENCODERS, TINY)  # names of teachers
 def longest(config: Any) -> int:
     """Word pieces of the longest text that a model of this configuration reads; `sys.maxsize`
     where it has no limit."""
-    positions: int = getattr(config, "max_position_embeddings", sys.maxsize)
+    positions: int = getattr(config, "max_position_embeddings", -1)
+    if positions < 0:
+        return sys.maxsize
     before = config.pad_token_id + 1 if config.model_type in _AFTER_PADDING else 0
     return positions - before
 

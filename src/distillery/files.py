@@ -119,12 +119,14 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """Like `replacing`, for a folder: an old one steps aside when the new one is complete.
 
     Its manifest, which is written last, holds the checksums of its files for `check_folder`. A
-    kill between the two renames leaves the old one aside, where the next try finds it.
+    kill between the two renames leaves the old one, whole, aside, where the next try finds it;
+    what is deleted is always under the temporary name.
     """
-    temporary, aside = (path.with_name(path.name + suffix) for suffix in (".partial", ".old"))
-    if aside.exists() and not path.exists():
-        aside.replace(path)
+    temporary, aside = path.with_name(path.name + ".partial"), path.with_name(path.name + "~")
     shutil.rmtree(temporary, ignore_errors=True)
+    if aside.exists():
+        aside.replace(temporary if path.exists() else path)
+        shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         with naming(path):
@@ -134,10 +136,11 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     if path.exists():
-        shutil.rmtree(aside, ignore_errors=True)
         path.replace(aside)
     temporary.replace(path)
-    shutil.rmtree(aside, ignore_errors=True)
+    if aside.exists():
+        aside.replace(temporary)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -138,6 +138,8 @@ STEPS = ("onnx", "int8", "pruned")  # of stage 5, in the names of what it makes
 def _variant(name: str, variant: str | None) -> str:
     if variant in STEPS:
         raise UserError(f"variant '{variant}' would take the name of a step of stage 5")
+    if variant == "partial":
+        raise UserError(f"variant '{variant}' would take the name of files that are being written")
     return f"{name}.{checked_name('variant', variant)}" if variant else name
 
 

@@ -64,6 +64,7 @@ def test_ratios_are_quotients_of_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {"train": 1000, "unlabeled": 2000, "dev": 100, "test": 500}
     monkeypatch.setattr(training.store, "read_manifest", lambda task: {"rows": rows})
     monkeypatch.setattr(training.store, "read_augmented_manifest", lambda task: {"rows": 900})
+    monkeypatch.setattr(recipes, "needs_augmentation", lambda task: True)
     ratio = training.ratios(found, "imdb")
     assert ratio["teacher_vs_trainer_default"] == pytest.approx(10)
     assert ratio["teacher_vs_trainer_expert"] == pytest.approx(2.5)
@@ -82,20 +83,19 @@ def test_ratios_are_quotients_of_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     epochs = recipes.teacher("imdb", "minilm").epochs
     usual = epochs * 1000 / 1 + single / 10 + distilled * (1 / 10 + (1 / 5 - 1 / 10))
-    recorded = 3100 + 900 * recipes.needs_augmentation("imdb")
-    ours = epochs * 1000 / 10 + recorded / 20 + (single + distilled) / 100
+    ours = epochs * 1000 / 10 + (3100 + 900) / 20 + (single + distilled) / 100
     assert ratio["table_vs_usual_way"] == pytest.approx(usual / ours)
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--task", "none"], "task none has no splits"),
-        (["--task", "smoke", "--rounds", "0"], "--rounds is 1 or more"),
-        (["--task", "smoke", "--only", "bert3"], "unknown kind 'bert3'"),
-        (["--task", "smoke", "--out", "nowhere"], "nowhere does not exist"),
-        (["--task", "smoke", "--only", "teacher"], "name a folder for its files with --out"),
-        (["--task", "smoke"], "are needed"),
+        (["--task", "none", "--out", "."], "task none has no splits"),
+        (["--task", "smoke", "--rounds", "0", "--out", "."], "--rounds is 1 or more"),
+        (["--task", "smoke", "--only", "bert3", "--out", "."], "unknown kind 'bert3'"),
+        (["--task", "smoke", "--out", "."], "are needed"),
+        (["--out", "nowhere"], "nowhere does not exist"),
+        (["--scale", "0.01"], "with --scale it is another benchmark"),
     ],
 )
 def test_what_cannot_be_run_is_refused_in_a_line(

@@ -34,7 +34,7 @@ GOLDEN = """\
 - Seeds: 1.
 - Training rows per epoch: 22,500.
 - Code: commit 0123456.
-- The dev split selected everything; the test split was read once for each final model.
+- The dev split selected every recipe and epoch; the test split was read once for each final model.
 - single: trained on the labels alone; distilled: the same student taught by the teacher; gain: \
 distilled minus single in percentage points, before rounding.
 - size on disk: the weights file; training time: of one seed as timed during the run, single / \

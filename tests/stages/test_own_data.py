@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from distillery import paths, recipes, results, tasks
+from distillery import files, paths, recipes, results, tasks
 from distillery.cli import main
 from distillery.preprocessing import store
 from distillery.stages.experiment import split_inputs
@@ -194,6 +194,9 @@ def test_a_task_of_the_project_takes_more_unlabeled_rows(
     line = refused("data", "--task", "smoke", "--dev-rows", "9")
     assert "the splits of smoke hold the unlabeled rows of more.csv" in line
     assert paths.manifest("smoke").stat().st_mtime_ns == made
+    files.write_json(paths.manifest("smoke"), {**after, "version": after["version"] - 1})
+    line = refused("data", "--task", "smoke")  # made by code of before
+    assert "the splits of smoke hold the unlabeled rows of more.csv" in line
     _write(more, [{"review": "yet other words"}])
     assert main(["data", "--task", "smoke", "--unlabeled-data", str(more)]) == 0
     assert store.read_manifest("smoke")["rows"]["unlabeled"] == before["rows"]["unlabeled"] + 1

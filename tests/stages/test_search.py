@@ -86,12 +86,15 @@ def test_trials_on_other_rows_go(smoke_copy: Path, caplog: pytest.LogCaptureFixt
     files.write_json(_table(), found)
     assert main([*DISTIL, "--search", "learning-rate=1e-3"]) == 0
     assert {(rate, epochs) for rate, epochs, _, _ in _trials(_table())} == {(0.005, 2), (1e-3, 4)}
-    assert "1 trials on other inputs" in caplog.text
+    assert "1 trials go, on other inputs" in caplog.text
     found = files.read_json(_table())
     del next(iter(found["trials"].values()))["inputs"]  # nobody knows what it read
     files.write_json(_table(), found)
     assert main([*DISTIL, "--search", "learning-rate=1e-3"]) == 0
     assert len(_trials(_table())) == 1
+    lines = _table().with_suffix(".txt").read_text().splitlines()
+    assert lines[0].endswith("recipe; the task's own: learning-rate=0.005")
+    assert lines[1].endswith("  0  learning-rate=0.001")
 
 
 def test_a_run_of_a_tried_recipe_gives_what_the_search_said(

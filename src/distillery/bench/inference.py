@@ -107,7 +107,9 @@ def _check_place(task: Task, models: Collection[str]) -> None:
     files.check_writable(path.parent)
     if path.is_file():
         there = {row["name"] for row in files.read_json(path, "rows")["rows"] if not row["way"]}
-        if lost := len(there.difference(models)):
+        known = _of_task(task)
+        replaced = known.keys() - _telling(known).keys()  # single students, by distilled ones
+        if lost := len(there - replaced - {*models}):
             raise UserError(
                 f"{path} has the times of {lost} models that would not be timed now: move it away"
                 " first, or put DISTILLERY_RESULTS elsewhere"
@@ -118,21 +120,30 @@ def _models(task: Task, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The results of a task whose model is there, by name: those wanted, else all that say
     something of speed. A student answers as fast however it was trained: of a student's models
     the distilled one is timed, and no variant of an ablation."""
-    folder = paths.results(task.local)
     found = {
         name: result
-        for name, result in results.read_all(folder).items()
-        if result["task"] == task.name and paths.model(task.name, name).is_dir()
+        for name, result in _of_task(task).items()
+        if paths.model(task.name, name).is_dir()
     }
     for name in wanted:
         choose("model", name, found)
     if not found:
         raise UserError(
-            f"task {task.name} has no model with a result in {folder}:"
+            f"task {task.name} has no model with a result in {paths.results(task.local)}:"
             f" run scripts/run_all.sh {task.name}"
         )
     if wanted:
         return {name: result for name, result in found.items() if name in wanted}
+    return _telling(found)
+
+
+def _of_task(task: Task) -> dict[str, dict[str, Any]]:
+    every = results.read_all(paths.results(task.local))
+    return {name: result for name, result in every.items() if result["task"] == task.name}
+
+
+def _telling(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Those of these results whose models say something of speed."""
     distilled = {r["student"] for r in found.values() if r["stage"] == "distillation"}
     return {
         name: result

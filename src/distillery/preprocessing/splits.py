@@ -150,7 +150,10 @@ def _longest(rows: list[Row]) -> dict[str, Row]:
 
 
 def _holders(rows: list[Row]) -> dict[str, set[str]]:
-    """Of each id those of the sentences that hold its text; of a sentence its own alone."""
+    """Of each id those of the sentences that hold its text; of a sentence its own alone.
+
+    Of rows that differ in blanks and marks alone, which have one id, the words of the last count.
+    """
     if any(row.text_pair is not None for row in rows):
         raise UserError("dev_from sentences is for single texts, and these are pairs")
     texts = {row.id: row.text for row in rows}

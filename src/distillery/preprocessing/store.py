@@ -111,6 +111,16 @@ def read_manifest(task_name: str) -> dict[str, Any]:
     return manifest
 
 
+def read_source(task_name: str) -> dict[str, Any]:
+    """What the splits that are there, of whatever version, say of their source; empty where there
+    are none, or damaged ones."""
+    try:
+        source: dict[str, Any] = files.read_json(paths.manifest(task_name)).get("source", {})
+    except UserError:
+        return {}
+    return source if _is_source(source) else {}
+
+
 def _is_source(value: object) -> bool:
     """Whether a manifest's facts of its source can be read."""
     more = value.get("unlabeled") if isinstance(value, dict) else ""

@@ -32,8 +32,8 @@ def teacher(name: str) -> TeacherRecipe:
 
 
 def student(name: str) -> StudentRecipe:
-    """Twice the usual rate is better for `bilstm`, and so is every recurrent one's, not for
-    `attention` (`results/search`)."""
+    """Twice the usual rate is better for `bilstm`, and the other recurrent ones take it over; it is
+    not for `attention` (`results/search`)."""
     recipe = _shaped(name, default.student(name)).trained(epochs=3)
     return recipe.trained(learning_rate=2e-3) if name.startswith("bi") else recipe
 

@@ -83,10 +83,10 @@ def parameters(result: Result) -> str:
 
 
 def size(result: Result) -> str:
-    return NO_VALUE if result["bytes"] is None else megabytes(result["bytes"])
+    return NO_VALUE if result["bytes"] is None else file_size(result["bytes"])
 
 
-def megabytes(size: int) -> str:
+def file_size(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 

@@ -34,10 +34,11 @@ def _is_earlier(result: Result) -> bool:
     count; a variant has values of its own, but for a student that is pruned as planned."""
     if result.get("variant") and (result["stage"], result["variant"]) != PRUNED:
         return False
-    return _differ(result["recipe"], json.loads(json.dumps(_today(result).as_dict())))
+    today = _today(result)
+    return today is not None and _differ(result["recipe"], json.loads(json.dumps(today.as_dict())))
 
 
-def _today(result: Result) -> recipes.Recipe:
+def _today(result: Result) -> recipes.Recipe | None:
     task, stage, student = result["task"], result["stage"], result.get("student")
     teacher, baseline = result.get("teacher"), result.get("baseline")
     if stage == "teacher":
@@ -48,7 +49,7 @@ def _today(result: Result) -> recipes.Recipe:
         return recipes.distillation(task, str(student), str(teacher))
     if stage == "compression":
         return recipes.pruning(task, student, str(teacher))
-    return recipes.baseline(task, str(baseline))
+    return recipes.baseline(task, str(baseline)) if stage == "baseline" else None
 
 
 def _differ(one: Any, other: Any) -> bool:

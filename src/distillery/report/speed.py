@@ -7,7 +7,7 @@ from pathlib import Path
 
 from distillery import files
 from distillery.report import cells, speed_plot
-from distillery.report.cells import megabytes, table
+from distillery.report.cells import file_size, table
 from distillery.report.timed import BATCH, Facts, baseline, mode
 
 COLUMNS = (
@@ -37,8 +37,8 @@ WHAT = {
     "smallest_at_90_bytes": "smallest file at 90.0 or more",
 }
 PICKED = (
-    "Models of enough accuracy are those whose result on test is: of the rows that are there it"
-    " picks the fastest, and no recipe was chosen by it."
+    "These models were picked by their accuracy on test, of the models that were timed; no recipe"
+    " was chosen by it."
 )
 NONE = "–"
 FEW_CALLS = 20  # of which no 95th percentile is told
@@ -115,7 +115,7 @@ def _cells(row: Facts, found: Facts) -> list[str]:
         _latency(row, 1, False),
         _latency(row, BATCH, True),
         _latency(row, 1, True),
-        megabytes(row["bytes"]),
+        file_size(row["bytes"]),
         f"{row['load_seconds']:.2f}",
         f"{row['peak_memory'] / 2**20:,.0f} ({row['memory_before_loading'] / 2**20:,.0f}) MiB",
         f"{sum(timed['rows'] for timed in row['timed']):,}",
@@ -131,7 +131,7 @@ def ratios(found: Facts) -> str:
         value = NONE
         if ratio["model"]:
             size = name.endswith("_bytes")
-            value = megabytes(ratio["value"]) if size else f"{_number(ratio['value'])} times"
+            value = file_size(ratio["value"]) if size else f"{_number(ratio['value'])} times"
         model = f"`{ratio['model']}`" if ratio["model"] else "none"
         lines.append([what, model, _percent(ratio["accuracy"]), value])
     return table(("what", "model", "accuracy", "value"), lines)

@@ -34,7 +34,7 @@ def run(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
     source = given.path or downloads.own(task)
     more = _described(given.unlabeled, given.columns) if given.unlabeled else None
     own = tasks.declared(task.name) is None
-    kept = (_source_of_splits(task.name).get("unlabeled") or {}).get("name")
+    kept = (store.read_source(task.name).get("unlabeled") or {}).get("name")
     if own and (force or not store.is_current(task.name, recipe, {})):
         raise UserError(f"task {task.name} is made from your own files: name them with --data FILE")
     if not force and store.is_current(task.name, recipe, _wanted(task, source, more)):
@@ -62,19 +62,9 @@ def _wanted(task: Task, source: Path | None, more: dict[str, Any] | None) -> dic
     """What the manifest of up-to-date splits says of its source, as far as it is given."""
     wanted: dict[str, Any] = {"unlabeled": more} if more else {}
     if source:
-        known = "sha256" in _source_of_splits(task.name)  # else there is nothing to compare with
+        known = "sha256" in store.read_source(task.name)  # else there is nothing to compare with
         wanted["sha256"] = files.checksum(source) if known and source.exists() else ""
     return wanted
-
-
-def _source_of_splits(task_name: str) -> dict[str, Any]:
-    """What is known of the source of the splits that are there; empty where there are none, or
-    damaged ones, which are made anew."""
-    try:
-        source: dict[str, Any] = store.read_manifest(task_name).get("source", {})
-    except UserError:
-        return {}
-    return source
 
 
 def _described(path: Path, columns: user_files.Columns) -> dict[str, Any]:

@@ -61,7 +61,9 @@ def _write(path: Path, task: Task, planned: Recipe, trials: Sequence[Trial]) -> 
     kept = [trial for trial in earlier if _fits(trial, today)]
     if len(kept) < len(earlier):
         gone = len(earlier) - len(kept)
-        logging.warning("%s: %d trials on other inputs than today's are left out", path, gone)
+        logging.warning(
+            "%s: %d trials go, on other inputs than today's or on unknown ones", path, gone
+        )
     found = {f"{_key(trial)}-{trial['seed']}": trial for trial in (*kept, *trials)}
     files.write_json(path, {"split": "dev", "metric": task.metric, "trials": found})
     lines = table([*found.values()], task.metric, planned)
@@ -80,14 +82,16 @@ def table(trials: Sequence[Trial], metric: str, planned: Recipe) -> list[str]:
     for trial in trials:
         seeds[_key(trial)].append(trial)
     recipes = {key: options.values(found[0]["recipe"]) for key, found in seeds.items()}
-    every = [*recipes.values(), options.values(planned.as_dict())]
+    usual = options.values(planned.as_dict())
+    every = [*recipes.values(), usual]
     names = dict.fromkeys(name for values in every for name in values)
     varied = [name for name in names if len({values.get(name) for values in every}) > 1]
     scores = {
         key: sum(trial["dev"][metric] for trial in found) / len(found)
         for key, found in seeds.items()
     }
-    lines = [f"dev {metric} (mean of the seeds), seeds, what differs between the recipes"]
+    own = " ".join(f"{name}={usual.get(name)}" for name in varied) or "the same"
+    lines = [f"dev {metric} (mean of the seeds), seeds, recipe; the task's own: {own}"]
     for key in sorted(scores, key=lambda key: -scores[key]):
         used = ",".join(str(trial["seed"]) for trial in seeds[key])
         told = " ".join(f"{name}={recipes[key].get(name)}" for name in varied)

@@ -18,7 +18,7 @@ from distillery.errors import UserError
 from distillery.training.processes import accelerator
 
 REPEATS = 4
-PACKAGES = ("torch", "transformers", "scikit-learn", "onnxruntime")  # those that make figures
+PACKAGES = ("transformers", "scikit-learn", "onnxruntime")  # beside torch, those that make figures
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
 
@@ -38,12 +38,20 @@ def device() -> torch.device:
     return found
 
 
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # another build of it, under another name
+        return None
+
+
 def environment(precision: str) -> dict[str, Any]:
     """What a result says about where it was made."""
     where = device()
     return {
         "python": platform.python_version(),
-        **{name: metadata.version(name) for name in PACKAGES},
+        "torch": torch.__version__,
+        **{name: _version(name) for name in PACKAGES},
         "device": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
         "cpu": cpu_name(),
         "threads": torch.get_num_threads(),
