@@ -68,10 +68,10 @@ class Row:
 
 def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
     """Measures, and gives what the benchmark's file holds."""
+    test = store.read_split(task.name, "test")
     models = _models(task, recipe.models)
     _check_place(task, models)
     commit = results.commit()
-    test = store.read_split(task.name, "test")
     if not len(test):
         raise UserError(f"task {task.name} has no test rows to time")
     threads = torch.get_num_threads()
