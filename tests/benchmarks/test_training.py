@@ -132,4 +132,3 @@ def test_a_contender_works_in_turns(
     assert contender.facts["parameters"] > 0
     if way != "recording":
         assert 0 <= contender.facts["dev_accuracy"] <= 1
-    assert contender.process.wait() == 0
