@@ -176,7 +176,7 @@ def usual(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None
 def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
     """This project's loop, on recorded logits where there is a teacher."""
     recorded = np.load(given["recorded"]) if given["recorded"] else None
-    machine.keep_memory()
+    machine.prepare()
     if given["way"] == "ours":
         fast_bert.use_in(model)
     else:  # the recurrent layer as PyTorch has it, and nothing else otherwise
@@ -235,7 +235,7 @@ def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
 def recording(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
     """The teacher's one pass over the rows. A turn records as many as its steps have, of every
     length, all at once, for recording sorts rows by length before it cuts them into batches."""
-    machine.keep_memory()
+    machine.prepare()
     model = live_teacher(given["teacher"]).to(machine.device())
     fast_bert.use_in(model)
     order = np.argsort(-rows.train.lengths, kind="stable")

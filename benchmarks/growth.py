@@ -196,7 +196,7 @@ def work(given: dict[str, Any]) -> dict[str, float]:
     from distillery.training import machine
 
     transformers.utils.logging.disable_progress_bar()
-    machine.keep_memory()
+    machine.prepare()
     tokenizer = encode.load_tokenizer(Path(given["teacher"]))
     given = {**given, "pieces": len(tokenizer)}
     encoded = as_encoded(Path(given["place"]) / PIECES, given["rows"], tokenizer.pad_token_id)

@@ -353,7 +353,7 @@ def main() -> int:
     try:
         out = folder(parser, options)
         _check(options)
-        machine.keep_memory()
+        machine.prepare()
         commit = results.commit()
         with tempfile.TemporaryDirectory() as place:
             found = measure(options, Path(place))

@@ -1,13 +1,14 @@
 """The command line: parse, call one function, print."""
 
 import argparse
+import contextlib
 import logging
 import os
 import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from tqdm import tqdm
@@ -119,8 +120,10 @@ def _quiet() -> None:
     threading.excepthook = _in_thread
 
 
-def _prepare() -> None:
+@contextlib.contextmanager
+def _prepared() -> Iterator[None]:
     """What a command that computes needs of torch and transformers, which take seconds to load."""
+    import torch
     import transformers
 
     from distillery.models import register
@@ -128,7 +131,11 @@ def _prepare() -> None:
 
     transformers.utils.logging.disable_progress_bar()
     register()
-    machine.keep_memory()
+    machine.prepare()
+    try:
+        yield
+    finally:  # who called `main` has his smallest numbers back
+        torch.set_flush_denormal(False)
 
 
 class _Terminated(KeyboardInterrupt):
@@ -161,9 +168,8 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         command, arguments = parse(given)
         _quiet()
-        if command.computes:
-            _prepare()
-        return command.run(arguments) or 0
+        with _prepared() if command.computes else contextlib.nullcontext():
+            return command.run(arguments) or 0
     except UserError as error:
         return _refuse(str(error))
     except OSError as error:

@@ -1,5 +1,6 @@
 """Choices measured on this machine."""
 
+import multiprocessing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -116,3 +117,21 @@ def test_autocast_computes_in_the_precision_asked_for() -> None:
     for precision, expected in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         with machine.autocast(precision):
             assert layer(given).dtype == expected
+
+
+def _sunken_after_a_step() -> int:
+    """How many of Adam's means are below 1e-38 and no zero after a step that lowers them there."""
+    machine.prepare()
+    weight = torch.nn.Parameter(torch.zeros(2**20))  # enough for every thread
+    optimizer = torch.optim.AdamW([weight], lr=1e-3, fused=True)
+    weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    mean = optimizer.state[weight]["exp_avg"]
+    mean.fill_(1.2e-38)
+    optimizer.step()
+    return int((mean.view(torch.int32) != 0).sum())  # by their bits
+
+
+def test_means_that_sink_become_zero_in_every_thread() -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as fresh:
+        assert fresh.apply(_sunken_after_a_step) == 0

@@ -179,7 +179,7 @@ def main(given: dict[str, Any]) -> None:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(given["threads"])
-    machine.keep_memory()
+    machine.prepare()
     worker = Worker()
     try:
         worker.listen()
