@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import growth
+from distillery import files
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_fewest_rows_are_measured_around_the_others() -> None:
@@ -48,3 +51,8 @@ def test_rows_are_compared_with_the_fewest_of_their_kind() -> None:
         "| recording | 100 | 5 | 22.0 (1.100) | 30.0 (1.000)"
         " | 1.000 GiB (1.000) | 1.500 GiB (1.500) | 1.000 GiB (1.000) |"
     )
+
+
+def test_the_committed_page_is_that_of_its_figures() -> None:
+    found = files.read_json(ROOT / "benchmarks/growth.json")
+    assert (ROOT / "benchmarks/growth.md").read_text() == growth.report(found)
