@@ -30,15 +30,18 @@ from tests.faults import kill, pipeline
 def test_stopped_in_training_it_goes_on_to_the_same_files(
     smoke_home: Path, smoke_copy: Path, name: str, stage: str, how: signal.Signals, status: int
 ) -> None:
-    results.json_path(paths.results(local=True), name).unlink()
     runs = paths.data() / "smoke/runs" / name
-    shutil.rmtree(runs)
     command = [*stage.split(), "--task", "smoke"]
-    process = pipeline.start(
-        ("scripts/distillery", *command, "--checkpoint-seconds", "0"), smoke_copy
-    )
-    assert pipeline.watch(process, lambda: any(runs.rglob("checkpoint.safetensors")))
-    pipeline.kill(process, how)
+    for _ in range(3):  # on a busy machine so short a training may end before the signal comes
+        results.json_path(paths.results(local=True), name).unlink(missing_ok=True)
+        shutil.rmtree(runs)
+        process = pipeline.start(
+            ("scripts/distillery", *command, "--checkpoint-seconds", "0"), smoke_copy
+        )
+        assert pipeline.watch(process, lambda: any(runs.rglob("checkpoint.safetensors")))
+        pipeline.kill(process, how)
+        if any(runs.rglob("checkpoint.safetensors")):
+            break
     said = (smoke_copy / "log").read_text()
     assert process.returncode == status
     assert "Traceback" not in said
