@@ -40,13 +40,13 @@ def test_stopped_in_training_it_goes_on_to_the_same_files(
         )
         assert pipeline.watch(process, lambda: any(runs.rglob("checkpoint.safetensors")))
         pipeline.kill(process, how)
+        said = (smoke_copy / "log").read_text()
+        assert process.returncode == status
+        assert "Traceback" not in said
+        stopped = "distillery: stopped; the same command goes on where it was"
+        assert (stopped == said.splitlines()[-1]) == (how != signal.SIGKILL)
         if any(runs.rglob("checkpoint.safetensors")):
             break
-    said = (smoke_copy / "log").read_text()
-    assert process.returncode == status
-    assert "Traceback" not in said
-    stopped = "distillery: stopped; the same command goes on where it was"
-    assert (stopped == said.splitlines()[-1]) == (how != signal.SIGKILL)
     assert any(runs.rglob("checkpoint.safetensors"))
     assert main(command) == 0
     assert pipeline.differences(smoke_home, smoke_copy) == []
