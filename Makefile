@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SCRIPTS := scripts/distillery $(wildcard scripts/*.sh scripts/*/*.sh) download_requirements.sh rundocker.sh .ci/run
 
 .PHONY: help install install-dev demo demo-seeds bench bench-growth bench-inference scripts \
-  test test-docker test-kill test-fuzz lint clean
+  test test-docker test-gpu test-kill test-fuzz lint clean
 
 help: ## says what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 25
@@ -58,6 +58,9 @@ test: install-dev ## the whole suite, some 6 minutes
 
 test-docker: install-dev ## the image, built and run for real; needs a Docker daemon
 	$(BIN)/python -m pytest -m docker -s tests/docker $(ARGS)
+
+test-gpu: install-dev ## what a CUDA GPU does beside the CPU; needs one
+	$(BIN)/python -m pytest -m gpu tests/gpu $(ARGS)
 
 RUNS ?= 30
 SEED ?= 0

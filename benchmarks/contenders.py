@@ -3,7 +3,7 @@
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,10 @@ from distillery.text import encode
 from distillery.training import inference, loop, machine
 
 ALPHA, TEMPERATURE = 0.5, 2.0  # of the distillation loss, the same for all
-SHAPES = {"bert2": (2, 128, 2, 512)}  # layers, width, heads, feed-forward
+SHAPES = {  # layers, width, heads, feed-forward
+    "bert2": (2, 128, 2, 512),
+    "bert-base": (12, 768, 12, 3072),
+}
 
 
 class Rows:
@@ -177,11 +180,12 @@ def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
     """This project's loop, on recorded logits where there is a teacher."""
     recorded = np.load(given["recorded"]) if given["recorded"] else None
     machine.prepare()
-    if given["way"] == "ours":
+    if given["way"] in ("ours", "compiled"):
         fast_bert.use_in(model)
+        if given["way"] == "compiled":
+            fast_bert.compile_in(model)
     else:  # the recurrent layer as PyTorch has it, and nothing else otherwise
         layer_as_it_is(packed=given["way"] == "packed")
-    seen: list[float] = []
     if recorded is None:
         terms: losses.Terms = (("cross_entropy", 1.0, {}),)
     else:
@@ -195,11 +199,6 @@ def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
         if recorded is not None:
             found["teacher_logits"] = torch.from_numpy(recorded[some])
         return found
-
-    def loss_of(output: Any, found: loop.Batch) -> torch.Tensor:
-        loss = total(output.logits, found)
-        seen.append(float(loss.detach()))
-        return loss
 
     longest = np.argsort(-rows.train.lengths, kind="stable")[: min(32, len(rows.train))]
     probe = {n: t.to(machine.device()) for n, t in rows.train.batch(longest).items()}
@@ -218,18 +217,32 @@ def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
         ),
         lengths=rows.train.lengths,
         batch_of=batch_of,
-        loss_of=loss_of,
+        loss_of=lambda output, found: total(output.logits, found),
         evaluate=lambda: {"accuracy": 0.0},
         metric="accuracy",
         precision=precision,
         seed=given["seed"],
         title=given["name"],
     )
+    seen = losses_seen()
     with tempfile.TemporaryDirectory() as place:
         loop.train(model, job, Path(place), checkpoint_seconds=1e9)
     if given["save"]:
         model.save_pretrained(given["save"])
     finish(worker, rows, model, seen, precision)
+
+
+def losses_seen() -> list[torch.Tensor]:
+    """The losses of all steps from now on, in a list that grows."""
+    seen: list[torch.Tensor] = []
+    add = loop._Losses.add
+
+    def kept(losses: loop._Losses, step: int, loss: torch.Tensor) -> None:
+        seen.append(loss)
+        add(losses, step, loss)
+
+    loop._Losses.add = kept  # type: ignore[method-assign]
+    return seen
 
 
 def recording(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
@@ -249,13 +262,13 @@ def recording(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> 
     finish(worker, rows, model, [], "bf16")
 
 
-def finish(worker: Worker, rows: Rows, model: Any, seen: list[float], precision: str) -> None:
+def finish(worker: Worker, rows: Rows, model: Any, seen: Sequence[Any], precision: str) -> None:
     """Loss and accuracy on dev, and what the driver wants to know else."""
     found = inference.logits(model.eval(), rows.dev, precision, "dev").astype(np.float64)
     logs = found - np.log(np.exp(found).sum(axis=1, keepdims=True))
     dev_loss = -logs[np.arange(len(logs)), rows.dev_labels].mean()
     worker.finish(
-        train_loss=float(np.mean(seen[-10:])) if seen else None,
+        train_loss=float(np.mean([float(loss) for loss in seen[-10:]])) if seen else None,
         dev_loss=float(dev_loss) if seen else None,
         dev_accuracy=float((found.argmax(axis=1) == rows.dev_labels).mean()) if seen else None,
         precision=precision,
@@ -271,7 +284,8 @@ def peak(worker: Worker, given: dict[str, Any]) -> None:
     out = torch.empty_like(one)
     for _ in range(given["steps"]):
         worker.step()
-        torch.mm(one, other, out=out)
+        for _ in range(given["times"]):
+            torch.mm(one, other, out=out)
     worker.finish(precision=given["way"])
 
 
@@ -280,6 +294,7 @@ WAYS: dict[str, Callable[[Worker, Rows, Any, dict[str, Any]], None]] = {
     "bf16": usual,
     "expert": usual,
     "ours": ours,
+    "compiled": ours,
     "padded": ours,
     "packed": ours,
     "recording": recording,

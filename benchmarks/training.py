@@ -4,7 +4,8 @@ Every contender trains on the same rows, with the same batch, learning rate and 
 usual ways are `transformers.Trainer`: at its defaults, with `bf16=True`, and as an expert would
 set it (`bf16=True`, no dropout, batches of like length); for distillation a subclass with the
 teacher in `compute_loss`. Contenders of a group work in turns (see `turns.py`). Writes
-`training.json` and `training.md` beside itself.
+`training.json` and `training.md` beside itself, on a GPU `training_gpu.json` and `.md`: there the
+teacher is of bert-base's shape, with random weights, and the recurrent layers are cuDNN's.
 """
 
 import argparse
@@ -28,6 +29,8 @@ from distillery.training import machine
 
 STUDENTS = tuple(name for name in OWN_STUDENTS if name != "bag")  # of the table that is timed
 PEAK_SIZE = 4096  # of the square matmul that stands for the machine's peak
+PEAK_TIMES = {"cpu": 1, "cuda": 50}  # matmuls in a step, so that a GPU is awake
+TEACHERS = ("teacher", "bert-base")  # kinds: pretrained, and a shape with random weights
 USUAL = ("default", "bf16", "expert")  # ways: transformers.Trainer, its teacher live
 FIELDS = ("task", "encoder", "rows", "dev_rows", "length")
 
@@ -51,6 +54,13 @@ class Group:
     dev_rows: int = 512
 
     @property
+    def name(self) -> str:
+        """What the ratios call it."""
+        if self.kind in TEACHERS:
+            return self.kind if self.batch_size == 32 else f"{self.kind}_{self.batch_size}"
+        return self.kind if self.distils else f"{self.kind} on labels"
+
+    @property
     def turns(self) -> list[int]:
         """The steps of each turn, those to warm up and to end with among them."""
         return [self.warm, *[self.steps] * self.rounds, 1]
@@ -61,11 +71,46 @@ class Group:
 
 
 def groups(rounds: int, scale: float) -> list[Group]:
-    """What is run; `scale` shortens every turn."""
+    """What is run, the teacher first; `scale` shortens every turn."""
 
     def steps(count: int) -> int:
         return max(1, round(count * scale))
 
+    return (on_gpu if machine.device().type == "cuda" else on_cpu)(rounds, steps)
+
+
+def on_gpu(rounds: int, steps: Callable[[int], int]) -> list[Group]:
+    """A shape of batch is slow when it first comes: there is more to warm up."""
+    usual = tuple((way, 0) for way in USUAL)
+    ours = (("ours", 0), ("compiled", 0))
+    title = "fine-tuning bert-base's shape"
+    found = [
+        Group(
+            title,
+            "bert-base",
+            (*usual, ("expert", 1), *ours, ("ours", 1)),
+            *(32, 5e-5, steps(40), rounds),
+            distils=False,
+            warm=steps(120),
+        ),
+        Group(
+            f"{title}, 128 reviews a step",
+            "bert-base",
+            (("expert", 0), *ours),
+            *(128, 5e-5, steps(15), rounds),
+            distils=False,
+            warm=steps(90),
+        ),
+    ]
+    for kind, rate in (("bert2", 5e-4), ("attention", 1e-3), ("bilstm", 1e-3), ("bigru", 1e-3)):
+        recorded = (("recording", 0),) if kind == "bert2" else ()
+        ways = (("default", 0), ("expert", 0), ("ours", 0), *recorded)
+        shape = (kind, ways, 64, rate, steps(20), rounds)
+        found.append(Group(f"distilling {kind}", *shape, warm=steps(120)))
+    return found
+
+
+def on_cpu(rounds: int, steps: Callable[[int], int]) -> list[Group]:
     usual = tuple((way, 0) for way in USUAL)
     seeds = (("expert", 1), ("ours", 0), ("ours", 1))
     layers = (("ours", 0), ("padded", 0), ("padded bf16", 0), ("packed", 0))
@@ -153,7 +198,10 @@ def peaks(steps: int) -> list[Contender]:
     """Square matmuls in each precision: they take turns with the first group."""
     found = []
     for precision in ("fp32", "bf16"):
-        facts = {"kind": "peak", "way": precision, "size": PEAK_SIZE, "steps": steps}
+        facts = {
+            **{"kind": "peak", "way": precision, "size": PEAK_SIZE, "steps": steps},
+            "times": PEAK_TIMES[machine.device().type],
+        }
         command = [sys.executable, "-m", "benchmarks.contenders", json.dumps(facts)]
         found.append(Contender(precision, command))
     return found
@@ -168,7 +216,9 @@ def measure(options: argparse.Namespace, place: Path) -> dict[str, Any]:
     peak: dict[str, float] = {}
     found: dict[str, Any] = {"matmul_peak": peak, "groups": {}}
     learned = place / "teacher"
-    for group in groups(options.rounds, options.scale):
+    every = groups(options.rounds, options.scale)
+    teacher = every[0].kind
+    for group in every:
         if options.only and group.kind not in options.only.split(","):
             continue
         print(f"{group.title}:", file=sys.stderr)
@@ -188,31 +238,32 @@ def measure(options: argparse.Namespace, place: Path) -> dict[str, Any]:
             given["recorded"] = _recorded(learned, given, place)
         contenders = []
         for way, seed in group.ways:
-            first = group.kind == "teacher" and (way, seed) == ("ours", 0)
+            first = group is every[0] and (way, seed) == ("ours", 0)
             facts = {**given, "save": str(learned) if first else None}
             name = f"{way}, seed {seed}" if seed else way
             contenders.append(Contender(name, command(group, way, seed, facts)))
         matmuls = [] if peak else peaks(group.all_steps)
         run([*contenders, *matmuls], group.warm, group.rounds, group.steps)
-        peak |= {c.name: 2 * PEAK_SIZE**3 / statistics.median(c.seconds) for c in matmuls}
+        flops = 2 * PEAK_SIZE**3 * PEAK_TIMES[machine.device().type]
+        peak |= {c.name: flops / statistics.median(c.seconds) for c in matmuls}
         rows = Rows(*(given[name] for name in FIELDS))
         lengths = rows.train.lengths
         length, square = float(lengths.mean()), float((lengths.astype(np.float64) ** 2).mean())
-        flops = matmul_flops(group.kind, rows.folder, length, square)
+        per_row = matmul_flops(group.kind, rows.folder, length, square)
         # A training step is three passes over the matmuls, an answer one.
-        answering = (matmul_flops("teacher", rows.folder, length, square) or 0.0) / 3
+        answering = (matmul_flops(teacher, rows.folder, length, square) or 0.0) / 3
         answering = answering if group.distils else 0.0
         found["groups"][group.title] = {
-            "kind": group.kind,
+            "name": group.name,
             "distils": group.distils,
             "batch_size": group.batch_size,
             "learning_rate": group.learning_rate,
             "rows": count,
             "tokens_per_row": length,
-            "flops_per_row": flops,
+            "flops_per_row": per_row,
             "teacher_flops_per_row": answering,
             "contenders": {
-                c.name: _facts(c, group, length, flops_of(way, flops, answering), peak)
+                c.name: _facts(c, group, length, flops_of(way, per_row, answering), peak)
                 for c, (way, _) in zip(contenders, group.ways, strict=True)
             },
         }
@@ -245,6 +296,7 @@ def _facts(
     precision = contender.facts["precision"]
     facts: dict[str, Any] = {
         "seconds_per_step": seconds,
+        "seconds_to_warm_up": contender.warm,
         "turns": contender.seconds,
         "rows_per_second": rate,
         "real_tokens_per_second": rate * length,
@@ -258,30 +310,30 @@ def _facts(
 
 def ratios(found: dict[str, Any], task: str) -> dict[str, float]:
     """The figures that the text quotes; a group that was not run has none."""
-    by_kind: dict[str, dict[str, dict[str, Any]]] = {}
-    for group in found["groups"].values():
-        name = group["kind"] if group["distils"] or group["kind"] == "teacher" else ""
-        by_kind[name or f"{group['kind']} on labels"] = group["contenders"]
+    by_kind = {group["name"]: group["contenders"] for group in found["groups"].values()}
 
     def row(kind: str, way: str) -> float:
         """Seconds a row."""
         return 1 / float(by_kind[kind][way]["rows_per_second"])
 
     ratio: dict[str, float] = {}
-    if "teacher" in by_kind:
-        for way in USUAL:
-            ratio[f"teacher_vs_trainer_{way}"] = row("teacher", way) / row("teacher", "ours")
-        ratio["teacher_mfu"] = by_kind["teacher"]["ours"]["share_of_peak"]
+    for name, ways in by_kind.items():
+        if name.startswith(TEACHERS):
+            for way in (way for way in USUAL if way in ways):
+                ratio[f"{name}_vs_trainer_{way}"] = row(name, way) / row(name, "ours")
+            ratio[f"{name}_mfu"] = ways["ours"]["share_of_peak"]
+            if "compiled" in ways:
+                ratio[f"{name}_compiled_mfu"] = ways["compiled"]["share_of_peak"]
     if "bert2" in by_kind:
         student, once = row("bert2", "ours"), row("bert2", "recording")
         ratio["distil_bert_per_epoch"] = row("bert2", "default") / student
-        for way in ("bf16", "expert"):
+        for way in (way for way in ("bf16", "expert") if way in by_kind["bert2"]):
             ratio[f"distil_bert_per_epoch_vs_{way}"] = row("bert2", way) / student
         ratio["distil_bert_5_epochs_with_recording"] = (
             5 * row("bert2", "default") / (5 * student + once)
         )
     for kind, name in (("bigru", "bigru_vs_nn_gru"), ("bilstm", "bilstm_vs_nn_lstm")):
-        if kind in by_kind:
+        if "packed" in by_kind.get(kind, ()):
             layer = min(row(kind, way) for way in ("padded", "padded bf16", "packed"))
             ratio[name] = layer / row(kind, "ours")
             ratio[f"{name}_fp32"] = row(kind, "padded") / row(kind, "ours")
@@ -325,11 +377,12 @@ def _check(options: argparse.Namespace) -> None:
     if options.rounds < 1 or not 0 < options.scale <= 10 or not 8 <= options.length <= 512:
         raise UserError("--rounds is 1 or more, --scale up to 10, --length 8 to 512")
     all_groups = groups(options.rounds, options.scale)
-    for kind in (options.only or "teacher").split(","):
+    for kind in (options.only or all_groups[0].kind).split(","):
         choose("kind", kind, dict.fromkeys(group.kind for group in all_groups))
     chosen = [g for g in all_groups if not options.only or g.kind in options.only.split(",")]
-    if any(group.distils for group in chosen) and chosen[0].kind != "teacher":
-        raise UserError("--only needs teacher too: the others are distilled from what it learned")
+    if any(group.distils for group in chosen) and chosen[0] is not all_groups[0]:
+        first = all_groups[0].kind
+        raise UserError(f"--only needs {first} too: the others are distilled from what it learned")
     counts = store.read_manifest(options.task)["rows"]
     needed = max(group.all_steps * group.batch_size for group in chosen)
     if counts["train"] < needed:
@@ -366,8 +419,9 @@ def main() -> int:
             **found,
         }
         found["ratios"] = {n: round(v, 3) for n, v in ratios(found, options.task).items()}
-        files.write_json(out / "training.json", found)
-        files.write_text(out / "training.md", report(found))
+        name = "training" if machine.device().type == "cpu" else "training_gpu"
+        files.write_json(out / f"{name}.json", found)
+        files.write_text(out / f"{name}.md", report(found))
     except UserError as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 2

@@ -19,6 +19,7 @@ COLUMNS = (
     ("train loss", "train_loss"),
     ("dev loss", "dev_loss"),
     ("dev accuracy", "dev_accuracy"),
+    ("to warm up", "seconds_to_warm_up"),
     ("ours is faster by", "times"),
 )
 
@@ -33,6 +34,10 @@ def _cell(name: Any, facts: dict[str, Any], ours: float) -> str:
         return f"{value / 1e9:,.0f}"
     if name == "share_of_peak":
         return f"{100 * value:.1f} %"
+    if name == "seconds_to_warm_up":
+        return f"{value:.1f} s"
+    if name == "seconds_per_step":
+        return f"{value:.4f}"
     if name == "peak_memory":
         return f"{value / 2**30:.2f} GiB"
     if name in ("real_tokens_per_second", "rows_per_second"):
@@ -76,5 +81,5 @@ def report(found: dict[str, Any]) -> str:
     lines += ["## Ratios", "", "| ratio | value |", "| :--- | ---: |"]
     lines += [f"| `{name}` | {value:.2f} |" for name, value in found["ratios"].items()]
     if where["device"] == "cpu":
-        lines.append("| bert-base's shape on a GPU | not run |")
+        lines.append("| bert-base's shape on a GPU | not run here; of a GPU: `training_gpu.md` |")
     return "\n".join([*lines, ""])

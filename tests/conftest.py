@@ -34,6 +34,12 @@ settings.register_profile("fuzz", max_examples=10_000, deadline=None)
 settings.load_profile("suite")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The suite is of the CPU, also where there is a GPU: that one's tests are `make test-gpu`."""
+    if config.getoption("markexpr") != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with `data` and `results` in it, which the project uses in this test."""

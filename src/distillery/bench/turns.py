@@ -63,12 +63,13 @@ class Worker:
         return time.perf_counter()
 
     def listen(self) -> dict[str, Any]:
-        """What the driver tells next."""
-        line = sys.stdin.readline()
-        if not line:
-            sys.exit(1)  # whoever told the turns is gone
-        told: dict[str, Any] = json.loads(line)
-        return told
+        """What the driver tells next; whether it is there yet is answered on the way."""
+        while line := sys.stdin.readline():
+            told: dict[str, Any] = json.loads(line)
+            if "ready" not in told:
+                return told
+            self.reply(ready=True)
+        sys.exit(1)  # whoever told the turns is gone
 
     def reply(self, **facts: Any) -> None:
         """Answers what was told; `error` is a line that ends the run."""
@@ -77,7 +78,7 @@ class Worker:
 
 @dataclass
 class Contender:
-    """The driver's side of a worker. seconds: of each turn, the one to warm up left out.
+    """The driver's side of a worker. seconds: of a step, by turns; warm: of the turn to warm up.
 
     work: the command of the worker's process, with libraries of its own; or a function that is
     called in it with `given`, and then all such workers share the libraries that they load, since
@@ -89,6 +90,7 @@ class Contender:
     work: list[str] | Callable[[dict[str, Any]], None]
     environment: dict[str, str] = field(default_factory=dict)
     given: dict[str, Any] = field(default_factory=dict)
+    warm: float = 0.0
     seconds: list[float] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -165,8 +167,12 @@ def run(contenders: list[Contender], warm: int, rounds: int, steps: int) -> None
     try:
         for contender in contenders:
             contender.start()
-            seconds = contender.tell(steps=warm)["seconds"]
-            print(f"  {contender.name}: {seconds / warm:.3f} s a step to warm up", file=sys.stderr)
+        for contender in contenders:
+            contender.tell(ready=True)
+        for contender in contenders:
+            contender.warm = contender.tell(steps=warm)["seconds"]
+            each = contender.warm / warm
+            print(f"  {contender.name}: {each:.3f} s a step to warm up", file=sys.stderr)
         for number in range(rounds):
             for contender in contenders:
                 contender.seconds.append(contender.tell(steps=steps)["seconds"] / steps)

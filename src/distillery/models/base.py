@@ -173,10 +173,12 @@ class StudentForSequenceClassification(PreTrainedModel):
 
     The texts of a pair are read as one, each in sight of the other, then pooled apart and compared.
     gives: what losses on layers can have of it, token by token; one without says `()`.
+    capturable: whether its training steps can be a CUDA graph, in which nothing waits for the GPU.
     """
 
     config_class: ClassVar[type] = StudentConfig
     gives: ClassVar[tuple[str, ...]] = ("hidden_states",)
+    capturable: ClassVar[bool] = True
     encoder_class: ClassVar[type[PreTrainedModel]] = StudentModel
     base_model_prefix = "encoder"
     main_input_name = "input_ids"

@@ -4,8 +4,8 @@
 - A classifier reads the first token of the last layer and nothing else: of the other tokens that
   layer needs keys and values alone. Their queries and feed-forward blocks are a seventh of a
   six-layer model, nearly half of a two-layer one.
-- Attention is `fused_attention`'s. On a GPU, in bf16 and without dropout, the texts of a batch
-  stand one after the other, without padding (`Packed`).
+- Attention is `fused_attention`'s. Where a GPU answers in bf16, the texts of a batch stand one
+  after the other, without padding (`Packed`).
 
 The weights keep their names; what is saved is an ordinary BERT.
 """
@@ -120,13 +120,12 @@ def _last_layer(
     return output
 
 
-def _packs(encoder: Any, states: Tensor) -> bool:
-    """Whether texts are to stand without padding: where the kernel for it is."""
-    dropout = encoder.training and any(
-        module.p for module in encoder.modules() if isinstance(module, torch.nn.Dropout)
-    )
+def _packs(states: Tensor) -> bool:
+    """Whether texts are to stand without padding: where a GPU answers and does not learn. The
+    kernel for it needs no plan for each new shape, as cuDNN's does, and takes as long; learning,
+    its backward pass takes 1.2 times as long, and counting the tokens would wait for the GPU."""
     low = torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda") != torch.float32
-    return states.is_cuda and low and not dropout
+    return states.is_cuda and low and not torch.is_grad_enabled()
 
 
 def _encoder(
@@ -134,7 +133,7 @@ def _encoder(
 ) -> BaseModelOutputWithPastAndCrossAttentions:
     """As `BertEncoder.forward`, of the first tokens alone: (B, T, H) -> (B, 1, H)."""
     texts: Tensor | Packed | None = attention_mask
-    packs = encoder.packs(encoder, hidden_states)
+    packs = encoder.packs(hidden_states)
     if packs:
         mask = attention_mask
         if mask is None:
@@ -146,12 +145,12 @@ def _encoder(
     return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=first)
 
 
-def use_in(model: Any, packs: Callable[[Any, Tensor], bool] = _packs) -> None:
+def use_in(model: Any, packs: Callable[[Tensor], bool] = _packs) -> None:
     """Makes a BERT classifier compute what its logits need, and that fast.
 
     Other models stay as they are. `last_hidden_state` then holds the first token alone, and there
     are no hidden states or attentions to ask for: this is for models whose logits are all that is
-    wanted. packs: (encoder, states) -> whether padding is taken out.
+    wanted. packs: states -> whether padding is taken out.
     """
     if not isinstance(model, BertForSequenceClassification) or model.config.is_decoder:
         return
@@ -182,10 +181,8 @@ def use_attention_in(
 
 
 def compile_in(model: Any, on: bool = True) -> None:
-    """Makes a BERT classifier's feed-forward blocks and norms run as `torch.compile` has them,
-    or as they were: one compilation for all layers and lengths."""
+    """Makes a BERT classifier's layers run as `torch.compile` has them, or as they were: one
+    compilation for all lengths of text. After `use_in`."""
     for layer in model.bert.encoder.layer:
-        for part, name in ((layer, "feed_forward_chunk"), (layer.attention.output, "forward")):
-            vars(part).pop(name, None)
-            if on:
-                setattr(part, name, torch.compile(getattr(part, name), dynamic=True))
+        written = vars(layer).setdefault("written", layer.forward)
+        layer.forward = torch.compile(written, dynamic=True) if on else written

@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.masking_utils import flash_attention_mask
 
 NAME = "distillery"  # under which models of transformers know it
 CELLS = 2**20  # of the (T, T) matrices held at a time: 2 MB in bf16
@@ -112,9 +111,16 @@ def attend(
     return scaled_dot_product_attention(query, key, value, hide, dropout, scale=scale)
 
 
+def _mask(*_: Any, attention_mask: Tensor | None = None, **__: Any) -> Tensor | None:
+    """The mask of transformers (B, T), true on text; None where nothing is hidden, unless it would
+    have to wait for a GPU to say so."""
+    hides = attention_mask is not None and (attention_mask.is_cuda or not attention_mask.all())
+    return attention_mask if hides else None
+
+
 def use_in(model: Any) -> None:
     """Makes a model of transformers give its attention layers the mask (B, T) as it is, None
     where nothing is hidden, as `attend` wants it."""
-    AttentionMaskInterface.register(NAME, flash_attention_mask)
+    AttentionMaskInterface.register(NAME, _mask)
     AttentionInterface.register(NAME, attend)
     model.set_attn_implementation(NAME)

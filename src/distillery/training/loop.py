@@ -21,7 +21,7 @@ from distillery import files
 from distillery.errors import UserError
 from distillery.recipes import Phase
 from distillery.text import batches
-from distillery.training import machine
+from distillery.training import graphs, machine
 from distillery.training.processes import accelerator
 
 CHECK_EVERY = {"cpu": 1, "cuda": 20}  # steps between looks at the loss; a look stalls a GPU
@@ -95,16 +95,24 @@ def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[s
     ]
 
 
-def optimizers(model: torch.nn.Module, phase: Phase) -> list[torch.optim.Optimizer]:
-    """AdamW for the model; where embeddings have sparse gradients, lazy Adam for these."""
+def optimizers(
+    model: torch.nn.Module, phase: Phase, captured: bool = False
+) -> list[torch.optim.Optimizer]:
+    """AdamW for the model; where embeddings have sparse gradients, lazy Adam for these.
+
+    captured: in a CUDA graph, which reads the learning rate from the GPU.
+    """
     groups = parameter_groups(model, phase.weight_decay)
     tables = [weight for module in model.modules() if getattr(module, "sparse", False)
               for weight in module.parameters()]  # fmt: skip
     sparse = {id(weight) for weight in tables}
     for group in groups:
         group["params"] = [weight for weight in group["params"] if id(weight) not in sparse]
+    rate: Any = phase.learning_rate
+    if captured:
+        rate = torch.tensor(rate, device=machine.device())
     found: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(groups, lr=phase.learning_rate, fused=True)
+        torch.optim.AdamW(groups, lr=rate, fused=True, capturable=captured)
     ]
     if tables:
         found.append(torch.optim.SparseAdam(tables, lr=phase.learning_rate))
@@ -282,7 +290,9 @@ class _Training:
     def __init__(self, model: torch.nn.Module, job: Job, folder: Path) -> None:
         phase = job.phase
         self.job = job
-        self.optimizers = optimizers(model, phase)
+        captured = graphs.can_hold(model)
+        self.graphs = graphs.Graphs(self._update) if captured else None
+        self.optimizers = optimizers(model, phase, captured)
         self.checkpoint = Checkpoint(folder, model, self.optimizers, phase.averaging)
         self.progress = self.checkpoint.load()
         self.model = accelerator().prepare_model(model)
@@ -326,23 +336,38 @@ class _Training:
         processes, rank = accelerator().num_processes, accelerator().process_index
         share = len(rows) >= processes  # else every process takes them all
         mine = rows[rank::processes] if share else rows
-        batch = {name: t.to(machine.device()) for name, t in self.job.batch_of(mine).items()}
+        batch = self.job.batch_of(mine)
+        self._set_rate(rate)
+        if self.graphs:
+            loss = self.graphs.run(batch)
+        else:
+            # DDP averages over processes: weigh by each one's rows
+            weight = len(mine) * processes / len(rows) if share else 1.0
+            loss = self._update({n: t.to(machine.device()) for n, t in batch.items()}, weight)
+        self.checkpoint.average.update(self.progress.step)
+        return loss
+
+    def _set_rate(self, rate: float) -> None:
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                if isinstance(group["lr"], torch.Tensor):  # where a graph reads it
+                    group["lr"].fill_(rate)
+                else:
+                    group["lr"] = rate
+
+    def _update(self, batch: Batch, weight: float = 1.0) -> torch.Tensor:
+        """Moves the weights by the gradient of a batch's loss times `weight`; gives that loss."""
         inputs = {n: batch[n] for n in ("input_ids", "attention_mask", "token_type_ids")}
         with machine.autocast(self.job.precision):
             output = self.model(**inputs)
-        loss = self.job.loss_of(output, batch)
-        if share:  # DDP averages over processes: weigh by each one's rows
-            loss = loss * (len(mine) * processes / len(rows))
+        loss = self.job.loss_of(output, batch) * weight
         for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
         accelerator().backward(loss)
         self._clip()
         for optimizer in self.optimizers:
             optimizer.step()
-        self.checkpoint.average.update(self.progress.step)
-        return loss
+        return loss.detach()
 
     def _clip(self) -> None:
         """Clips the norm of the dense gradients: the fused optimizer divides by `grad_scale` as

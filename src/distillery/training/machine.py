@@ -15,6 +15,7 @@ from accelerate.utils import broadcast_object_list
 
 from distillery import files, paths
 from distillery.errors import UserError
+from distillery.training import graphs
 from distillery.training.processes import accelerator
 
 REPEATS = 4
@@ -159,16 +160,20 @@ def autocast(precision: str) -> torch.autocast:
 
 def step_of(
     model: torch.nn.Module, batch: Mapping[str, torch.Tensor], precision: str
-) -> Callable[[], None]:
-    """A forward and backward pass, for timing. Gradients are cleared."""
+) -> Callable[[], object]:
+    """A forward and backward pass, for timing, as a training runs it. Gradients are cleared."""
 
-    def step() -> None:
+    def step(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         with autocast(precision):
-            logits = model(**batch).logits
-        logits.float().sum().backward()
+            logits: torch.Tensor = model(**batch).logits
+        total = logits.float().sum()
+        total.backward()
         model.zero_grad(set_to_none=True)
+        return total.detach()
 
-    return step
+    if graphs.can_hold(model):
+        return functools.partial(graphs.Graphs(step).run, dict(batch))
+    return functools.partial(step, batch)
 
 
 def precision_for(
