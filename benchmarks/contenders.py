@@ -100,7 +100,8 @@ def layer_as_it_is(packed: bool) -> None:
 def live_teacher(folder: str) -> Any:
     from transformers import AutoModelForSequenceClassification
 
-    return AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
+    return model.to(machine.device()).eval()
 
 
 def usual(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
@@ -108,7 +109,7 @@ def usual(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None
     from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
     teacher = live_teacher(given["teacher"]) if given["teacher"] else None
-    seen: list[float] = []
+    seen: list[torch.Tensor] = []
 
     class Turns(TrainerCallback):  # type: ignore[misc]
         def on_step_begin(self, *_: Any, **__: Any) -> None:
@@ -130,7 +131,7 @@ def usual(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None
                     log_target=True,
                 )
                 loss = ALPHA * TEMPERATURE**2 * divergence + (1 - ALPHA) * loss
-            seen.append(float(loss.detach()))
+            seen.append(loss.detach())
             return (loss, output) if return_outputs else loss
 
     def example(row: int) -> dict[str, Any]:
@@ -170,8 +171,6 @@ def usual(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None
             data_collator=DataCollatorWithPadding(rows.tokenizer),
             callbacks=[Turns()],
         )
-        if teacher is not None:
-            teacher.to(trainer.args.device)
         trainer.train()
     finish(worker, rows, model, seen, "bf16" if arguments.bf16 else "fp32")
 
@@ -249,7 +248,7 @@ def recording(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> 
     """The teacher's one pass over the rows. A turn records as many as its steps have, of every
     length, all at once, for recording sorts rows by length before it cuts them into batches."""
     machine.prepare()
-    model = live_teacher(given["teacher"]).to(machine.device())
+    model = live_teacher(given["teacher"])
     fast_bert.use_in(model)
     order = np.argsort(-rows.train.lengths, kind="stable")
     turn_of = np.repeat(np.arange(len(given["turns"])), given["turns"])  # (steps,)

@@ -5,7 +5,7 @@ usual ways are `transformers.Trainer`: at its defaults, with `bf16=True`, and as
 set it (`bf16=True`, no dropout, batches of like length); for distillation a subclass with the
 teacher in `compute_loss`. Contenders of a group work in turns (see `turns.py`). Writes
 `training.json` and `training.md` beside itself, on a GPU `training_gpu.json` and `.md`: there the
-teacher is of bert-base's shape, with random weights, and the recurrent layers are cuDNN's.
+teacher is of bert-base's shape, with random weights.
 """
 
 import argparse
@@ -80,34 +80,36 @@ def groups(rounds: int, scale: float) -> list[Group]:
 
 
 def on_gpu(rounds: int, steps: Callable[[int], int]) -> list[Group]:
-    """A shape of batch is slow when it first comes: there is more to warm up."""
+    """Batches of a shape that comes for the first or second time are slow: two pools of batches
+    (`text.batches`) warm up, which have nearly all."""
     usual = tuple((way, 0) for way in USUAL)
     ours = (("ours", 0), ("compiled", 0))
     title = "fine-tuning bert-base's shape"
-    found = [
+    return [
         Group(
             title,
             "bert-base",
-            (*usual, ("expert", 1), *ours, ("ours", 1)),
-            *(32, 5e-5, steps(40), rounds),
+            (*usual, *ours, ("ours", 1)),
+            *(32, 5e-5, steps(20), rounds),
             distils=False,
-            warm=steps(120),
+            warm=steps(130),
         ),
         Group(
             f"{title}, 128 reviews a step",
             "bert-base",
             (("expert", 0), *ours),
-            *(128, 5e-5, steps(15), rounds),
+            *(128, 5e-5, steps(8), rounds),
             distils=False,
-            warm=steps(90),
+            warm=steps(130),
+        ),
+        Group(
+            "distilling a 2-layer, 128-wide BERT",
+            "bert2",
+            (("default", 0), ("expert", 0), ("ours", 0), ("recording", 0)),
+            *(64, 5e-4, steps(20), rounds),
+            warm=steps(130),
         ),
     ]
-    for kind, rate in (("bert2", 5e-4), ("attention", 1e-3), ("bilstm", 1e-3), ("bigru", 1e-3)):
-        recorded = (("recording", 0),) if kind == "bert2" else ()
-        ways = (("default", 0), ("expert", 0), ("ours", 0), *recorded)
-        shape = (kind, ways, 64, rate, steps(20), rounds)
-        found.append(Group(f"distilling {kind}", *shape, warm=steps(120)))
-    return found
 
 
 def on_cpu(rounds: int, steps: Callable[[int], int]) -> list[Group]:
@@ -207,8 +209,11 @@ def peaks(steps: int) -> list[Contender]:
     return found
 
 
-def measure(options: argparse.Namespace, place: Path) -> dict[str, Any]:
-    """Runs every group; gives the facts of each contender by group and name."""
+def measure(
+    options: argparse.Namespace, place: Path, done: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Runs every group; gives the facts of each contender by group and name, after each group to
+    `done` too."""
     import numpy as np
 
     from benchmarks.contenders import Rows
@@ -267,6 +272,7 @@ def measure(options: argparse.Namespace, place: Path) -> dict[str, Any]:
                 for c, (way, _) in zip(contenders, group.ways, strict=True)
             },
         }
+        done(found)
     return found
 
 
@@ -407,21 +413,22 @@ def main() -> int:
         out = folder(parser, options)
         _check(options)
         machine.prepare()
-        commit = results.commit()
-        with tempfile.TemporaryDirectory() as place:
-            found = measure(options, Path(place))
-        found = {
+        about = {
             "command": "make bench",
             "options": {name: str(value) for name, value in vars(options).items() if name != "out"},
-            "commit": commit,
+            "commit": results.commit(),
             "environment": machine.environment("see each row"),
             "length": options.length,
-            **found,
         }
-        found["ratios"] = {n: round(v, 3) for n, v in ratios(found, options.task).items()}
         name = "training" if machine.device().type == "cpu" else "training_gpu"
+        part = out / f"{name}.part.json"  # what was measured, should the run be cut off
+        with tempfile.TemporaryDirectory() as place:
+            measured = measure(options, Path(place), lambda some: files.write_json(part, some))
+        found = {**about, **measured}
+        found["ratios"] = {n: round(v, 3) for n, v in ratios(found, options.task).items()}
         files.write_json(out / f"{name}.json", found)
         files.write_text(out / f"{name}.md", report(found))
+        part.unlink()
     except UserError as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 2

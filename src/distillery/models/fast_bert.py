@@ -181,8 +181,16 @@ def use_attention_in(
 
 
 def compile_in(model: Any, on: bool = True) -> None:
-    """Makes a BERT classifier's layers run as `torch.compile` has them, or as they were: one
-    compilation for all lengths of text. After `use_in`."""
+    """Makes a BERT classifier's layers learn as `torch.compile` has them, or as they were: one
+    compilation for all lengths of text. They answer as before, which would be compiled anew. To be
+    called after `use_in`."""
     for layer in model.bert.encoder.layer:
         written = vars(layer).setdefault("written", layer.forward)
-        layer.forward = torch.compile(written, dynamic=True) if on else written
+        layer.forward = _learning(torch.compile(written, dynamic=True), written) if on else written
+
+
+def _learning(compiled: Callable[..., Tensor], written: Callable[..., Tensor]) -> Any:
+    def forward(*arguments: Any, **named: Any) -> Tensor:
+        return (compiled if torch.is_grad_enabled() else written)(*arguments, **named)
+
+    return forward
