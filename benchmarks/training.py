@@ -80,8 +80,8 @@ def groups(rounds: int, scale: float) -> list[Group]:
 
 
 def on_gpu(rounds: int, steps: Callable[[int], int]) -> list[Group]:
-    """Batches of a shape that comes for the first or second time are slow: two pools of batches
-    (`text.batches`) warm up, which have nearly all."""
+    """Batches of a shape that comes for the first or second time are slow: 130 steps warm up, and
+    the medians leave out what is left of them."""
     usual = tuple((way, 0) for way in USUAL)
     ours = (("ours", 0), ("compiled", 0))
     title = "fine-tuning bert-base's shape"

@@ -4,6 +4,13 @@ from typing import Any
 
 from distillery.report import cells
 
+ON_GPU = (
+    " Weights of bert-base's shape are random, and learn next to nothing in so few steps: that"
+    " graphs learn what steps do is what `make test-gpu` shows. Nearly all batches of `default` and"
+    " `bf16` have the full length; those of `expert` are of like length, and it is slow wherever one"
+    " has a new shape. `peak memory` leaves out what graphs keep for their next replay; `to warm up`"
+    " is the first turn, with what captures and compilations fall into it."
+)
 DISTILS = (
     " The teacher runs within the steps of `default`, `bf16` and `expert`, and its FLOPs are theirs"
     " too. The other ways read what it recorded; the recording is not in their time."
@@ -59,7 +66,8 @@ def report(found: dict[str, Any]) -> str:
         " same rows once over. Rows are reviews cut at"
         f" {found['length']} word pieces; `real` tokens are those that are not padding. FLOPs are"
         " those of the matmuls over real tokens, every layer counted over every token; losses are"
-        " means, of the last ten steps and over dev.",
+        " means, of the last ten steps and over dev."
+        + ("" if where["device"] == "cpu" else ON_GPU),
         "",
     ]
     for title, group in found["groups"].items():

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import logging
 import os
+import re
 import shlex
 import signal
 import sys
@@ -39,6 +40,9 @@ _HELP = {
     "baseline": ", ".join(BASELINES),
     "model": "name of a model's result, such as distil_bilstm_minilm_imdb",
 }
+
+
+_OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory")  # PyTorch's, GPU and CPU
 
 
 def _summary(command: Callable[[], Command]) -> str:
@@ -175,6 +179,10 @@ def _run(argv: Sequence[str] | None) -> int:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         return _refuse(f"{error.strerror or error}{where}")
+    except RuntimeError as error:
+        if not _OUT_OF_MEMORY.search(str(error)):
+            raise
+        return _refuse("memory is full: free some, or train with a smaller batch (see --help)")
 
 
 def _refuse(reason: str) -> int:

@@ -212,6 +212,11 @@ _RUN_HOLDS: dict[str, Callable[[Any], bool]] = {
     "seconds": _is_number,
     "rows": _is_count,
 }
+_RUN_MAY_HOLD: dict[str, Callable[[Any], bool]] = {
+    "epochs": _is_count,
+    "commit": _is_commit,
+    "environment": _is_object,
+}
 _SOURCE_HOLDS: dict[str, Callable[[Any], bool]] = {
     "name": lambda value: isinstance(value, str),
     "metrics": _are_scores,
@@ -240,8 +245,9 @@ def read(path: Path) -> dict[str, Any]:
                 raise UserError(f"{path} is no result: a run lacks {name}, or a right one")
         if not result["metrics"].keys() <= run["metrics"].keys():
             raise UserError(f"{path} is no result: a run lacks a metric")
-        if not _is_count(run.get("epochs", 0)):
-            raise UserError(f"{path} is no result: a run has the epochs {run['epochs']!r}")
+        for name, holds in _RUN_MAY_HOLD.items():
+            if name in run and not holds(run[name]):
+                raise UserError(f"{path} is no result: a run has the {name} {run[name]!r}")
     source = result.get(SOURCE, {"name": "", "metrics": {"accuracy": 0}, "bytes": 0})
     for name, holds in _SOURCE_HOLDS.items():
         if not isinstance(source, dict) or not holds(source.get(name)):

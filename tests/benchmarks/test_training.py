@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks import training
 from benchmarks.training import STUDENTS
-from distillery import encoders, recipes
+from benchmarks.training_report import report
+from distillery import encoders, files, recipes
 from distillery.bench import turns
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +31,19 @@ def test_the_teachers_flops_are_counted_where_it_runs() -> None:
     assert training.flops_of("padded bf16", 5.0, 7.0) == 5.0
     assert training.flops_of("recording", 5.0, 7.0) == 7.0
     assert training.flops_of("default", None, 0.0) is None
+
+
+@pytest.mark.parametrize("name", ["training", "training_gpu"])
+def test_the_committed_page_is_that_of_its_figures(name: str) -> None:
+    found = files.read_json(ROOT / f"benchmarks/{name}.json")
+    assert (ROOT / f"benchmarks/{name}.md").read_text() == report(found)
+
+
+def test_groups_of_a_gpu_read_fewer_rows_than_imdb_has() -> None:
+    every = training.on_gpu(4, lambda steps: steps)
+    assert training.TEACHERS[1] == every[0].kind == "bert-base"
+    assert max(group.all_steps * group.batch_size for group in every) <= 22_000
+    assert len({group.name for group in every}) == len(every)
 
 
 def test_ratios_are_quotients_of_rates(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """What a GPU does beside what a CPU does: `make test-gpu` (not part of `make test`)."""
 
+import gc
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,13 @@ from distillery.recipes import Phase
 from distillery.training import graphs, inference, loop, machine
 from tests.conftest import STAGES
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU here"),
-]
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(autouse=True)
+def _gpu() -> None:
+    assert torch.cuda.is_available(), "there is no CUDA GPU here, or no PyTorch that serves it"
+
 
 LENGTHS = np.tile([3, 9, 17, 24], 24)  # three shapes of batches of 8
 LABELS = np.arange(len(LENGTHS)) % 2
@@ -174,10 +179,36 @@ def test_models_that_wait_for_the_gpu_are_no_graphs() -> None:
     assert not graphs.can_hold(torch.nn.Linear(2, 2))
 
 
-def test_packed_texts_are_answered_as_padded_ones() -> None:
+def test_graphs_are_gone_after_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[graphs.Graphs]] = []
+
+    class Watched(graphs.Graphs):
+        def __init__(self, step: Any) -> None:
+            super().__init__(step)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(graphs, "Graphs", Watched)
+    gc.disable()
+    try:
+        train(bert(), tmp_path)
+        assert [found() for found in made] == [None]
+    finally:
+        gc.enable()
+
+
+def test_packed_texts_are_answered_as_padded_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    packings = []
+    attend = fast_bert.Packed.attend
+
+    def counted(texts: fast_bert.Packed, *arguments: Any) -> torch.Tensor:
+        packings.append(texts)
+        return attend(texts, *arguments)
+
+    monkeypatch.setattr(fast_bert.Packed, "attend", counted)
     model = bert().to(machine.device()).eval()
     text = {n: t for n, t in batch_of(np.arange(8)).items() if n != "labels"}
     packed = inference.forward(model, text, "bf16")
+    assert len(packings) == model.config.num_hidden_layers
     fast_bert.use_in(model, packs=lambda _: False)
     torch.testing.assert_close(packed, inference.forward(model, text, "bf16"), atol=1e-2, rtol=0)
     exact = inference.forward(model, text, "fp32")

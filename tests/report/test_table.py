@@ -135,6 +135,16 @@ def test_a_variant_without_the_plain_result(make):
     assert cells[1:4] == ["x", "90.00", "not run"]
 
 
+def test_seeds_of_another_commit_or_machine_are_told(results):
+    for result in results.values():
+        runs = result["runs"]
+        runs.append({**runs[0], "seed": 7, "commit": {"head": "fedcba9876", "dirty": False}})
+        runs.append({**runs[0], "seed": 8, "environment": {"device": "H200"}})
+    text = markdown(results, "imdb", STUDENTS)
+    assert "- Code: commit 0123456 (seed 1, 8); commit fedcba9 (seed 7)." in text
+    assert "(seed 1, 7); H200 (seed 8)." in text
+
+
 def test_each_machine_is_listed(results):
     result = results["attention_imdb"]
     result["environment"] = {**result["environment"], "device": "H200", "precision": "bf16"}

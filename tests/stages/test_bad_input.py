@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from distillery import encoders, files, paths, results
 from distillery.cli import main
+from distillery.commands.teacher import Teacher
 
 Refused = Callable[..., str]
 TEACHER = ["teacher", "--task", "smoke", "--teacher"]
@@ -229,3 +230,32 @@ def test_a_teacher_made_anew_makes_distillation_run_anew(
         caplog.clear()
         assert main([*distil, "--teacher-variant", "z"]) == 0
         assert "up to date" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_full_memory_is_told_in_a_line(
+    home: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused, error: Exception
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Teacher, "run", full)
+    assert "memory is full: free some" in refused(*TEACHER, "tiny")
+
+
+def test_other_errors_of_pytorch_are_not_taken_for_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*_: object, **__: object) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(Teacher, "run", wrong)
+    with pytest.raises(RuntimeError, match="mat1"):
+        main([*TEACHER, "tiny"])

@@ -167,7 +167,6 @@ def run(contenders: list[Contender], warm: int, rounds: int, steps: int) -> None
     try:
         for contender in contenders:
             contender.start()
-        for contender in contenders:
             contender.tell(ready=True)
         for contender in contenders:
             contender.warm = contender.tell(steps=warm)["seconds"]

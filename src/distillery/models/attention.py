@@ -90,3 +90,4 @@ class AttentionModel(StudentModel):
 class AttentionForSequenceClassification(StudentForSequenceClassification):
     config_class = AttentionConfig
     encoder_class = AttentionModel
+    capturable = True

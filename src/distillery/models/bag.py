@@ -119,7 +119,6 @@ class BagForSequenceClassification(StudentForSequenceClassification):
     config_class = BagConfig
     encoder_class = BagModel
     gives = ()
-    capturable = False  # sparse gradients
 
     def build_head(self, config: Any) -> int:
         return int(config.embedding_size)

@@ -173,12 +173,13 @@ class StudentForSequenceClassification(PreTrainedModel):
 
     The texts of a pair are read as one, each in sight of the other, then pooled apart and compared.
     gives: what losses on layers can have of it, token by token; one without says `()`.
-    capturable: whether its training steps can be a CUDA graph, in which nothing waits for the GPU.
+    capturable: whether a training step can be a CUDA graph: nothing in it waits for the GPU, as
+    packing and sparse gradients do.
     """
 
     config_class: ClassVar[type] = StudentConfig
     gives: ClassVar[tuple[str, ...]] = ("hidden_states",)
-    capturable: ClassVar[bool] = True
+    capturable: ClassVar[bool] = False
     encoder_class: ClassVar[type[PreTrainedModel]] = StudentModel
     base_model_prefix = "encoder"
     main_input_name = "input_ids"

@@ -186,7 +186,9 @@ def compile_in(model: Any, on: bool = True) -> None:
     called after `use_in`."""
     for layer in model.bert.encoder.layer:
         written = vars(layer).setdefault("written", layer.forward)
-        layer.forward = _learning(torch.compile(written, dynamic=True), written) if on else written
+        if on and "compiled" not in vars(layer):
+            layer.compiled = _learning(torch.compile(written, dynamic=True), written)
+        layer.forward = layer.compiled if on else written
 
 
 def _learning(compiled: Callable[..., Tensor], written: Callable[..., Tensor]) -> Any:

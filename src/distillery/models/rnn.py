@@ -113,10 +113,8 @@ class GRUModel(RNNModel):
 class LSTMForSequenceClassification(StudentForSequenceClassification):
     config_class = LSTMConfig
     encoder_class = LSTMModel
-    capturable = False  # packing needs the lengths
 
 
 class GRUForSequenceClassification(StudentForSequenceClassification):
     config_class = GRUConfig
     encoder_class = GRUModel
-    capturable = False  # packing needs the lengths

@@ -47,3 +47,4 @@ class TransformerModel(AttentionModel):
 class TransformerForSequenceClassification(StudentForSequenceClassification):
     config_class = TransformerConfig
     encoder_class = TransformerModel
+    capturable = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from distillery import paths
 from distillery.errors import UserError
@@ -234,11 +235,11 @@ def _either(row: Row, show: Callable[[Result], str]) -> str:
 
 def notes(found: Sequence[Result], n: int) -> list[str]:
     """Plain lines on machines, seeds, rows and commits; each says whose it is where they differ."""
-    lines = [*_groups("Machine", found, _machine), *_groups("Seeds", found, _seeds)]
+    lines = [*_groups("Machine", found, _machines), *_groups("Seeds", found, _seeds)]
     trained = [r for r in found if any(run["rows"] for run in r["runs"])]
     trained = [r for r in trained if r["stage"] != "baseline"]
     lines += _groups("Training rows per epoch", trained, _train_rows)
-    lines += _groups("Code", found, commit)
+    lines += _groups("Code", found, _commits)
     if any(result.get("subset") for result in found):
         lines += _groups("Official rows that were used", found, _subset)
     for more in dict.fromkeys(filter(None, (r.get("unlabeled_data") for r in found))):
@@ -274,7 +275,25 @@ def _groups(title: str, found: Sequence[Result], describe: Callable[[Result], st
     return [f"{title}: {largest[0]}: all other results.", *rest] if largest else []
 
 
-def _machine(result: Result) -> str:
+def _commits(result: Result) -> str:
+    return _of_seeds(result, "commit", commit)
+
+
+def _machines(result: Result) -> str:
+    return _of_seeds(result, "environment", _machine)
+
+
+def _of_seeds(result: Result, key: str, describe: Callable[[Mapping[str, Any]], str]) -> str:
+    """What describes a result; of seeds that were made otherwise too, each with its seeds."""
+    seeds: dict[str, list[str]] = defaultdict(list)
+    for run in result["runs"]:
+        seeds[describe({key: run.get(key) or result[key]})].append(str(run["seed"]))
+    if len(seeds) == 1:
+        return next(iter(seeds))
+    return "; ".join(f"{text} (seed {', '.join(own)})" for text, own in seeds.items())
+
+
+def _machine(result: Mapping[str, Any]) -> str:
     labels = {"device": "{}", "cpu": "{}", "threads": "{} threads", "precision": "{}"}
     labels |= {key: f"{key} {{}}" for key in ("python", "torch", "transformers")}
     environment = result["environment"]

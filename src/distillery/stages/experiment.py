@@ -189,7 +189,11 @@ class Experiment:
         write_labels(self.task)
         predictions = np.stack([np.load(place / PREDICTIONS) for place in runs])
         first = next(iter(runs.values()))
-        entries = [run["run"] for run in runs.values()]
+        made = ("commit", "environment")  # of the first seed; of another one where it differs
+        entries = [
+            {**run["run"], **{key: run[key] for key in made if run[key] != first[key]}}
+            for run in runs.values()
+        ]
         reads_unlabeled = f"{self.task.name}/unlabeled.parquet" in self.inputs
         result = {
             "name": self.name,

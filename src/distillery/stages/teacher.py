@@ -31,7 +31,9 @@ from distillery.training import graphs, inference, loop, machine
 from distillery.training.processes import accelerator
 
 VERSION = 2
-COMPILE_STEPS = 12_000  # of a training that wins back the half minute of a compilation
+# A training of fewer steps does not win back its compilation: on an H200 that took some 20 s, and
+# saves 2.5 ms of a step of bert-base's shape on 32 texts (`benchmarks/training_gpu.md`).
+COMPILE_STEPS = 12_000
 _DROPOUTS = (
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "hidden_dropout", "dropout"),
     *("attention_dropout", "classifier_dropout", "seq_classif_dropout"),
@@ -251,6 +253,7 @@ def _compile(model: Any, shape: str, probe: loop.Batch, precision: str) -> None:
 
         return run_step
 
+    model.train()
     choices = {"as written": timed(False), "compiled": timed(True)}
     choice = machine.fastest(f"compilation of {shape}", choices, margin=1.05)
     fast_bert.compile_in(model, choice == "compiled")

@@ -403,6 +403,7 @@ def train(
             display.epoch(progress)
     accelerator().wait_for_everyone()
     training.checkpoint.load_best()
+    training.graphs = None  # it refers back: its memory would stay until all is collected
     del training
     model.zero_grad(set_to_none=True)
     machine.release_memory()
