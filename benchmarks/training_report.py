@@ -7,9 +7,9 @@ from distillery.report import cells
 ON_GPU = (
     " Weights of bert-base's shape are random, and learn next to nothing in so few steps: that"
     " graphs learn what steps do is what `make test-gpu` shows. Nearly all batches of `default` and"
-    " `bf16` have the full length; those of `expert` are of like length, and it is slow wherever one"
-    " has a new shape. `peak memory` leaves out what graphs keep for their next replay; `to warm up`"
-    " is the first turn, with what captures and compilations fall into it."
+    " `bf16` have the full length; those of `expert` are of like length, and slow where a shape is"
+    " new. `peak memory` leaves out what graphs keep for their next replay; `to warm up` is the"
+    " first turn, with what captures and compilations fall into it."
 )
 DISTILS = (
     " The teacher runs within the steps of `default`, `bf16` and `expert`, and its FLOPs are theirs"
