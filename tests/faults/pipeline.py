@@ -1,5 +1,6 @@
 """The stages of `smoke` as a user starts them, and what two runs of them must agree in."""
 
+import functools
 import json
 import os
 import signal
@@ -57,7 +58,10 @@ STAGES = (
 
 
 def start(command: tuple[str, ...], home: Path) -> subprocess.Popen[str]:
-    """Starts a command on the folders `data` and `results` of `home`, in a group of its own."""
+    """Starts a command on the folders `data` and `results` of `home`, in a group of its own.
+
+    It hears SIGINT, also where the suite was started in a shell's background, which ignores it.
+    """
     home.mkdir(parents=True, exist_ok=True)
     with (home / "log").open("a") as log:
         return subprocess.Popen(
@@ -72,6 +76,7 @@ def start(command: tuple[str, ...], home: Path) -> subprocess.Popen[str]:
             stderr=log,
             text=True,
             start_new_session=True,
+            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
 
 
