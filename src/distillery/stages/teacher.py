@@ -31,7 +31,7 @@ from distillery.training import graphs, inference, loop, machine
 from distillery.training.processes import accelerator
 
 VERSION = 2
-# A training of fewer steps does not win back its compilation: on an H200 that took some 20 s, and
+# A training of fewer steps does not win back its compilation, of up to half a minute: on an H200 it
 # saves 2.5 ms of a step of bert-base's shape on 32 texts (`benchmarks/training_gpu.md`).
 COMPILE_STEPS = 12_000
 _DROPOUTS = (

@@ -29,7 +29,7 @@ LOG_EVERY = 20  # steps between TensorBoard events
 
 LOSS = "loss"  # the metric of a phase that has no better one
 
-Batch = dict[str, torch.Tensor]
+Batch = graphs.Batch
 
 
 @dataclass
