@@ -14,10 +14,11 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from distillery import encoders
 from distillery.bench.turns import Worker
 from distillery.distillation import losses
-from distillery.models import fast_bert, registry, rnn
+from distillery.models import fast_bert, registry, rnn, tensors, tokenization
 from distillery.preprocessing import store
 from distillery.recipes import Phase
 from distillery.text import encode
+from distillery.text.splits import SplitReader
 from distillery.training import inference, loop, machine
 
 ALPHA, TEMPERATURE = 0.5, 2.0  # of the distillation loss, the same for all
@@ -32,14 +33,14 @@ class Rows:
 
     def __init__(self, task: str, encoder: str, count: int, dev_count: int, length: int) -> None:
         self.folder = encoders.locate(encoder)
-        self.tokenizer = encode.load_tokenizer(self.folder)
-        reader = encode.Reader(self.tokenizer, length, 0.25)
+        self.tokenizer = tokenization.load(self.folder)
+        reader = tokenization.reader(self.tokenizer, length, 0.25)
         self.train, self.labels = self._some(reader, task, "train", count)
         self.dev, self.dev_labels = self._some(reader, task, "dev", dev_count)
         self.classes = len(store.read_manifest(task)["labels"])
 
     def _some(
-        self, reader: encode.Reader, task: str, name: str, count: int
+        self, reader: SplitReader, task: str, name: str, count: int
     ) -> tuple[encode.Encoded, np.ndarray]:
         split = store.read_split(task, name)
         if len(split) < count:
@@ -49,7 +50,7 @@ class Rows:
 
 
 def batch(encoded: encode.Encoded, labels: np.ndarray, rows: np.ndarray) -> loop.Batch:
-    return {**encoded.batch(rows), "labels": torch.from_numpy(labels[rows])}
+    return {**tensors.batch(encoded, rows), "labels": torch.from_numpy(labels[rows])}
 
 
 def new_model(kind: str, rows: Rows, dropout: float) -> Any:
@@ -200,7 +201,7 @@ def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
         return found
 
     longest = np.argsort(-rows.train.lengths, kind="stable")[: min(32, len(rows.train))]
-    probe = {n: t.to(machine.device()) for n, t in rows.train.batch(longest).items()}
+    probe = {n: t.to(machine.device()) for n, t in tensors.batch(rows.train, longest).items()}
     model.to(machine.device())
     what = f"{given['kind']} {given['way']} {model.num_parameters()} parameters"
     precision = given.get("precision") or machine.precision_for(what, "auto", model, probe)

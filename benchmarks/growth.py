@@ -28,6 +28,7 @@ from benchmarks import folder
 from distillery import encoders, files, paths, results
 from distillery.bench import turns
 from distillery.errors import UserError
+from distillery.models import tensors, tokenization
 from distillery.report import cells
 from distillery.text import encode
 from distillery.text.stored import Stored
@@ -75,10 +76,10 @@ def pieces(task: str, encoder: str, count: int, place: Path) -> Path:
     """Writes (count, 32) word pieces, special tokens included, and gives the file."""
     from distillery.preprocessing import store
 
-    tokenizer = encode.load_tokenizer(encoders.locate(encoder))
+    tokenizer = tokenization.load(encoders.locate(encoder))
     path, made, inner = place / PIECES, 0, LENGTH - 2
     rows = np.memmap(path, np.int32, "w+", shape=(count, LENGTH))
-    reader = encode.Reader(tokenizer, 65_536, 1.0)
+    reader = tokenization.reader(tokenizer, 65_536, 1.0)
     rows[:, 0], rows[:, -1] = reader.first, reader.last
     for split in ("unlabeled", "train"):
         for texts, _ in store.read_split(task, split).chunks(2048):
@@ -154,7 +155,7 @@ def distilling(
 
     def batch_of(rows: np.ndarray) -> loop.Batch:
         logits = torch.from_numpy(outputs.logits(ids[rows]))
-        return {**encoded.batch(rows), "teacher_logits": logits}
+        return {**tensors.batch(encoded, rows), "teacher_logits": logits}
 
     def evaluate() -> dict[str, float]:
         done.append(now())
@@ -197,7 +198,7 @@ def work(given: dict[str, Any]) -> dict[str, float]:
 
     transformers.utils.logging.disable_progress_bar()
     machine.prepare()
-    tokenizer = encode.load_tokenizer(Path(given["teacher"]))
+    tokenizer = tokenization.load(Path(given["teacher"]))
     given = {**given, "pieces": len(tokenizer)}
     encoded = as_encoded(Path(given["place"]) / PIECES, given["rows"], tokenizer.pad_token_id)
     ids = np.arange(given["rows"], dtype=np.uint64)

@@ -12,8 +12,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from tqdm import tqdm
-
 from distillery import paths
 from distillery.commands import COMMANDS
 from distillery.commands.base import Command
@@ -68,8 +66,10 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     """The command and its arguments. The names come first: the recipe's options depend on them."""
     name = choose("command", argv[0], COMMANDS)
     for word in argv:
-        if not word.isprintable():
-            raise UserError(f"argument {word!r} holds what cannot be printed")
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"argument {word!r} is not UTF-8") from None
     command = COMMANDS[name]()
     first = _Parser(prog=f"scripts/distillery {name}", add_help=False)
     for option in command.names:
@@ -83,7 +83,7 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
             f"--{option}", required=True, metavar=option.upper(), help=_HELP[option]
         )
     command.add(parser, known)
-    arguments = parser.parse_args(argv[1:])
+    arguments = parser.parse_intermixed_args(argv[1:])
     names = {option: getattr(arguments, option) for option in command.names}
     options_given = [word for word in rest if word != "--force"]
     arguments.command_line = " ".join(
@@ -96,7 +96,16 @@ class _AboveBars(logging.Handler):
     """Writes lines to stderr without tearing the progress bars."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
+        _write(self.format(record))
+
+
+def _write(line: str) -> None:
+    """Writes a line to stderr, above the progress bars where there are some."""
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    if tqdm:
+        tqdm.write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr)
 
 
 def _in_thread(raised: threading.ExceptHookArgs) -> None:
@@ -130,11 +139,10 @@ def _prepared() -> Iterator[None]:
     import torch
     import transformers
 
-    from distillery.models import register
+    import distillery.models  # noqa: F401  registers the students
     from distillery.training import machine
 
     transformers.utils.logging.disable_progress_bar()
-    register()
     machine.prepare()
     try:
         yield
@@ -173,7 +181,14 @@ def _run(argv: Sequence[str] | None) -> int:
         command, arguments = parse(given)
         _quiet()
         with _prepared() if command.computes else contextlib.nullcontext():
-            return command.run(arguments) or 0
+            status = command.run(arguments) or 0
+        if sys.stdout:
+            sys.stdout.flush()  # here, where a closed pipe is expected
+        return status
+    except BrokenPipeError:  # whoever reads, such as `head`, has enough
+        with contextlib.suppress(OSError, ValueError):  # nothing is left to flush at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except UserError as error:
         return _refuse(str(error))
     except OSError as error:
@@ -193,4 +208,4 @@ def _refuse(reason: str) -> int:
 def _say(line: str) -> None:
     """Says the one line, of several processes once."""
     if os.environ.get("RANK", "0") == "0":
-        tqdm.write(f"distillery: {line}", file=sys.stderr)
+        _write(f"distillery: {line}")

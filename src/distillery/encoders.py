@@ -12,9 +12,9 @@ from typing import Any
 
 from distillery import files, hub, paths
 from distillery.errors import UserError
+from distillery.runtime.facts import ONNX as ONNX
 
 WEIGHTS = "model.safetensors"
-ONNX = "model.onnx"  # the weights of an exported model, and how it computes
 _FILES = ("config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json", "vocab.txt")
 
 

@@ -8,6 +8,7 @@ import lzma
 import os
 import shutil
 import struct
+import sys
 import tarfile
 import tempfile
 import zipfile
@@ -15,8 +16,6 @@ import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from safetensors import SafetensorError
 
 from distillery.errors import UserError, reason
 
@@ -63,6 +62,14 @@ def short_hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def _safetensors_error() -> type[Exception] | tuple[()]:
+    """What safetensors raises; nothing where it is not loaded, as in the runtime."""
+    found: type[Exception] | tuple[()] = getattr(
+        sys.modules.get("safetensors"), "SafetensorError", ()
+    )
+    return found
+
+
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
     """An error of the disk in here names `path` where it names no file, so that a user sees it."""
@@ -72,7 +79,7 @@ def naming(path: Path) -> Iterator[None]:
         if error.filename is None:
             error.filename = str(path)
         raise
-    except SafetensorError as error:  # how a full disk looks to the writer of weights
+    except _safetensors_error() as error:  # how a full disk looks to the writer of weights
         raise UserError(f"{path} cannot be written ({error})") from None
 
 
@@ -298,7 +305,7 @@ def load_tensors(
 
     remedy: what the user is told to do.
     """
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
         raise UserError(f"{path} is missing: {remedy}")

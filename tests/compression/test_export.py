@@ -8,11 +8,12 @@ import onnx
 import pytest
 import torch
 
-from distillery.compression import export, runtime
+from distillery.compression import export, onnx_module
 from distillery.errors import UserError
 from distillery.models.base import StudentForSequenceClassification
 from distillery.models.rnn import LSTMForSequenceClassification
 from distillery.recipes.names import OWN_STUDENTS
+from distillery.runtime.session import INPUTS
 from distillery.text.encode import Encoded
 from tests.compression.conftest import KINDS, MAX_LENGTH, batch, classifier
 
@@ -23,21 +24,21 @@ def test_logits_are_pytorchs_at_other_shapes_than_the_examples(
 ) -> None:
     model, path = classifier(kind), tmp_path / "model.onnx"
     assert export.write(model, text, MAX_LENGTH, path) <= export.TOLERANCE
-    session = runtime.session(path)
+    session = onnx_module.session(path)
     for rows, length in ((1, 2), (3, 7), (50, MAX_LENGTH), (1, MAX_LENGTH)):
         inputs = batch(rows, length, seed=rows + length)
         with torch.inference_mode():
             expected = model(**inputs).logits
-        found = runtime.logits(session, inputs)
+        found = onnx_module.run(session, inputs)
         torch.testing.assert_close(found, expected, atol=export.TOLERANCE, rtol=0)
 
 
 def test_inputs_and_output_are_those_of_the_contract(text: Encoded, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     export.write(classifier("attention"), text, MAX_LENGTH, path)
-    session = runtime.session(path)
+    session = onnx_module.session(path)
     assert [(i.name, i.type, i.shape) for i in session.get_inputs()] == [
-        (name, "tensor(int64)", ["batch", "length"]) for name in runtime.INPUTS
+        (name, "tensor(int64)", ["batch", "length"]) for name in INPUTS
     ]
     (output,) = session.get_outputs()
     assert (output.name, output.type, output.shape[0]) == ("logits", "tensor(float)", "batch")

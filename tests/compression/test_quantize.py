@@ -8,7 +8,7 @@ import pytest
 import torch
 from onnx import TensorProto
 
-from distillery.compression import export, quantize, runtime
+from distillery.compression import export, onnx_module, quantize
 from distillery.errors import UserError
 from distillery.recipes import QuantizationRecipe
 from distillery.text.encode import Encoded
@@ -27,8 +27,7 @@ def _quantized(kind: str, recipe: QuantizationRecipe, text: Encoded, folder: Pat
     model = classifier(kind, **sizes)
     export.write(model, text, MAX_LENGTH, whole)
     rows = (text.batch(np.array([row])) for row in range(len(text)))
-    batches = ({name: tensor.numpy() for name, tensor in row.items()} for row in rows)
-    quantize.write(whole, small, recipe, batches)
+    quantize.write(whole, small, recipe, rows)
     return small
 
 
@@ -45,8 +44,8 @@ def test_logits_stay_near_and_large_weights_are_small_integers(
 ) -> None:
     path = _quantized(kind, RECIPES[how], text, tmp_path)
     inputs = batch(40, MAX_LENGTH)
-    before = runtime.logits(runtime.session(tmp_path / "whole.onnx"), inputs)
-    after = runtime.logits(runtime.session(path), inputs)
+    before = onnx_module.run(onnx_module.session(tmp_path / "whole.onnx"), inputs)
+    after = onnx_module.run(onnx_module.session(path), inputs)
     error = (after - before).pow(2).mean().sqrt() / before.std()
     assert 0 < error < (0.5 if how == "4 bits" else 0.15)
     for tensor in onnx.load(path).graph.initializer:
@@ -98,6 +97,6 @@ def test_gather_reads_the_blocks_as_they_were_written(text: Encoded, tmp_path: P
     export.write(model, text, MAX_LENGTH, whole)
     quantize.write(whole, small, RECIPES["4 bits"], [])
     inputs = batch(5, 9)
-    before, after = (runtime.logits(runtime.session(path), inputs) for path in (whole, small))
+    before, after = (onnx_module.run(onnx_module.session(path), inputs) for path in (whole, small))
     torch.testing.assert_close(before, after, atol=1e-5, rtol=0)
     assert small.stat().st_size < whole.stat().st_size

@@ -8,26 +8,26 @@ import torch
 
 from distillery.compression import vocabulary
 from distillery.errors import UserError
-from distillery.text import encode
+from distillery.models import tensors, tokenization
 from tests.compression.conftest import classifier
 
 TEXTS = ["the film was great", "the plot was awful, and we saw it at home", "a story"]
 
 
 def _counts(tokenizer: object, texts: list[str]) -> np.ndarray:
-    found = encode.Reader(tokenizer, 64, 0.25).encode(texts, None)
+    found = tokenization.reader(tokenizer, 64, 0.25).encode(texts, None)
     return np.bincount(found.pieces[:], minlength=len(tokenizer))  # type: ignore[arg-type]
 
 
 def test_kept_words_read_as_before_and_others_are_spelt(tiny_folder: Path, tmp_path: Path) -> None:
-    old = encode.load_tokenizer(tiny_folder)
+    old = tokenization.load(tiny_folder)
     counts = _counts(old, [*TEXTS, *TEXTS[:2]])
     letters = {char for text in TEXTS for char in text if char.isalpha()}
     room = 5 + 2 * len(letters) + 1 + 8  # special tokens, letters, the comma, 8 words
     kept = vocabulary.commonest(old, counts, room)
     assert len(kept) == room
-    encode.save_tokenizer(vocabulary.cut_tokenizer(old, kept), tmp_path)
-    new = encode.load_tokenizer(tmp_path)
+    tokenization.save(vocabulary.cut_tokenizer(old, kept), tmp_path)
+    new = tokenization.load(tmp_path)
     assert len(new) == room
     sentence = "the film was great"
     assert new.tokenize(sentence) == old.tokenize(sentence)
@@ -43,20 +43,24 @@ def test_kept_words_read_as_before_and_others_are_spelt(tiny_folder: Path, tmp_p
 
 @torch.no_grad()
 def test_a_model_says_the_same_of_texts_of_kept_pieces(tiny_folder: Path) -> None:
-    old = encode.load_tokenizer(tiny_folder)
+    old = tokenization.load(tiny_folder)
     kept = vocabulary.commonest(old, _counts(old, TEXTS), 80)
     new = vocabulary.cut_tokenizer(old, kept)
     for kind in ("bilstm", "bert"):
         model = classifier(kind)
-        before = model(**encode.Reader(old, 24, 0.25).encode(TEXTS, None).batch(np.arange(3)))
+        before = model(
+            **tensors.batch(tokenization.reader(old, 24, 0.25).encode(TEXTS, None), np.arange(3))
+        )
         vocabulary.cut_embeddings(model, kept, new.pad_token_id)
-        after = model(**encode.Reader(new, 24, 0.25).encode(TEXTS, None).batch(np.arange(3)))
+        after = model(
+            **tensors.batch(tokenization.reader(new, 24, 0.25).encode(TEXTS, None), np.arange(3))
+        )
         torch.testing.assert_close(before.logits, after.logits)
         assert model.config.vocab_size == len(model.get_input_embeddings().weight) == 80
 
 
 @pytest.mark.parametrize("size", [3, 100_000])
 def test_impossible_sizes_are_refused(tiny_folder: Path, size: int) -> None:
-    tokenizer = encode.load_tokenizer(tiny_folder)
+    tokenizer = tokenization.load(tiny_folder)
     with pytest.raises(UserError, match=rf"pieces {size} is impossible: \d+ to \d+"):
         vocabulary.commonest(tokenizer, _counts(tokenizer, TEXTS), size)

@@ -11,6 +11,7 @@ from distillery import files, paths
 from distillery.distillation import teacher
 from distillery.errors import UserError
 from distillery.preprocessing.task import Task
+from distillery.runtime.facts import FACTS
 
 NAMES = ("negative", "neutral", "positive")
 LABELS = np.array([0, 1, 2] * 20)
@@ -124,7 +125,7 @@ def folder(home: Path, tiny_folder: Path) -> Path:
         "pairs": False,
         "floor": 0.0,
     }
-    files.write_json(found / teacher.FACTS, facts)
+    files.write_json(found / FACTS, facts)
     return found
 
 
@@ -133,11 +134,11 @@ def test_teacher_is_found_with_the_fingerprint_of_all_it_depends_on(folder: Path
     assert found.weights_sha256 == files.sha256(folder / "model.safetensors")
     assert found.reader().max_length == 16
     prints = {found.fingerprint}
-    facts = files.read_json(folder / teacher.FACTS)
+    facts = files.read_json(folder / FACTS)
     for change in ({"max_length": 17}, {"head": 0.5}, {"precision": "bf16"}):
-        files.write_json(folder / teacher.FACTS, facts | change)
+        files.write_json(folder / FACTS, facts | change)
         prints.add(teacher.find(TASK, "tiny").fingerprint)
-    files.write_json(folder / teacher.FACTS, facts)
+    files.write_json(folder / FACTS, facts)
     assert teacher.find(TASK, "tiny").fingerprint == found.fingerprint
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")

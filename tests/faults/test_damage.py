@@ -16,6 +16,7 @@ from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError
 from distillery.preprocessing import store
+from distillery.runtime.facts import read_facts
 from distillery.stages import teacher as stage_2
 from distillery.training import loop, machine
 from tests.faults.pipeline import differences
@@ -53,7 +54,7 @@ def _start(_: Path) -> Path:
 
 
 def _model(path: Path) -> dict[str, Any]:
-    return teachers.read_facts(path.parent)
+    return read_facts(path.parent)
 
 
 ARTEFACTS = {

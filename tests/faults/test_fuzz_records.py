@@ -20,6 +20,7 @@ from distillery.preprocessing import splits, store
 from distillery.preprocessing.task import Example, Task
 from distillery.recipes import DataRecipe
 from distillery.report import table
+from distillery.runtime import facts as runtime_facts
 from tests.faults.mutations import answer, astray, mutated
 
 RECIPE = DataRecipe(dev_rows=2)
@@ -156,8 +157,8 @@ FACTS = {
 def test_recorded_facts(place: Path, content: bytes) -> None:
     folder = paths.model("mine", "tiny_mine")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / teachers.FACTS).write_bytes(content)
-    facts = answer(lambda: teachers.read_facts(folder))
+    (folder / runtime_facts.FACTS).write_bytes(content)
+    facts = answer(lambda: runtime_facts.read_facts(folder))
     if facts:
         assert all(isinstance(label, str) for label in facts["labels"])
         assert 8 <= facts["max_length"] <= 65_536

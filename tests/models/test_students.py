@@ -10,8 +10,8 @@ from safetensors import safe_open
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, pipeline
 
-import distillery  # noqa: F401  registers the students
-from distillery.models import base, registry
+import distillery.models  # noqa: F401  registers the students
+from distillery.models import base, registry, tensors, tokenization
 from distillery.recipes.names import OWN_STUDENTS
 from distillery.text import encode
 
@@ -144,10 +144,10 @@ def test_shorten_cuts_a_pair_as_training_cut_it(head: float, room: int, tiny_fol
     lengths = [(one, two) for one in range(1, 20) for two in range(1, 20)]
     words = [(" ".join("abc"[n % 3] for n in range(one)), "d " * two) for one, two in lengths]
     texts = [one for one, _ in words], [two for _, two in words]
-    tokenizer = encode.load_tokenizer(tiny_folder)
+    tokenizer = tokenization.load(tiny_folder)
     rows = np.arange(len(lengths))
-    long = encode.Reader(tokenizer, 64, head).encode(*texts).batch(rows)
-    cut = encode.Reader(tokenizer, room, head).encode(*texts).batch(rows)
+    long = tensors.batch(tokenization.reader(tokenizer, 64, head).encode(*texts), rows)
+    cut = tensors.batch(tokenization.reader(tokenizer, room, head).encode(*texts), rows)
     names = ("attention_mask", "token_type_ids", "input_ids")
     found = base.shorten(config, *(long[name] for name in names))
     for name, tensor in zip(names, found, strict=True):
@@ -278,13 +278,15 @@ def test_saved_encoder_is_loaded_alone(architecture: str, tmp_path: Path) -> Non
 def test_pipeline_classifies_as_training_saw_the_text(
     architecture: str, tmp_path: Path, tiny_folder: Path
 ) -> None:
-    tokenizer = encode.load_tokenizer(tiny_folder)
+    tokenizer = tokenization.load(tiny_folder)
     model = make(architecture, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id)
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     texts = ["the film was great", "it was bad, " * 20]  # the second one is over max_length
     found = pipeline("text-classification", model=str(tmp_path), device="cpu")(texts, top_k=None)
-    batch = encode.Reader(tokenizer, 12, 0.25).encode(texts, None).batch(np.arange(2))
+    batch = tensors.batch(
+        tokenization.reader(tokenizer, 12, 0.25).encode(texts, None), np.arange(2)
+    )
     with torch.no_grad():
         expected = model(**batch).logits.softmax(dim=-1)
     for row, scores in enumerate(found):

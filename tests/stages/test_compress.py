@@ -13,12 +13,13 @@ import torch
 
 from distillery import files, paths, results, tasks
 from distillery.cli import main
-from distillery.compression import runtime
+from distillery.compression import onnx_module
 from distillery.distillation import teacher as teachers
+from distillery.models import tensors, tokenization
 from distillery.preprocessing import store
 from distillery.recipes import QuantizationRecipe, quantization
+from distillery.runtime.facts import read_facts
 from distillery.stages import compress
-from distillery.text import encode
 from distillery.training import inference
 
 SOURCE = "distil_bilstm_tiny_smoke"
@@ -92,7 +93,7 @@ def test_every_folder_is_what_the_contract_says(in_chain_home: Path) -> None:
             *(weights, "config.json", "distillery.json", files.SUMS),
             *("tokenizer.json", "tokenizer_config.json"),
         }
-        facts = teachers.read_facts(folder)
+        facts = read_facts(folder)
         sums = files.read_json(folder / files.SUMS)
         assert sums[weights] == files.sha256(folder / weights)
         assert facts["labels"] == ["negative", "positive"]
@@ -103,10 +104,10 @@ def test_a_loaded_model_predicts_what_its_result_says(in_chain_home: Path) -> No
     test = store.read_split("smoke", "test")
     for name in MADE:
         folder = paths.model("smoke", name)
-        facts, tokenizer = teachers.read_facts(folder), encode.load_tokenizer(folder)
-        text = encode.Reader(tokenizer, facts["max_length"], facts["head"])
+        facts, tokenizer = read_facts(folder), tokenization.load(folder)
+        text = tokenization.reader(tokenizer, facts["max_length"], facts["head"])
         logits = inference.logits(
-            runtime.load(folder), text.encode(test_texts(test), None), "fp32", "test"
+            onnx_module.load(folder), text.encode(test_texts(test), None), "fp32", "test"
         )
         packed = results.predictions_path(paths.results(local=True), name).read_bytes()
         predicted = results.unpack(packed, runs=1, n=len(test), labels=2)[0]
@@ -132,7 +133,7 @@ def test_the_table_has_a_row_for_each(in_chain_home: Path) -> None:
 def test_the_pruned_student_reads_with_its_own_vocabulary(in_chain_home: Path) -> None:
     folder = paths.model("smoke", SMALLER)
     model = teachers.load_model(folder)
-    assert len(encode.load_tokenizer(folder)) == model.config.vocab_size == 96
+    assert len(tokenization.load(folder)) == model.config.vocab_size == 96
     assert model.config.hidden_size == 16
 
 
@@ -200,7 +201,7 @@ def test_static_ranges_come_from_rows_of_all_of_dev(chain_copy: Path) -> None:
     few = QuantizationRecipe(method="static", calibration_rows=8)
     chosen = [batch["input_ids"][0].tolist() for batch in compress._calibration(source, few)]
     text = source.dev()
-    first = [text.batch(np.array([row]))["input_ids"][0].tolist() for row in range(8)]
+    first = [tensors.batch(text, np.array([row]))["input_ids"][0].tolist() for row in range(8)]
     assert len(chosen) == 8
     assert sorted(chosen) != sorted(first)
     every = [*compress._calibration(source, QuantizationRecipe(calibration_rows=10**6))]

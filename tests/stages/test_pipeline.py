@@ -66,13 +66,20 @@ def test_true_labels_of_test_lie_beside_the_predictions(smoke_copy: Path) -> Non
         assert path.read_bytes() == written, "also for results that are up to date"
 
 
-def test_a_saved_student_predicts_what_its_result_says(in_smoke_home: Path) -> None:
-    """In a process that only imports distillery and transformers."""
+@pytest.mark.parametrize("order", [("distillery", "transformers"), ("transformers", "distillery")])
+def test_a_saved_student_predicts_what_its_result_says(
+    in_smoke_home: Path, order: tuple[str, str]
+) -> None:
+    """By `pipeline`, in a process that imports `distillery.models` before or after it."""
     test = store.read_split("smoke", "test")
-    code = """
+    lines = {
+        "distillery": "import distillery.models",
+        "transformers": "from transformers import pipeline",
+    }
+    imports = "\n".join(lines[name] for name in order)
+    code = f"""
 import json, sys
-import distillery
-from transformers import pipeline
+{imports}
 folder, texts = json.load(sys.stdin)
 answers = pipeline("text-classification", model=folder)(texts)
 print(json.dumps([answer["label"] for answer in answers]))

@@ -107,5 +107,5 @@ def test_texts_are_cut_together_as_one_by_one(
 
 
 def test_spans_stand_one_after_the_other() -> None:
-    assert words.spans(np.array([5, 3, 0]), np.array([2, 0, 1])).tolist() == [5, 6, 0]
-    assert words.spans(np.zeros(0, np.int64), np.zeros(0, np.int64)).tolist() == []
+    assert encode.spans(np.array([5, 3, 0]), np.array([2, 0, 1])).tolist() == [5, 6, 0]
+    assert encode.spans(np.zeros(0, np.int64), np.zeros(0, np.int64)).tolist() == []

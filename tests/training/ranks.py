@@ -11,7 +11,7 @@ import torch
 from accelerate.utils import gather_object
 
 from distillery.distillation.outputs import TeacherOutputs
-from distillery.models import registry
+from distillery.models import registry, tensors
 from distillery.recipes import Phase
 from distillery.text.encode import Encoded
 from distillery.training import inference, loop
@@ -42,7 +42,10 @@ def main(folder: Path) -> None:
     job = loop.Job(
         phase=Phase(("train",), (("cross_entropy", 1.0, {}),), epochs=2, batch_size=16),
         lengths=encoded.lengths,
-        batch_of=lambda some: {**encoded.batch(some), "labels": torch.from_numpy(labels[some])},
+        batch_of=lambda some: {
+            **tensors.batch(encoded, some),
+            "labels": torch.from_numpy(labels[some]),
+        },
         loss_of=loss_of,
         evaluate=lambda: {"accuracy": 0.0},
         metric="accuracy",

@@ -10,11 +10,11 @@ import transformers
 
 from distillery.bench import plan
 from distillery.bench.turns import Worker, peak_memory
-from distillery.compression import runtime
-from distillery.distillation import teacher as teachers
+from distillery.compression import onnx_module
 from distillery.errors import UserError
-from distillery.models import fast_bert
+from distillery.models import fast_bert, tensors, tokenization
 from distillery.preprocessing import store
+from distillery.runtime.facts import read_facts
 from distillery.text import encode
 from distillery.training import inference, machine
 
@@ -65,18 +65,18 @@ class Contender:
         self.compared = self.agreed = 0
         self.before = peak_memory()
         folder = Path(given["folder"])
-        self.facts = teachers.read_facts(folder)
+        self.facts = read_facts(folder)
         start = time.perf_counter()
-        self.model = runtime.load(folder).eval()
+        self.model = onnx_module.load(folder).eval()
         if given["lean"]:
             fast_bert.use_in(self.model)
-        tokenizer = encode.load_tokenizer(folder)
-        self.reader = encode.Reader(tokenizer, self.facts["max_length"], self.facts["head"])
+        tokenizer = tokenization.load(folder)
+        self.reader = tokenization.reader(tokenizer, self.facts["max_length"], self.facts["head"])
         self.load_seconds = time.perf_counter() - start
         self.encoded = self.reader.encode_split(given["task"], split)
         self.plans: dict[tuple[int, bool], plan.Plan] = {}
         self.calls: dict[tuple[int, bool], int] = {}
-        self.in_pytorch = not isinstance(self.model, runtime.OnnxClassifier)
+        self.in_pytorch = not isinstance(self.model, onnx_module.OnnxModule)
         self.precision = given["precision"] or self._choose_precision()
         inference.lower(self.model, self.precision if self.in_pytorch else "fp32")
         self._check()
@@ -97,7 +97,7 @@ class Contender:
         if not self.in_pytorch:
             return str(self.facts["precision"])
         batches = self._plan(32, False)
-        batch = self.encoded.batch(batches.batch(len(batches) // 2))
+        batch = tensors.batch(self.encoded, batches.batch(len(batches) // 2))
         best = {"fp32": np.inf, "bf16": np.inf}
         for number in range(TRIES + 1):
             for name in best:
@@ -128,7 +128,7 @@ class Contender:
 
     def _answer(self, encoded: encode.Encoded, rows: np.ndarray) -> torch.Tensor:
         """The logits (B, labels) of some rows."""
-        batch = encoded.batch(rows)
+        batch = tensors.batch(encoded, rows)
         if not self.given["lean"]:
             longest = int(encoded.lengths[rows].max())
             batch = {name: tensor[:, :longest] for name, tensor in batch.items()}

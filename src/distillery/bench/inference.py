@@ -21,14 +21,15 @@ from distillery.bench import contender, plan
 from distillery.bench.contender import Texts
 from distillery.bench.ratios import ratios, steps
 from distillery.bench.turns import Contender
-from distillery.distillation import teacher as teachers
 from distillery.errors import UserError, choose
+from distillery.models import tokenization
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import InferenceRecipe
 from distillery.report import ablation
 from distillery.report.timed import BASELINE, BATCH
-from distillery.text import encode
+from distillery.runtime.facts import read_facts
+from distillery.text import splits
 from distillery.training import machine
 
 SIZES = (1, BATCH)  # rows of a batch
@@ -166,7 +167,7 @@ def _environment(threads: int) -> dict[str, str]:
 
 
 def _write_texts(test: store.Split, place: Path) -> None:
-    chunks = [*test.chunks(encode.CHUNK)]
+    chunks = [*test.chunks(splits.CHUNK)]
     Texts.write(place / "texts", [text for texts, _ in chunks for text in texts])
     if test.paired:
         Texts.write(place / "pairs", [text for _, pairs in chunks for text in pairs or ()])
@@ -221,14 +222,14 @@ def _model_row(
     """A row of a result, with the predictions of the seed whose model was kept."""
     name, folder = result["name"], paths.model(task.name, result["name"])
     results.check_saved(result)
-    facts = teachers.read_facts(folder)
+    facts = read_facts(folder)
     predictions = Path(given["place"]) / f"{name}.npy"
     np.save(predictions, _predictions(task, result, len(facts["labels"])))
     test = store.read_split(task.name, "test")
     if result["n"] != len(test):
         raise UserError(f"result {name} is of another test split: make it again")
-    tokenizer = encode.load_tokenizer(folder)  # word pieces are made once, before the timing
-    encode.Reader(tokenizer, facts["max_length"], facts["head"]).encode_split(task.name, test)
+    tokenizer = tokenization.load(folder)  # word pieces are made once, before the timing
+    tokenization.reader(tokenizer, facts["max_length"], facts["head"]).encode_split(task.name, test)
     row = {
         "name": name,
         "way": None,

@@ -13,8 +13,8 @@ from distillery import encoders, recipes, tasks
 from distillery.compression import export, quantize
 from distillery.distillation import teacher as teachers
 from distillery.errors import UserError
+from distillery.models import tokenization
 from distillery.preprocessing import store
-from distillery.text import encode
 
 SHAPES: dict[str, dict[str, int]] = {
     "bert-base": {},  # what BertConfig says by itself
@@ -31,7 +31,7 @@ PROBES = 32  # reviews on which the ONNX model is compared
 def write(task_name: str, recipe: recipes.InferenceRecipe, place: Path) -> int:
     """Writes the shape as `pytorch`, `onnx` and `int8` into `place`; gives its parameters."""
     task = tasks.get(task_name)
-    tokenizer = encode.load_tokenizer(encoders.locate(recipe.tokenizer))
+    tokenizer = tokenization.load(encoders.locate(recipe.tokenizer))
     torch.manual_seed(0)
     config = BertConfig(
         **SHAPES[recipe.shape],
@@ -41,7 +41,7 @@ def write(task_name: str, recipe: recipes.InferenceRecipe, place: Path) -> int:
     )
     model = BertForSequenceClassification(config).eval()
     test = store.read_split(task_name, "test")
-    reader = encode.Reader(tokenizer, recipe.max_length, recipe.head)
+    reader = tokenization.reader(tokenizer, recipe.max_length, recipe.head)
     text = reader.encode_split(task_name, test).take(np.arange(min(PROBES, len(test))))
     for name in ("pytorch", "onnx", "int8"):
         folder = place / name
@@ -54,7 +54,7 @@ def write(task_name: str, recipe: recipes.InferenceRecipe, place: Path) -> int:
         if name == "int8":
             source = place / "onnx" / encoders.ONNX
             quantize.write(source, folder / encoders.ONNX, recipes.QuantizationRecipe(), ())
-        encode.save_tokenizer(tokenizer, folder)
+        tokenization.save(tokenizer, folder)
         precision = "int8" if name == "int8" else "fp32"
         teachers.write_facts(folder, task, recipe, precision, test.paired)
     return int(model.num_parameters())

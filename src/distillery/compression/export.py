@@ -16,9 +16,10 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from distillery.compression import runtime
+from distillery.compression import onnx_module
 from distillery.errors import UserError
 from distillery.models import fast_bert
+from distillery.runtime.session import INPUTS
 from distillery.text.encode import Encoded
 
 OPSET = 20
@@ -37,7 +38,7 @@ class _Logits(nn.Module):
         self.model = model
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        found: Tensor = self.model(**dict(zip(runtime.INPUTS, inputs, strict=True))).logits
+        found: Tensor = self.model(**dict(zip(INPUTS, inputs, strict=True))).logits
         return found
 
 
@@ -65,31 +66,31 @@ def _xor(graph: Any, one: Any, other: Any) -> Any:
 def _trace(model: Any, example: Batch, path: Path) -> None:
     lean = copy.deepcopy(model)
     fast_bert.use_in(lean)
-    every = {name: {0: "batch", 1: "length"} for name in runtime.INPUTS}
+    every = {name: {0: "batch", 1: "length"} for name in INPUTS}
     torch.onnx.utils.register_custom_op_symbolic("aten::__xor_", _xor, OPSET)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing: `_compare` finds what it gets wrong
         torch.onnx.export(
             _Logits(lean).eval(),
-            tuple(example[name] for name in runtime.INPUTS),
+            tuple(example[name] for name in INPUTS),
             path,
             dynamo=False,
             opset_version=OPSET,
-            input_names=[*runtime.INPUTS],
+            input_names=[*INPUTS],
             output_names=["logits"],
             dynamic_axes={**every, "logits": {0: "batch"}},
         )
 
 
 def _compare(model: Any, text: Encoded, max_length: int, path: Path) -> float:
-    runs = runtime.session(path)
+    runs = onnx_module.session(path)
     worst = 0.0
     for batch in _probes(text, max_length):
         rows, length = batch["input_ids"].shape
         with torch.inference_mode():
             expected = model(**batch).logits
         try:
-            found = runtime.logits(runs, batch)
+            found = onnx_module.run(runs, batch)
         except UserError:
             found = torch.full_like(expected, torch.nan)
         difference = float((found - expected).abs().max())
@@ -117,4 +118,4 @@ def _probes(text: Encoded, max_length: int) -> Iterator[Batch]:
                 pieces[np.arange(rows), lengths - 1] = last
                 types = mask & (places >= lengths[:, None] // 2)
                 arrays = (pieces, mask.astype(np.int64), types.astype(np.int64))
-                yield dict(zip(runtime.INPUTS, map(torch.from_numpy, arrays), strict=True))
+                yield dict(zip(INPUTS, map(torch.from_numpy, arrays), strict=True))

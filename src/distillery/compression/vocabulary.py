@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from distillery.errors import UserError
-from distillery.text import encode
+from distillery.models import tokenization
 
 
 def commonest(tokenizer: Any, counts: np.ndarray, size: int) -> list[int]:
@@ -41,7 +41,7 @@ def cut_tokenizer(tokenizer: Any, kept: list[int]) -> Any:
     numbers = {piece: number for number, piece in enumerate(pieces)}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        encode.save_tokenizer(tokenizer, folder)
+        tokenization.save(tokenizer, folder)
         path = folder / "tokenizer.json"
         state = json.loads(path.read_text(encoding="utf-8"))
         if state["model"].get("type") != "WordPiece":
@@ -51,7 +51,7 @@ def cut_tokenizer(tokenizer: Any, kept: list[int]) -> Any:
             token["id"] = numbers[token["content"]]
         _renumber(state["post_processor"], numbers)
         path.write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
-        found = encode.load_tokenizer(folder)
+        found = tokenization.load(folder)
     if found.convert_tokens_to_ids(pieces) != [*range(len(pieces))] or len(found) != len(pieces):
         raise UserError("this tokenizer's vocabulary cannot be made smaller")
     return found

@@ -13,12 +13,12 @@ from distillery.distillation import bert_start, embeddings
 from distillery.distillation.layers import of_teacher
 from distillery.distillation.teacher import Teacher, load_model
 from distillery.errors import UserError
-from distillery.models import bert, registry, segments
+from distillery.models import bert, registry, segments, tokenization
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import BertStudentRecipe, SequenceRecipe, StudentRecipe
 from distillery.recipes.names import BERT_STUDENTS
-from distillery.text import encode, vectors, vocabulary
+from distillery.text import vectors
 
 POSITIONS = 512  # of a BERT without another to take them from, unless its texts are longer
 
@@ -40,9 +40,9 @@ class Start:
     def tokenizer(self, task: Task, recipe: StudentRecipe) -> Any:
         """The word pieces of the folder, or the words of the task's own texts."""
         if recipe.vocabulary == "pieces":
-            return encode.load_tokenizer(self.folder)
+            return tokenization.load(self.folder)
         splits = [store.read_split(task.name, name) for name in ("train", "unlabeled")]
-        return vocabulary.word_tokenizer([split for split in splits if len(split)], recipe.words)
+        return tokenization.of_words([split for split in splits if len(split)], recipe.words)
 
     def build(self, task: Task, recipe: StudentRecipe, tokenizer: Any) -> tuple[Any, str | None]:
         """The student at its start; and where that is from, if the recipe leaves it open."""

@@ -1,7 +1,6 @@
 """A fine-tuned teacher on disk, and the checks before anything learns from it."""
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,26 +9,11 @@ import numpy as np
 
 from distillery import encoders, files, paths
 from distillery.errors import UserError, reason
-from distillery.models import segments
+from distillery.models import segments, tokenization
 from distillery.preprocessing.task import Task
 from distillery.recipes import TextRecipe
-from distillery.text import encode
-
-FACTS = "distillery.json"
-_AGAIN = "run its stage again with --force"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-_FACTS: dict[str, Callable[[Any], bool]] = {
-    "labels": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
-    "max_length": lambda v: isinstance(v, int) and 8 <= v <= 65_536,
-    "head": lambda v: _is_number(v) and 0 <= v <= 1,
-    "precision": lambda v: v in ("fp32", "bf16", "int8"),
-    "pairs": lambda v: isinstance(v, bool),
-}
+from distillery.runtime.facts import AGAIN, FACTS, is_number, read_facts
+from distillery.text.splits import SplitReader
 
 
 def check_labels(config: Any, labels: tuple[str, ...], where: object) -> None:
@@ -98,10 +82,10 @@ class Teacher:
     def weights(self) -> Path:
         return self.folder / encoders.WEIGHTS
 
-    def reader(self) -> encode.Reader:
+    def reader(self) -> SplitReader:
         """How the teacher reads texts."""
-        tokenizer = encode.load_tokenizer(self.folder)
-        return encode.Reader(tokenizer, self.facts["max_length"], self.facts["head"])
+        tokenizer = tokenization.load(self.folder)
+        return tokenization.reader(tokenizer, self.facts["max_length"], self.facts["head"])
 
 
 def load_model(folder: Path) -> Any:
@@ -142,21 +126,6 @@ def write_facts(
     files.write_json(folder / FACTS, {**facts, **more})
 
 
-def read_facts(folder: Path) -> dict[str, Any]:
-    """What a stage wrote beside a model: task, labels, how it reads texts, precision, floor.
-
-    UserError where they or another file of the folder are missing or damaged.
-    """
-    if not (folder / FACTS).is_file():
-        raise UserError(f"{folder} holds no model that distillery saved (no {FACTS})")
-    files.check_folder(folder, _AGAIN)
-    facts = files.read_json(folder / FACTS, remedy=_AGAIN)
-    for name, holds in _FACTS.items():
-        if name not in facts or not holds(facts[name]):
-            raise UserError(f"{folder / FACTS} is damaged (no right '{name}'): {_AGAIN}")
-    return facts
-
-
 def find(task: Task, name: str, variant: str | None = None) -> Teacher:
     """The teacher that stage 2 made. UserError where it is not there, or not for this task."""
     folder = paths.model(task.name, paths.teacher_result(task.name, name, variant))
@@ -168,15 +137,15 @@ def find(task: Task, name: str, variant: str | None = None) -> Teacher:
             + (f" --variant {variant}" if variant else "")
         )
     facts = read_facts(folder)
-    if not _is_number(facts.get("floor")):
-        raise UserError(f"{folder} holds no teacher: {_AGAIN}")
+    if not is_number(facts.get("floor")):
+        raise UserError(f"{folder} holds no teacher: {AGAIN}")
     if facts.get("labels") != list(task.labels):
         raise UserError(f"{folder} has the labels {facts.get('labels')}, not {list(task.labels)}")
     weights = folder / encoders.WEIGHTS
     if not weights.is_file():
-        raise UserError(f"{weights} is missing: {_AGAIN}")
+        raise UserError(f"{weights} is missing: {AGAIN}")
     checksum = files.sha256(weights)
-    tokenizer = encode.tokenizer_hash(encode.load_tokenizer(folder))
+    tokenizer = tokenization.fingerprint(tokenization.load(folder))
     reading = [facts[key] for key in ("max_length", "head", "precision", "labels")]
     fingerprint = files.short_hash([checksum, tokenizer, *reading, "logits"])
     return Teacher(name, folder, facts, fingerprint, checksum)

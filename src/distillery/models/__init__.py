@@ -1,5 +1,6 @@
-"""The students' architectures, one file each, and their registration with transformers."""
+"""The students' architectures, one file each. Importing this package registers them with the Auto
+classes of transformers, so that `pipeline` and `from_pretrained` load a saved student."""
 
 from distillery.models.registry import register
 
-__all__ = ["register"]
+register()

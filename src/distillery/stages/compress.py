@@ -10,24 +10,30 @@ from typing import Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from distillery import encoders, files, paths, recipes, results
 from distillery.compression import export as exporting
 from distillery.compression import prune as pruning
 from distillery.compression import quantize as quantizing
-from distillery.compression import runtime, units, vocabulary
+from distillery.compression import units, vocabulary
 from distillery.distillation import losses
 from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError
+from distillery.models import tensors, tokenization
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import PruningRecipe, QuantizationRecipe, Recipe, StudentRecipe
 from distillery.recipes.names import STATIC, STUDENTS, UNPRUNED
+from distillery.runtime.classifier import OnnxClassifier
+from distillery.runtime.facts import read_facts
+from distillery.runtime.session import INPUTS
 from distillery.stages import student
 from distillery.stages.experiment import Experiment, Fitted, split_inputs, weights_of
 from distillery.text import encode
-from distillery.training import inference, machine
+from distillery.text.splits import SplitReader
+from distillery.training import machine
 
 VERSION = 1
 
@@ -46,10 +52,10 @@ class Source:
         return str(self.result["name"])
 
     def tokenizer(self) -> Any:
-        return encode.load_tokenizer(self.folder)
+        return tokenization.load(self.folder)
 
-    def reader(self) -> encode.Reader:
-        return encode.Reader(self.tokenizer(), self.facts["max_length"], self.facts["head"])
+    def reader(self) -> SplitReader:
+        return tokenization.reader(self.tokenizer(), self.facts["max_length"], self.facts["head"])
 
     def dev(self) -> encode.Encoded:
         return self.reader().encode_split(self.task.name, store.read_split(self.task.name, "dev"))
@@ -66,7 +72,7 @@ def find(task: Task, name: str) -> Source:
     result, folder = results.read(path), paths.model(task.name, name)
     if result["task"] != task.name or result["stage"] == "baseline":
         raise UserError(f"'{name}' is no model of task {task.name}")
-    facts = teachers.read_facts(folder)
+    facts = read_facts(folder)
     if (folder / encoders.ONNX).is_file():
         raise UserError(f"'{name}' is exported already: name the model that it was made of")
     results.check_saved(result)
@@ -144,8 +150,7 @@ def _calibration(source: Source, recipe: QuantizationRecipe) -> Iterator[dict[st
     text = source.dev()
     # dev has the order of its source, in which the labels may stand one after the other
     for row in np.random.default_rng(0).permutation(len(text))[: recipe.calibration_rows]:
-        batch = text.batch(np.array([row]))
-        yield {name: tensor.numpy() for name, tensor in batch.items()}
+        yield text.batch(np.array([row]))
 
 
 def _converted(
@@ -160,13 +165,15 @@ def _converted(
         facts.update(write(model, target / encoders.ONNX))
         facts["seconds"] = round(time.monotonic() - started, 2)
         model.config.save_pretrained(target)
-        encode.save_tokenizer(source.tokenizer(), target)
+        tokenization.save(source.tokenizer(), target)
         _write_facts(source, target, precision)
 
     def test_logits(saved: Path) -> np.ndarray:
         test = store.read_split(source.task.name, "test")
         text = source.reader().encode_split(source.task.name, test)
-        return inference.logits(runtime.OnnxClassifier(saved), text, "fp32", "test")
+        total = int(text.lengths.sum())
+        with tqdm(total=total, desc="test", unit=" tokens", unit_scale=True, leave=False) as bar:
+            return OnnxClassifier(saved).logits(text, bar.update)  # as `predict` answers
 
     return Fitted(save, test_logits, facts, model.num_parameters(), precision)
 
@@ -244,12 +251,12 @@ def _without_units(
     def of_row(row: int) -> Callable[[Any], torch.Tensor]:
         rows = np.array([row])
         batch = {
-            **text.batch(rows),
+            **tensors.batch(text, rows),
             "teacher_logits": torch.from_numpy(outputs.logits(train.ids[rows])),
             "labels": torch.from_numpy(train.labels[rows]),
         }
         batch = {name: tensor.to(machine.device()) for name, tensor in batch.items()}
-        inputs = {name: batch[name] for name in runtime.INPUTS}
+        inputs = {name: batch[name] for name in INPUTS}
         return lambda model: total(model(**inputs).logits, batch)
 
     groups = units.of(model)

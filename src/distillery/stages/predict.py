@@ -1,75 +1,86 @@
 """Using a saved model: label and probability of texts."""
 
+import itertools
+import os
 import sys
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
-from distillery.compression import runtime
-from distillery.distillation import teacher as teachers
 from distillery.errors import UserError
-from distillery.evaluation import calibration
-from distillery.models import fast_bert
-from distillery.preprocessing import keys
-from distillery.text import encode
-from distillery.training import inference, machine
+from distillery.runtime import answers, lines
+from distillery.runtime.classifier import Classifier, OnnxClassifier
+from distillery.runtime.facts import ONNX
 
-CHUNK = 1024  # texts predicted at once
+Row = tuple[str, ...]  # (text,) or (text, text_pair)
 
 
-def run(folder: Path, texts: list[str], file: Path | None) -> None:
-    """Prints label, probability and text or pair, separated by tabs, a line per prediction.
+def run(
+    folder: Path, texts: list[str], file: Path | None, layout: str = "text", top: int | None = None
+) -> None:
+    """Prints a line per text or pair as soon as it is read; arguments as of `answers.line`.
 
-    Of a model that reads pairs, two `texts` are a pair, and a line holds two parted by a tab.
+    Without `texts` and `file`, standard input is read, a text per line.
     """
     if texts and file:
         raise UserError("give texts or --file, not both")
-    if not folder.is_dir():
-        raise UserError(f"model folder {folder} does not exist")
-    facts = teachers.read_facts(folder)
-    rows = _rows(texts, file, facts["pairs"])
-    model = runtime.load(folder).to(machine.device()).eval()
-    fast_bert.use_in(model)
-    inference.lower(model, facts["precision"])
-    tokenizer = encode.load_tokenizer(folder)
-    reader = encode.Reader(tokenizer, facts["max_length"], facts["head"])
-    while chunk := [tuple(map(keys.clean, row)) for row in islice(rows, CHUNK)]:
-        first, *second = (list(column) for column in zip(*chunk, strict=True))
-        encoded = reader.encode(first, second[0] if second else None)
-        logits = inference.logits(model, encoded, facts["precision"], "predicting")
-        for row, found in zip(chunk, calibration.softmax(logits), strict=True):
-            label = model.config.id2label[int(found.argmax())]
-            print(label, f"{found.max():.4f}", *row, sep="\t", flush=True)
+    if top is not None and top < 1:
+        raise UserError(f"--top-k {top} is impossible: 1 or more")
+    if sys.stdout is None:
+        raise UserError("standard output is closed")
+    with ExitStack() as stack:
+        descriptor = 0 if texts else _opened(file, stack)
+        model = load(folder)
+        rows = [_given(texts, model.pairs)] if texts else _read(descriptor, file, model.pairs)
+        for batch in rows:
+            first, *second = (list(column) for column in zip(*batch, strict=True))
+            found = model.probabilities(first, second[0] if second else None)
+            for row, probabilities in zip(batch, found, strict=True):
+                print(answers.line(row, model.labels, probabilities, layout, top))
+            sys.stdout.flush()
 
 
-def _rows(texts: list[str], file: Path | None, pairs: bool) -> Iterator[tuple[str, ...]]:
-    """The texts to be labelled, as (text,) or (text, text_pair). UserError names what is none."""
-    if pairs and len(texts) % 2:
+def load(folder: Path) -> Classifier:
+    """The classifier in a folder; PyTorch is imported only where it is not an exported one."""
+    if (folder / ONNX).is_file():
+        return OnnxClassifier(folder)
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # of loading a second's weights
+    from distillery.distillation.classifier import TorchClassifier
+
+    return TorchClassifier(folder)
+
+
+def _opened(file: Path | None, stack: ExitStack) -> int:
+    """The descriptor of the file, or of standard input."""
+    if file:
+        return stack.enter_context(file.open("rb", buffering=0)).fileno()
+    if sys.stdin is None:
+        raise UserError("standard input is closed: give texts, or --file")
+    if sys.stdin.isatty():
+        print("reading texts from the terminal, one per line; Ctrl-D ends", file=sys.stderr)
+    return sys.stdin.fileno()
+
+
+def _given(texts: list[str], pairs: bool) -> list[Row]:
+    if not pairs:
+        return [(text,) for text in texts]
+    if len(texts) % 2:
         raise UserError(f"the model reads pairs of texts, and {len(texts)} are given")
-    if texts:
-        return iter(list(zip(*[iter(texts)] * (2 if pairs else 1), strict=True)))
-    return (_row(line, number, pairs) for number, line in enumerate(_lines(file), start=1))
+    return list(zip(texts[::2], texts[1::2], strict=True))
 
 
-def _row(line: str, number: int, pairs: bool) -> tuple[str, ...]:
-    row = tuple(line.split("\t")) if pairs else (line,)
-    if pairs and len(row) != 2:
-        raise UserError(f"text {number}: the model reads pairs, two texts parted by one tab")
-    return row
-
-
-def _lines(file: Path | None) -> Iterator[str]:
-    """The lines of a file, or of stdin, that hold a text."""
-
-    def texts(lines: Iterable[str]) -> Iterator[str]:
-        yield from (line.strip() for line in lines if line.strip())
-
-    try:
-        if file is None:
-            sys.stdin.reconfigure(encoding="utf-8", errors="strict")  # type: ignore[union-attr]
-            yield from texts(sys.stdin)
-        else:
-            with file.open(encoding="utf-8-sig") as opened:
-                yield from texts(opened)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file or 'stdin'} is not UTF-8 (byte {error.start})") from None
+def _read(descriptor: int, file: Path | None, pairs: bool) -> Iterator[list[Row]]:
+    """The rows of a file as they come; UserError, after the rows before it, for a bad line."""
+    numbers = itertools.count(1)
+    for batch in lines.batches(descriptor, str(file or "standard input")):
+        rows: list[Row] = []
+        for line, number in zip(batch, numbers, strict=False):
+            row = tuple(line.split("\t")) if pairs else (line,)
+            if len(row) != 1 + pairs:
+                if rows:
+                    yield rows
+                raise UserError(
+                    f"line {number}: the model reads pairs, two texts separated by one tab"
+                )
+            rows.append(row)
+        yield rows

@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy, pad
 
 from distillery import encoders, files, paths, results
 from distillery.errors import UserError
+from distillery.models import tensors, tokenization
 from distillery.models.masked_language import MaskedLanguageModel, padding
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
@@ -57,7 +58,7 @@ def run(
     commit = results.commit()
     with lock_of_main(target.name + f"_{task.name}", f"pretraining {name} on {task.name}"):
         torch.manual_seed(recipe.seed)
-        tokenizer = encode.load_tokenizer(folder)
+        tokenizer = tokenization.load(folder)
         if tokenizer.mask_token_id is None:
             raise UserError(f"the tokenizer in {folder} has no mask token")
         model = MaskedLanguageModel(folder, tokenizer.mask_token_id).to(machine.device())
@@ -65,7 +66,7 @@ def run(
         if accelerator().is_main_process:
             with files.replacing_folder(target) as temporary:
                 model.encoder.save_pretrained(temporary)
-                encode.save_tokenizer(tokenizer, temporary)
+                tokenization.save(tokenizer, temporary)
                 sums = {encoders.WEIGHTS: files.sha256(temporary / encoders.WEIGHTS)}
                 environment = machine.environment(str(facts["precision"]))
                 made = {"commit": commit, "environment": environment}
@@ -98,7 +99,7 @@ def _train(
     name: str,
 ) -> dict[str, Any]:
     """Trains in place; gives the facts of the run. Dev texts select the epoch."""
-    reader = encode.Reader(tokenizer, recipe.max_length, recipe.head)
+    reader = tokenization.reader(tokenizer, recipe.max_length, recipe.head)
     splits = [store.read_split(task.name, split) for split in recipe.splits]
     texts = encode.joined([reader.encode_split(task.name, split) for split in splits if len(split)])
     dev = reader.encode_split(task.name, store.read_split(task.name, "dev"))
@@ -106,7 +107,7 @@ def _train(
     masked = _masking(special, tokenizer.mask_token_id, recipe.masked)
     rows = np.argsort(-texts.lengths, kind="stable")[: min(8, len(texts))]
     with torch.random.fork_rng(devices=[]):
-        probe = {n: t.to(machine.device()) for n, t in masked(texts.batch(rows)).items()}
+        probe = {n: t.to(machine.device()) for n, t in masked(tensors.batch(texts, rows)).items()}
     del probe["masked"]
     shape = f"masked {model.encoder.config.model_type} {model.encoder.num_parameters()} parameters"
     precision = machine.precision_for(shape, recipe.precision, model, probe)
@@ -122,7 +123,7 @@ def _train(
     job = loop.Job(
         phase=recipe.phase(),
         lengths=texts.lengths,
-        batch_of=lambda rows: masked(texts.batch(rows)),
+        batch_of=lambda rows: masked(tensors.batch(texts, rows)),
         loss_of=lambda output, batch: _loss(output.logits, batch["masked"]),
         evaluate=evaluate,
         metric=METRIC,
@@ -171,7 +172,9 @@ def _scores(
     right, total, loss = 0, 0, 0.0
     with torch.inference_mode():
         for rows in batches.inference(texts.lengths, inference.tokens_per_batch()):
-            batch = {n: t.to(machine.device()) for n, t in masked(texts.batch(rows)).items()}
+            batch = {
+                n: t.to(machine.device()) for n, t in masked(tensors.batch(texts, rows)).items()
+            }
             words = batch.pop("masked")
             with machine.autocast(precision):
                 logits = model(**batch).logits.float()

@@ -20,13 +20,14 @@ from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError
 from distillery.evaluation import metrics
-from distillery.models import fast_bert
+from distillery.models import fast_bert, tensors, tokenization
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import Phase, StudentRecipe
 from distillery.recipes.names import STUDENTS
 from distillery.stages.experiment import Experiment, Fitted, check_on_dev, split_inputs
 from distillery.text import batches, encode
+from distillery.text.splits import SplitReader
 from distillery.training import inference, loop, machine
 
 VERSION = 2
@@ -141,8 +142,8 @@ def _compared(
             f"max_length {recipe.max_length} is impossible: teacher {teacher.name} reads"
             f" {compared[1].longest} word pieces"
         )
-    mine, theirs = (encode.load_tokenizer(folder) for folder in (start.folder, teacher.folder))
-    if recipe.vocabulary != "pieces" or not encode.same_pieces(mine, theirs):
+    mine, theirs = (tokenization.load(folder) for folder in (start.folder, teacher.folder))
+    if recipe.vocabulary != "pieces" or not tokenization.same_pieces(mine, theirs):
         raise UserError(
             f"a loss on layers needs the word pieces of teacher {teacher.name}, which are not those"
             f" of {student.name}"
@@ -174,12 +175,12 @@ def fit(
 ) -> Fitted:
     """Trains a model with one seed through the recipe's phases; dev selects the epoch of each."""
     task = experiment.task
-    reader = encode.Reader(tokenizer, recipe.max_length, recipe.head)
+    reader = tokenization.reader(tokenizer, recipe.max_length, recipe.head)
     fast_bert.use_in(model)
     dev = store.read_split(task.name, "dev")
     dev_text = reader.encode_split(task.name, dev)
     rows = np.argsort(-dev_text.lengths, kind="stable")[: min(32, len(dev))]
-    probe = {name: t.to(machine.device()) for name, t in dev_text.batch(rows).items()}
+    probe = {name: t.to(machine.device()) for name, t in tensors.batch(dev_text, rows).items()}
     model.to(machine.device()).train()  # as it is timed
     shape = f"{experiment.student} {model.num_parameters()} parameters"
     precision = machine.precision_for(shape, recipe.precision, model, probe)
@@ -216,7 +217,7 @@ def fit(
 
     def save(target: Path) -> None:
         model.save_pretrained(target)
-        encode.save_tokenizer(tokenizer, target)
+        tokenization.save(tokenizer, target)
         teachers.write_facts(target, task, recipe, precision, dev.paired)
 
     def test_logits(saved: Path) -> np.ndarray:
@@ -247,7 +248,7 @@ def _loss_on(
     total = 0.0
     with torch.inference_mode():
         for rows in batches.inference(text.lengths, inference.tokens_per_batch()):
-            batch = {name: t.to(machine.device()) for name, t in text.batch(rows).items()}
+            batch = {name: t.to(machine.device()) for name, t in tensors.batch(text, rows).items()}
             with machine.autocast(precision):
                 output = module(**batch)
             total += len(rows) * float(loss_of(output, batch))
@@ -256,7 +257,7 @@ def _loss_on(
 
 
 def _rows_of(
-    task: Task, phase: Phase, reader: encode.Reader
+    task: Task, phase: Phase, reader: SplitReader
 ) -> tuple[encode.Encoded, np.ndarray, np.ndarray]:
     """Word pieces, labels (N,) and ids (N,) of the rows a phase trains on."""
     splits = [store.read_split(task.name, name) for name in phase.splits]
@@ -276,7 +277,7 @@ def _batch_of(
     """Row numbers -> inputs, labels and, from a teacher, its logits (B, labels)."""
 
     def batch_of(rows: np.ndarray) -> loop.Batch:
-        batch = {**text.batch(rows), "labels": torch.from_numpy(labels[rows])}
+        batch = {**tensors.batch(text, rows), "labels": torch.from_numpy(labels[rows])}
         if outputs is not None:
             batch["teacher_logits"] = torch.from_numpy(outputs.logits(ids[rows]))
         return batch

@@ -14,7 +14,7 @@ from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError, reason
 from distillery.evaluation import metrics
-from distillery.models import fast_bert, segments
+from distillery.models import fast_bert, segments, tensors, tokenization
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import TeacherRecipe
@@ -27,6 +27,7 @@ from distillery.stages.experiment import (
     split_inputs,
 )
 from distillery.text import encode
+from distillery.text.splits import SplitReader
 from distillery.training import graphs, inference, loop, machine
 from distillery.training.processes import accelerator
 
@@ -106,14 +107,15 @@ def _fit(
 ) -> Fitted:
     """Fine-tunes with one seed; dev selects the epoch."""
     task = experiment.task
-    reader = encode.Reader(encode.load_tokenizer(folder), recipe.max_length, recipe.head)
+    tokenizer = tokenization.load(folder)
+    reader = tokenization.reader(tokenizer, recipe.max_length, recipe.head)
     train, dev = (store.read_split(task.name, name) for name in ("train", "dev"))
     train_text, dev_text = (reader.encode_split(task.name, split) for split in (train, dev))
     model = _load(folder, task, recipe)
     fast_bert.use_in(model)
     segments.use_in(model)
     rows = np.argsort(-train_text.lengths, kind="stable")[: min(8, len(train))]
-    probe = {n: t.to(machine.device()) for n, t in train_text.batch(rows).items()}
+    probe = {n: t.to(machine.device()) for n, t in tensors.batch(train_text, rows).items()}
     model.to(machine.device())
     shape = f"{model.config.model_type} {model.num_parameters()} parameters"
     precision = machine.precision_for(shape, recipe.precision, model, probe)
@@ -131,7 +133,10 @@ def _fit(
         loss = losses.combined(recipe.phase().losses)
 
         def batch_of(rows: np.ndarray) -> loop.Batch:
-            return {**train_text.batch(rows), "labels": torch.from_numpy(train.labels[rows])}
+            return {
+                **tensors.batch(train_text, rows),
+                "labels": torch.from_numpy(train.labels[rows]),
+            }
 
         job = loop.Job(
             phase=recipe.phase(),
@@ -150,7 +155,7 @@ def _fit(
 
     def save(target: Path) -> None:
         model.save_pretrained(target)
-        encode.save_tokenizer(reader.tokenizer, target)
+        tokenization.save(tokenizer, target)
         facts = (task, recipe, precision, train.paired)
         teachers.write_facts(target, *facts, floor=recipe.floor)
 
@@ -296,7 +301,7 @@ def _recorded(task: Task) -> tuple[str, ...]:
 
 def _recorder(
     found: teachers.Teacher,
-) -> tuple[Callable[[encode.Encoded, Callable[[int], None]], np.ndarray], encode.Reader]:
+) -> tuple[Callable[[encode.Encoded, Callable[[int], None]], np.ndarray], SplitReader]:
     """(rows, progress) -> the teacher's logits (n, labels); and how it reads texts."""
     model = teachers.load_model(found.folder).to(machine.device()).eval()
     fast_bert.use_in(model)

@@ -1,31 +1,41 @@
-"""Texts as word pieces, tokenized once and kept on disk."""
+"""Texts as word pieces, by `tokenizers` alone: no torch, no transformers."""
 
 import functools
 import itertools
-import json
-import logging
+from array import array
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
-from distillery import files, paths
-from distillery.errors import UserError, reason
-from distillery.preprocessing.keys import MASK
-from distillery.preprocessing.store import Split
-from distillery.text.stored import Stored
-from distillery.text.words import Words, spans
+from distillery.errors import UserError
 
 if TYPE_CHECKING:
-    import torch
+    from distillery.text.stored import Stored
 
-VERSION = 1  # of the encoding: raise it when the same text would give other pieces
-CHUNK = 2048  # texts tokenized at once
-_PIECES, _OFFSETS, _SECOND = "pieces.int32", "offsets.npy", "second.npy"
-_FILES = {_PIECES, _OFFSETS, _SECOND}
 MULTIPLE = 8  # of a batch's length: matmuls want it, and fewer shapes leave less free memory idle
+
+
+def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The positions start, start + 1, ... of (N,) spans, one span after the other: (sum of
+    lengths,).
+
+    spans([5, 0], [2, 1]) is [5, 6, 0].
+    """
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    found: np.ndarray = np.repeat(starts - (ends - lengths), lengths) + np.arange(total)
+    return found
+
+
+def pieces_of(backend: Any, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The word pieces of N texts, without special tokens: pieces (P,) int32 and offsets (N + 1,)
+    int64, text i is pieces[offsets[i]:offsets[i + 1]]."""
+    pieces, offsets = array("i"), array("q", [0])
+    for encoding in backend.encode_batch_fast(texts, add_special_tokens=False):
+        pieces.extend(encoding.ids)
+        offsets.append(len(pieces))
+    return np.array(pieces, np.int32), np.array(offsets, np.int64)
 
 
 @dataclass(frozen=True)
@@ -59,18 +69,16 @@ class Encoded:
         parts = [self.pieces[self.offsets[row] : self.offsets[row + 1]] for row in rows]
         return Encoded(
             np.concatenate(parts) if parts else np.zeros(0, np.int32),
-            _offsets(lengths),
+            offsets_of(lengths),
             self.second[rows],
             self.pad,
         )
 
-    def batch(self, rows: np.ndarray) -> "dict[str, torch.Tensor]":
+    def batch(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """input_ids, attention_mask and token_type_ids, (B, T) int64; the mask is 1 on text.
 
         T is a multiple of `MULTIPLE`, unless that is beyond the longest text of all.
         """
-        import torch
-
         lengths = self.lengths[rows]
         width = min(-(-int(lengths.max(initial=0)) // MULTIPLE) * MULTIPLE, self.longest)
         ids = np.full((len(rows), width), self.pad, dtype=np.int64)
@@ -81,9 +89,9 @@ class Encoded:
         mask = places < lengths[:, None]
         types = mask & (places >= self.second[rows][:, None])
         return {
-            "input_ids": torch.from_numpy(ids),
-            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
-            "token_type_ids": torch.from_numpy(types.astype(np.int64)),
+            "input_ids": ids,
+            "attention_mask": mask.astype(np.int64),
+            "token_type_ids": types.astype(np.int64),
         }
 
 
@@ -106,13 +114,14 @@ def joined(parts: list[Encoded]) -> Encoded:
     lengths = np.concatenate([part.lengths for part in parts])
     return Encoded(
         _Chain([part.pieces for part in parts], [int(part.offsets[-1]) for part in parts]),
-        _offsets(lengths),
+        offsets_of(lengths),
         np.concatenate([part.second for part in parts]),
         parts[0].pad,
     )
 
 
-def _offsets(lengths: np.ndarray) -> np.ndarray:
+def offsets_of(lengths: np.ndarray) -> np.ndarray:
+    """(N,) lengths -> (N + 1,) int64, where each text begins and the last one ends."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
@@ -144,72 +153,33 @@ def _rooms(first: int, second: int, room: int) -> tuple[int, int]:
     return (short, room - short) if first <= second else (room - short, short)
 
 
-def tokenizer_hash(tokenizer: Any) -> str:
-    """Names what a tokenizer does: its whole fast-tokenizer state."""
-    import hashlib
-
-    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()[:16]
-
-
-def same_pieces(one: Any, other: Any) -> bool:
-    """Whether two tokenizers give every text the same word pieces, by the same numbers."""
-
-    def does(tokenizer: Any) -> list[Any]:
-        state = json.loads(tokenizer.backend_tokenizer.to_str())
-        parts = [state[part] for part in ("model", "normalizer", "pre_tokenizer")]
-        return [*parts, tokenizer("a", "b")["input_ids"], tokenizer.pad_token_id]
-
-    return does(one) == does(other)
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The fast tokenizer saved in a folder, without truncation or padding of its own."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:  # a loader's many errors all mean: no whole tokenizer
-        raise UserError(f"{folder} holds no tokenizer ({reason(error)})") from None
-    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
-        raise UserError(f"the tokenizer in {folder} is not a fast one with a padding token")
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.backend_tokenizer.no_padding()
-    return tokenizer
-
-
-def save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Saves a tokenizer without the traces of where and how it was loaded."""
-    for trace in ("is_local", "local_files_only"):
-        tokenizer.init_kwargs.pop(trace, None)
-    tokenizer.save_pretrained(folder)
-
-
 class Reader:
-    """How a model reads texts: as word pieces; long texts keep head and tail."""
+    """How a model reads texts: as word pieces; a long text keeps its beginning and its end.
 
-    def __init__(self, tokenizer: Any, max_length: int, head: float) -> None:
-        self.tokenizer, self.max_length, self.head = tokenizer, max_length, head
-        self.words = Words(tokenizer.backend_tokenizer)
-        probe = tokenizer("a")["input_ids"], tokenizer("a", add_special_tokens=False)["input_ids"]
-        if len(probe[0]) - len(probe[1]) != 2 or probe[0][1:-1] != probe[1]:
+    backend: the `tokenizers.Tokenizer`, which must neither truncate nor pad. pad: id of the
+    padding token. max_length: word pieces of a text or pair, special tokens included. head: when
+    truncating, fraction kept from the beginning (the rest is kept from the end).
+    """
+
+    def __init__(self, backend: Any, pad: int, max_length: int, head: float) -> None:
+        self.backend, self.pad, self.max_length, self.head = backend, pad, max_length, head
+        one, two = (self._ids(text, special=False) for text in "ab")
+        around = self._ids("a")
+        if len(around) - len(one) != 2 or around[1:-1] != one:
             raise UserError("only tokenizers that put one token before and one after are supported")
-        self.first, self.last = probe[0][0], probe[0][-1]
-        self.between = self._between()
-
-    def _between(self) -> list[int]:
-        """The tokens between the texts of a pair: `[SEP]` of BERT, `</s></s>` of RoBERTa."""
-        one, two = self._lists(["a", "b"])
-        pair = self.tokenizer("a", "b")["input_ids"]
-        between = list(pair[1 + len(one) : len(pair) - len(two) - 1])
-        if not between or pair != [self.first, *one, *between, *two, self.last]:
+        self.first, self.last = around[0], around[-1]
+        # the tokens between the texts of a pair: `[SEP]` of BERT, `</s></s>` of RoBERTa
+        pair = list(backend.encode("a", "b").ids)
+        self.between = pair[1 + len(one) : len(pair) - len(two) - 1]
+        if not self.between or pair != [self.first, *one, *self.between, *two, self.last]:
             raise UserError("only tokenizers that put a separator between two texts are supported")
-        return between
 
-    def key(self) -> str:
-        """Names the encoding: tokenizer, maximum length, share of the head."""
-        return files.short_hash(
-            [VERSION, tokenizer_hash(self.tokenizer), self.max_length, self.head]
-        )
+    def _ids(self, text: str, special: bool = True) -> list[int]:
+        return list(self.backend.encode(text, add_special_tokens=special).ids)
+
+    def pieces(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Word pieces and offsets as of `pieces_of`."""
+        return pieces_of(self.backend, texts)
 
     def _pair(self, first: list[int], second: list[int]) -> tuple[list[int], int]:
         rooms = _rooms(len(first), len(second), self.max_length - 2 - len(self.between))
@@ -225,13 +195,13 @@ class Reader:
         if pairs:
             return self._encode_pairs(texts, pairs)
         room = self.max_length - 2
-        inner, counts = _cut_all(*self.words(texts), room, self.head)
-        offsets = _offsets(counts + 2)
+        inner, counts = _cut_all(*self.pieces(texts), room, self.head)
+        offsets = offsets_of(counts + 2)
         pieces = np.empty(offsets[-1], np.int32)
         pieces[offsets[:-1]], pieces[offsets[1:] - 1] = self.first, self.last
         pieces[spans(offsets[:-1] + 1, counts)] = inner
         second = np.diff(offsets).astype(np.int32)
-        return Encoded(pieces, offsets, second, self.tokenizer.pad_token_id)
+        return Encoded(pieces, offsets, second, self.pad)
 
     def _encode_pairs(self, texts: list[str], pairs: list[str]) -> Encoded:
         pieces: list[list[int]] = []
@@ -243,61 +213,12 @@ class Reader:
         lengths = np.array([len(ids) for ids in pieces], dtype=np.int64)
         return Encoded(
             np.fromiter(itertools.chain.from_iterable(pieces), np.int32, int(lengths.sum())),
-            _offsets(lengths),
+            offsets_of(lengths),
             np.array(second, dtype=np.int32),
-            self.tokenizer.pad_token_id,
+            self.pad,
         )
 
     def _lists(self, texts: list[str]) -> list[list[int]]:
         """The word pieces of each text, without special tokens."""
-        pieces, offsets = self.words(texts)
+        pieces, offsets = self.pieces(texts)
         return [part.tolist() for part in np.split(pieces, offsets[1:-1])]
-
-    def encode_split(self, task_name: str, split: Split) -> Encoded:
-        """A split's word pieces, made if they are not there, read from disk as they are needed."""
-        name = f"{split.name}-{split.sha256[:12]}"
-        folder = paths.encoded(task_name, self.key()) / name
-        with files.locked(paths.lock(f"encoded_{task_name}"), "tokenizing", wait=True):
-            if not _is_whole(folder):
-                self._write(split, folder)
-        pad = self.tokenizer.pad_token_id
-        offsets, second = (np.load(folder / file, mmap_mode="r") for file in (_OFFSETS, _SECOND))
-        # still mapped from disk, but as plain arrays, of which a slice costs less
-        return Encoded(Stored(folder / _PIECES), np.asarray(offsets), np.asarray(second), pad)
-
-    def _own_mask(
-        self, split: Split, texts: list[str], pairs: list[str] | None
-    ) -> tuple[list[str], list[str] | None]:
-        """Texts with the tokenizer's own mask in place of that of augmented rows."""
-        mask = self.tokenizer.mask_token or self.tokenizer.unk_token
-        if split.name != paths.AUGMENTED or mask == MASK:
-            return texts, pairs
-        own = [[text.replace(MASK, mask) for text in side] for side in (texts, pairs or [])]
-        return own[0], own[1] if pairs else None
-
-    def _write(self, split: Split, folder: Path) -> None:
-        """Tokenizes a split into a folder, some texts at a time."""
-        lengths, second = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
-        bar = tqdm(total=len(split), desc=f"tokenizing {split.name}", unit=" texts", leave=False)
-        with files.replacing_folder(folder) as temporary:
-            with (temporary / _PIECES).open("wb") as file:
-                for texts, pairs in split.chunks(CHUNK):
-                    encoded = self.encode(*self._own_mask(split, texts, pairs))
-                    encoded.pieces[:].tofile(file)
-                    lengths.append(encoded.lengths)
-                    second.append(encoded.second)
-                    bar.update(len(texts))
-            if files.sha256(split.path) != split.sha256:
-                raise UserError(f"{split.path} changed while it was tokenized: run this again")
-            np.save(temporary / _OFFSETS, _offsets(np.concatenate(lengths)))
-            np.save(temporary / _SECOND, np.concatenate(second))
-        bar.close()
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether a folder of word pieces is there and its files are those of its manifest."""
-    try:
-        return files.check_folder(folder, "tokenizing again").keys() >= _FILES
-    except UserError as error:
-        logging.warning("%s", error)
-        return False

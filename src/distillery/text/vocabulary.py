@@ -1,7 +1,8 @@
 """A vocabulary of words in place of word pieces: the commonest ones of a task's texts."""
 
 from collections.abc import Iterable
-from typing import Any
+
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from distillery.preprocessing.store import Split
 
@@ -9,12 +10,9 @@ CHUNK = 2048  # texts read at once
 PAD, UNKNOWN, FIRST, LAST, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 
 
-def word_tokenizer(splits: Iterable[Split], words: int) -> Any:
-    """A fast tokenizer of the `words` commonest words, in small letters, without accents; of
-    equally common ones the first in the alphabet. Punctuation marks are words."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
-
+def word_tokenizer(splits: Iterable[Split], words: int) -> Tokenizer:
+    """A tokenizer of the `words` commonest words, in small letters, without accents; of equally
+    common ones the first in the alphabet. Punctuation marks are words."""
     special = [PAD, UNKNOWN, FIRST, LAST, MASK]
     tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -30,11 +28,4 @@ def word_tokenizer(splits: Iterable[Split], words: int) -> Any:
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{FIRST} $A {LAST}", pair=f"{FIRST} $A {LAST} $B:1 {LAST}:1", special_tokens=ends
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        unk_token=UNKNOWN,
-        cls_token=FIRST,
-        sep_token=LAST,
-        mask_token=MASK,
-    )
+    return tokenizer

@@ -10,19 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from distillery.text.encode import pieces_of, spans
+
 PUNCTUATION = r"([!-/:-@\[-`{-~])"  # of ASCII: BERT's tokenizers make each a word of its own
 ROOM = 2**21  # characters of the words kept: some 60 MB
-
-
-def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The places start, start + 1, ... of (N,) spans, one span after the other: (sum of lengths,).
-
-    spans([5, 0], [2, 1]) is [5, 6, 0].
-    """
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    found: np.ndarray = np.repeat(starts - (ends - lengths), lengths) + np.arange(total)
-    return found
 
 
 class Words:
@@ -53,10 +44,10 @@ class Words:
         """Pieces (P,) int32 of N texts, and offsets (N + 1,) int64: text i is pieces[offsets[i]:
         offsets[i + 1]]."""
         if not self.by_word or not texts:
-            return self._whole(texts)
+            return pieces_of(self.backend, texts)
         given = pa.array(texts, pa.large_string())
         if self.added and pc.any(pc.match_substring_regex(given, self.added)).as_py():
-            return self._whole(texts)
+            return pieces_of(self.backend, texts)
         split = pc.split_pattern(pc.replace_substring_regex(given, PUNCTUATION, r" \1 "), " ")
         words = split.values.dictionary_encode()
         numbers = self._numbers(words.dictionary.to_pylist())[words.indices.to_numpy()]
@@ -87,11 +78,3 @@ class Words:
     def _encodings(self, texts: list[str]) -> list[Any]:
         found: list[Any] = self.backend.encode_batch_fast(texts, add_special_tokens=False)
         return found
-
-    def _whole(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """What `__call__` gives, by the tokenizer alone."""
-        pieces, offsets = array("i"), array("q", [0])
-        for encoding in self._encodings(texts):
-            pieces.extend(encoding.ids)
-            offsets.append(len(pieces))
-        return np.array(pieces, np.int32), np.array(offsets, np.int64)

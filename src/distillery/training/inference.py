@@ -8,6 +8,7 @@ from accelerate.utils import gather_object
 from tqdm import tqdm
 
 from distillery.errors import UserError
+from distillery.models import tensors
 from distillery.text import batches
 from distillery.text.encode import Encoded
 from distillery.training import machine
@@ -64,7 +65,9 @@ def logits(
         disable=progress is not None or not accelerator().is_main_process,
     )
     for rows in mine:
-        found = _put(found, len(encoded), rows, forward(model, encoded.batch(rows), precision))
+        found = _put(
+            found, len(encoded), rows, forward(model, tensors.batch(encoded, rows), precision)
+        )
         tokens = int(encoded.lengths[rows].sum())
         (progress or bar.update)(tokens)
     bar.close()

@@ -1,0 +1,1 @@
+"""Answering with a saved model: `tokenizers` and ONNX Runtime, without torch or transformers."""

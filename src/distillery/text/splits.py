@@ -1,0 +1,92 @@
+"""Splits as word pieces, tokenized once and kept on disk."""
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from distillery import files, paths
+from distillery.errors import UserError
+from distillery.preprocessing.keys import MASK
+from distillery.preprocessing.store import Split
+from distillery.text.encode import Encoded, Reader, offsets_of
+from distillery.text.stored import Stored
+from distillery.text.words import Words
+
+VERSION = 1  # of the encoding: raise it when the same text would give other pieces
+CHUNK = 2048  # texts tokenized at once
+_PIECES, _OFFSETS, _SECOND = "pieces.int32", "offsets.npy", "second.npy"
+_FILES = {_PIECES, _OFFSETS, _SECOND}
+
+
+def fingerprint(backend: Any) -> str:
+    """Names what a `tokenizers.Tokenizer` does: a hash of its whole state."""
+    return hashlib.sha256(backend.to_str().encode()).hexdigest()[:16]
+
+
+class SplitReader(Reader):
+    """Reads whole splits: each distinct word goes through the tokenizer once (`Words`).
+
+    mask: the tokenizer's own mask token, which stands for `MASK` in augmented rows.
+    """
+
+    def __init__(self, backend: Any, pad: int, max_length: int, head: float, mask: str) -> None:
+        super().__init__(backend, pad, max_length, head)
+        self.mask, self.words = mask, Words(backend)
+
+    def pieces(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        return self.words(texts)
+
+    def key(self) -> str:
+        """Names the encoding: tokenizer, maximum length, share of the head."""
+        return files.short_hash([VERSION, fingerprint(self.backend), self.max_length, self.head])
+
+    def encode_split(self, task_name: str, split: Split) -> Encoded:
+        """A split's word pieces, made if they are not there, read from disk as they are needed."""
+        name = f"{split.name}-{split.sha256[:12]}"
+        folder = paths.encoded(task_name, self.key()) / name
+        with files.locked(paths.lock(f"encoded_{task_name}"), "tokenizing", wait=True):
+            if not _is_whole(folder):
+                self._write(split, folder)
+        offsets, second = (np.load(folder / file, mmap_mode="r") for file in (_OFFSETS, _SECOND))
+        # still mapped from disk, but as plain arrays, of which a slice costs less
+        return Encoded(Stored(folder / _PIECES), np.asarray(offsets), np.asarray(second), self.pad)
+
+    def _own_mask(
+        self, split: Split, texts: list[str], pairs: list[str] | None
+    ) -> tuple[list[str], list[str] | None]:
+        """Texts with the tokenizer's own mask in place of that of augmented rows."""
+        if split.name != paths.AUGMENTED or self.mask == MASK:
+            return texts, pairs
+        own = [[text.replace(MASK, self.mask) for text in side] for side in (texts, pairs or [])]
+        return own[0], own[1] if pairs else None
+
+    def _write(self, split: Split, folder: Path) -> None:
+        """Tokenizes a split into a folder, some texts at a time."""
+        lengths, second = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+        bar = tqdm(total=len(split), desc=f"tokenizing {split.name}", unit=" texts", leave=False)
+        with files.replacing_folder(folder) as temporary:
+            with (temporary / _PIECES).open("wb") as file:
+                for texts, pairs in split.chunks(CHUNK):
+                    encoded = self.encode(*self._own_mask(split, texts, pairs))
+                    encoded.pieces[:].tofile(file)
+                    lengths.append(encoded.lengths)
+                    second.append(encoded.second)
+                    bar.update(len(texts))
+            if files.sha256(split.path) != split.sha256:
+                raise UserError(f"{split.path} changed while it was tokenized: run this again")
+            np.save(temporary / _OFFSETS, offsets_of(np.concatenate(lengths)))
+            np.save(temporary / _SECOND, np.concatenate(second))
+        bar.close()
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder of word pieces is there and its files are those of its manifest."""
+    try:
+        return files.check_folder(folder, "tokenizing again").keys() >= _FILES
+    except UserError as error:
+        logging.warning("%s", error)
+        return False
