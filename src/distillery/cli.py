@@ -9,11 +9,10 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-from distillery import paths
-from distillery.commands import COMMANDS
+from distillery import commands, paths
 from distillery.commands.base import Command
 from distillery.errors import UserError, choose, one_line
 from distillery.recipes.names import BASELINES, STUDENTS
@@ -43,12 +42,12 @@ _HELP = {
 _OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory")  # PyTorch's, GPU and CPU
 
 
-def _summary(command: Callable[[], Command]) -> str:
+def _summary(command: type[Command]) -> str:
     return (command.__doc__ or "").strip()
 
 
 def _usage() -> str:
-    lines = [f"  {name:9} {_summary(command)}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:9} {_summary(commands.find(name))}" for name in commands.COMMANDS]
     return "\n".join(
         [
             "usage: scripts/distillery COMMAND [OPTION...]",
@@ -64,20 +63,20 @@ def _usage() -> str:
 
 def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     """The command and its arguments. The names come first: the recipe's options depend on them."""
-    name = choose("command", argv[0], COMMANDS)
+    name = choose("command", argv[0], commands.COMMANDS)
     for word in argv:
         try:
             word.encode()
         except UnicodeEncodeError:
             raise UserError(f"argument {word!r} is not UTF-8") from None
-    command = COMMANDS[name]()
+    command = commands.find(name)()
     first = _Parser(prog=f"scripts/distillery {name}", add_help=False)
     for option in command.names:
         first.add_argument(f"--{option}")
     known, rest = first.parse_known_args(argv[1:])
     if getattr(known, "task", None):
         paths.checked_name("task", known.task)
-    parser = _Parser(prog=f"scripts/distillery {name}", description=_summary(COMMANDS[name]))
+    parser = _Parser(prog=f"scripts/distillery {name}", description=_summary(type(command)))
     for option in command.names:
         parser.add_argument(
             f"--{option}", required=True, metavar=option.upper(), help=_HELP[option]

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -31,6 +32,11 @@ def test_logits_are_pytorchs_at_other_shapes_than_the_examples(
             expected = model(**inputs).logits
         found = onnx_module.run(session, inputs)
         torch.testing.assert_close(found, expected, atol=export.TOLERANCE, rtol=0)
+    for shape in ((0, 4), (0, 0)):  # ONNX Runtime itself aborts at an LSTM without rows
+        nothing = dict.fromkeys(INPUTS, np.zeros(shape, np.int64))
+        assert session.run(["logits"], nothing)[0].shape == (0, 2)
+    without_tokens = dict.fromkeys(INPUTS, np.zeros((3, 0), np.int64))
+    assert session.run(["logits"], without_tokens)[0].shape == (3, 2)
 
 
 def test_inputs_and_output_are_those_of_the_contract(text: Encoded, tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""A prediction is one line, whatever its text and label hold."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distillery.runtime import answers
+
+LABELS, SHARES = ["bad", "good", "so-so"], np.array([0.125, 0.75, 0.125])
+
+
+def test_text_has_the_best_label_its_probability_and_the_text() -> None:
+    assert answers.line(("fine",), LABELS, SHARES, "text") == "good\t0.7500\tfine"
+    both = answers.line(("a", "b"), LABELS, SHARES, "text", 2)
+    assert both == "good\t0.7500\tbad\t0.1250\ta\tb"
+
+
+def test_jsonl_has_all_labels_unless_fewer_are_asked_for() -> None:
+    found = json.loads(answers.line(("a", "b"), LABELS, SHARES, "jsonl"))
+    scores = {"good": 0.75, "bad": 0.125, "so-so": 0.125}
+    assert found == {
+        "label": "good",
+        "score": 0.75,
+        "scores": scores,
+        "text": "a",
+        "text_pair": "b",
+    }
+    assert list(found["scores"]) == ["good", "bad", "so-so"]
+    fewer = json.loads(answers.line(("a",), LABELS, SHARES, "jsonl", 1))
+    assert fewer == {"label": "good", "score": 0.75, "scores": {"good": 0.75}, "text": "a"}
+    assert len(json.loads(answers.line(("a",), LABELS, SHARES, "jsonl", 9))["scores"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\tb\nc\r\x0b", r"a\tb\nc\r\x0b"),
+        ("a\u2028b\x85", r"a\u2028b\x85"),
+        ("Tr\u00e8s bon\u00a0! \u200d \u3000", "Tr\u00e8s bon\u00a0! \u200d \u3000"),
+        (r"C:\new", r"C:\new"),
+    ],
+)
+def test_what_would_break_a_line_is_escaped_and_nothing_else(text: str, shown: str) -> None:
+    assert answers.escaped(text) == shown
+
+
+@given(st.text(), st.text(), st.sampled_from(answers.FORMATS))
+def test_an_answer_is_one_line_of_as_many_columns(label: str, text: str, layout: str) -> None:
+    line = answers.line((text,), [label], np.array([1.0]), layout)
+    assert len(line.splitlines()) <= 1 or layout == "jsonl"
+    assert "\n" not in line and "\r" not in line
+    if layout == "text":
+        assert len(line.split("\t")) == 3
+    else:
+        assert json.loads(line)["text"] == text
+        assert json.loads(line)["label"] == label

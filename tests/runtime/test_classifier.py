@@ -1,0 +1,145 @@
+"""Saved students answer alike, however they are asked."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import pipeline
+
+import distillery.models  # noqa: F401  registers the students
+from distillery import files
+from distillery.distillation.classifier import TorchClassifier
+from distillery.errors import UserError
+from distillery.models import tokenization
+from distillery.runtime.classifier import OnnxClassifier
+from distillery.runtime.facts import FACTS
+from tests.saved import LABELS, MAX_LENGTH, TEXTS
+
+MARKUP = ["A gem<br /><br />from start<br />to end.", "if a <b and c> d then stop", "Map<A>"]
+SPACES = ["Tr\u00e8s bon\u00a0!", "a\tb\nc", "x\u200d\u3000y", "[SEP] [MASK]"]
+
+
+@pytest.fixture(scope="module")
+def expected(students: dict[str, Path]) -> np.ndarray:
+    """The probabilities of `pipeline`."""
+    classify = pipeline("text-classification", model=str(students["pytorch"]), device="cpu")
+    answers = classify(TEXTS + MARKUP + SPACES, top_k=None)
+    return np.array([[{a["label"]: a["score"] for a in row}[n] for n in LABELS] for row in answers])
+
+
+@pytest.mark.parametrize(("form", "kind"), [("pytorch", TorchClassifier), ("onnx", OnnxClassifier)])
+def test_probabilities_are_those_of_pipeline(
+    students: dict[str, Path], expected: np.ndarray, form: str, kind: type
+) -> None:
+    model = kind(students[form])
+    assert model.labels == list(LABELS)
+    found = model.probabilities(TEXTS + MARKUP + SPACES)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+
+
+def test_an_int8_model_answers_a_text_alike_whatever_stands_beside_it(
+    students: dict[str, Path], expected: np.ndarray
+) -> None:
+    model = OnnxClassifier(students["int8"])
+    together = model.probabilities(TEXTS + MARKUP)
+    alone = np.concatenate([model.probabilities([text]) for text in TEXTS + MARKUP])
+    assert np.array_equal(together, alone)
+    np.testing.assert_allclose(together, expected[: len(together)], atol=0.05)
+
+
+@pytest.mark.parametrize("form", ["onnx", "int8", "pytorch"])
+def test_no_texts_give_no_answers(students: dict[str, Path], form: str) -> None:
+    kind = TorchClassifier if form == "pytorch" else OnnxClassifier
+    assert kind(students[form]).probabilities([]).shape == (0, len(LABELS))
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=60), max_size=4), st.sampled_from([None, "the plot"]))
+def test_texts_are_read_as_in_training(
+    students: dict[str, Path], texts: list[str], pair: str | None
+) -> None:
+    """By tokenizer.json alone as by transformers and the word table of training."""
+    tokenizer = tokenization.load(students["onnx"])
+    pairs = None if pair is None else [pair] * len(texts)
+    trained = tokenization.reader(tokenizer, MAX_LENGTH, 0.25).encode(texts, pairs)
+    asked = OnnxClassifier(students["onnx"]).reader.encode(texts, pairs)
+    for name in ("pieces", "offsets", "second"):
+        assert np.array_equal(getattr(trained, name), getattr(asked, name)), name
+    assert trained.pad == asked.pad
+
+
+def test_a_tokenizer_that_truncates_and_pads_is_read_whole(
+    students: dict[str, Path], tmp_path: Path
+) -> None:
+    """The model cuts to head and tail itself; half a text must not reach it."""
+    folder = shutil.copytree(students["onnx"], tmp_path / "copy")
+    (folder / files.SUMS).unlink()
+    state = json.loads((folder / "tokenizer.json").read_text())
+    state["truncation"] = {
+        "direction": "Right",
+        "max_length": 4,
+        "strategy": "LongestFirst",
+        "stride": 0,
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(state))
+    found, expected = (
+        OnnxClassifier(place).probabilities(TEXTS) for place in (folder, students["onnx"])
+    )
+    assert np.array_equal(found, expected)
+
+
+def test_a_model_is_named_where_it_is_none(students: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere does not exist"):
+        OnnxClassifier(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=f"no {FACTS}"):
+        OnnxClassifier(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("config.json", "[]", "config.json is no JSON object"),
+        ("config.json", "{", "holds no model"),
+        ("config.json", "{}", "names no padding token"),
+        ("tokenizer.json", "{}", "holds no tokenizer"),
+        ("model.onnx", "", "holds no whole model"),
+    ],
+)
+def test_damage_is_one_line(
+    students: dict[str, Path], tmp_path: Path, name: str, content: str, said: str
+) -> None:
+    folder = shutil.copytree(students["onnx"], tmp_path / "copy")
+    (folder / name).write_text(content)
+    with pytest.raises(UserError, match=f"{name} is missing or damaged"):
+        OnnxClassifier(folder)
+    (folder / files.SUMS).unlink()  # nor where nothing is known of the folder
+    with pytest.raises(UserError, match=said):
+        OnnxClassifier(folder)
+
+
+def test_changed_names_of_labels_are_those_of_the_model(
+    students: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(students["onnx"], tmp_path / "copy")
+    (folder / files.SUMS).unlink()
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {"0": "x", "1": "y", "2": "z"}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert OnnxClassifier(folder).labels == ["x", "y", "z"]
+    del config["id2label"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert OnnxClassifier(folder).labels == list(LABELS)
+
+
+def test_outputs_that_are_not_finite_are_refused(students: dict[str, Path]) -> None:
+    model = TorchClassifier(students["pytorch"])
+    with torch.no_grad():
+        model.model.classifier.bias.fill_(torch.nan)
+    with pytest.raises(UserError, match="output for text 1 is not finite"):
+        model.probabilities(["a"])
