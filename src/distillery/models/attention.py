@@ -27,10 +27,10 @@ class SelfAttention(nn.Module):
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.heads = config.num_attention_heads
-        width = config.attention_head_size or config.hidden_size // self.heads
+        self.width = config.attention_head_size or config.hidden_size // self.heads
         self.norm = nn.LayerNorm(config.hidden_size)
-        self.query_key_value = nn.Linear(config.hidden_size, 3 * self.heads * width)
-        self.output = nn.Linear(self.heads * width, config.hidden_size)
+        self.query_key_value = nn.Linear(config.hidden_size, 3 * self.heads * self.width)
+        self.output = nn.Linear(self.heads * self.width, config.hidden_size)
 
     def forward(
         self, states: Tensor, mask: Tensor, with_attentions: bool
@@ -38,7 +38,7 @@ class SelfAttention(nn.Module):
         """(B, T, H), mask (B, T) true on text -> (B, T, H), weights (B, heads, T, T)."""
         rows, length, _ = states.shape
         projected = self.query_key_value(self.norm(states))
-        split = projected.view(rows, length, 3, self.heads, -1)
+        split = projected.view(rows, length, 3, self.heads, self.width)
         query, key, value = split.permute(2, 0, 3, 1, 4)  # each (B, heads, T, width of a head)
         weights = None
         if with_attentions:

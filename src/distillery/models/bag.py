@@ -1,7 +1,10 @@
 """The bag student: hashed n-grams of word pieces, each with a vector of its own, and no order.
 
-The fastest thing that can be distilled into: a text costs a table look-up per n-gram (Joulin et
-al. 2017, arXiv:1607.01759). It has no state per piece, and so no hidden states or attentions.
+The fastest student: a text costs one table lookup per n-gram (Joulin et al. 2017,
+arXiv:1607.01759). It has no state per piece, and so no hidden states or attentions.
+
+The table's gradients are dense, as AdamW and gradient clipping of `transformers.Trainer` need
+them. The training loop of this package makes them sparse for speed (`training.loop`).
 """
 
 from typing import Any, ClassVar
@@ -10,10 +13,12 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.utils.generic import can_return_tuple
 
 from distillery.models.base import (
     StudentConfig,
     StudentForSequenceClassification,
+    complete_inputs,
     initialize,
     is_exported,
     shorten,
@@ -71,7 +76,6 @@ class BagModel(PreTrainedModel):
             config.buckets + 1,
             config.embedding_size,
             mode="sum",
-            sparse=True,
             padding_idx=config.buckets,
         )
         self.post_init()
@@ -83,21 +87,36 @@ class BagModel(PreTrainedModel):
             nn.init.normal_(table, std=0.01)
             nn.init.zeros_(table[self.config.buckets])
 
+    def get_input_embeddings(self) -> nn.Module:
+        """The table of n-grams, (buckets + 1, E): it has no row per word piece."""
+        return self.table
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.table = value  # type: ignore[assignment]
+
+    def resize_token_embeddings(self, *sizes: Any, **options: Any) -> nn.Module:
+        """Changes nothing, since added word pieces are hashed into the same table.
+
+        `config.vocab_size` stays too: the hash of a pair's second text depends on it.
+        """
+        return self.table
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
-        return_dict: bool | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
-        if kwargs.get("output_hidden_states") or kwargs.get("output_attentions"):
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        if output_hidden_states or output_attentions or self.config.output_attentions:
             raise ValueError("BagModel has no hidden states and no attentions to give")
-        if attention_mask is None:
-            attention_mask = (input_ids != self.config.pad_token_id).long()
-        if token_type_ids is None:
-            token_type_ids = torch.zeros_like(input_ids)
-        mask, types, pieces = shorten(self.config, attention_mask, token_type_ids, input_ids)
+        ids, mask, types = complete_inputs(self, input_ids, attention_mask, token_type_ids, kwargs)
+        mask, types, pieces = shorten(self.config, mask, types, ids)
         pieces = pieces + types * self.config.vocab_size  # a word of the second text is another
         buckets = hashed(pieces, mask, self.config.ngrams, self.config.buckets)
         if self.training and self.config.ngram_dropout:
@@ -111,14 +130,18 @@ class BagModel(PreTrainedModel):
         else:  # reads the row of padding too: leaving it out takes 13 times as long
             summed = nn.functional.embedding_bag(buckets, self.table.weight, mode="sum")
         vector = summed / count.clamp(min=1).to(summed.dtype).sqrt()
-        output = BaseModelOutputWithPooling(pooler_output=vector)
-        return output.to_tuple() if return_dict is False else output
+        return BaseModelOutputWithPooling(pooler_output=vector)
 
 
 class BagForSequenceClassification(StudentForSequenceClassification):
     config_class = BagConfig
     encoder_class = BagModel
     gives = ()
+
+    def resize_token_embeddings(self, *sizes: Any, **options: Any) -> nn.Module:
+        """As `BagModel.resize_token_embeddings`."""
+        table: nn.Module = self.encoder.resize_token_embeddings(*sizes, **options)
+        return table
 
     def build_head(self, config: Any) -> int:
         return int(config.embedding_size)

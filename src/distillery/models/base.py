@@ -1,8 +1,9 @@
 """What every student shares: configuration, embeddings, pooling, head, saving and loading.
 
 A student reads `input_ids`, `attention_mask` (1 on text) and `token_type_ids` (1 on the second
-text of a pair), all (B, T). Texts longer than its `max_length` are cut to head and tail inside
-the model, so that a `pipeline`, which knows nothing of that, gives what training saw.
+text of a pair), all (B, T). Texts longer than its `max_length` are cut inside the model, so that
+a `pipeline` gives the answer of `predict`. Its tokenizer is saved without a maximum length
+(`text.encode.save_tokenizer`): `truncation=True` cuts nothing and changes no answer.
 """
 
 from typing import Any, ClassVar
@@ -11,6 +12,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
+from transformers.utils.generic import can_return_tuple
+
+from distillery.models.loss import classification_loss
 
 WORD_STD = 0.5  # of the entries of word embeddings at the start
 
@@ -18,9 +22,9 @@ WORD_STD = 0.5  # of the entries of word embeddings at the start
 class StudentConfig(PreTrainedConfig):
     """Sizes shared by all students.
 
-    hidden_size: width of the last hidden state. head: share of a cut text that is kept from its
-    start; max_length: pieces kept of a text, special tokens included. pairs: texts come in pairs,
-    which the head compares.
+    hidden_size: width of the last hidden state. max_length: word pieces kept of a text, special
+    tokens included. head: of a text that is cut, the fraction of `max_length` kept from its
+    beginning (the rest is kept from its end). pairs: the model classifies pairs of texts.
     """
 
     vocab_size: int = 30522
@@ -61,6 +65,34 @@ def shorten(config: Any, mask: Tensor, types: Tensor, *tensors: Tensor) -> tuple
     return tuple(tensor.gather(1, chosen) for tensor in (mask, types, *tensors))
 
 
+def complete_inputs(
+    model: Any, input_ids: Tensor | None, mask: Tensor | None, types: Tensor | None, others: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`input_ids`, `attention_mask` and `token_type_ids`, (B, T) integers, made where they were
+    left out.
+
+    others: further keyword arguments of `forward`. ValueError where one is used that students
+    don't have, such as `inputs_embeds` or `position_ids`, and for `input_ids` of another shape.
+    """
+    name = type(model).__name__
+    unknown = [key for key, value in others.items() if value is not None and value is not False]
+    if unknown:
+        raise ValueError(f"{name} has no input {', '.join(unknown)}: it reads input_ids")
+    if input_ids is None:
+        raise ValueError(f"{name} needs input_ids")
+    if input_ids.ndim != 2 or input_ids.shape[1] == 0:
+        raise ValueError(
+            f"{name} needs input_ids of shape (batch, length), with length 1 or more,"
+            f" not {tuple(input_ids.shape)}"
+        )
+    if mask is None:
+        mask = input_ids != model.config.pad_token_id
+    if types is None:
+        types = torch.zeros_like(input_ids)
+    # traced, a conversion would be a node of the ONNX model even where it does nothing
+    return input_ids, mask if mask.dtype == torch.long else mask.long(), types
+
+
 class StudentModel(PreTrainedModel):
     """An encoder: word pieces to states. A subclass defines `build` and `encode`."""
 
@@ -97,33 +129,31 @@ class StudentModel(PreTrainedModel):
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.word_embeddings = value  # type: ignore[assignment]
 
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
-        return_dict: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutput:
         """(B, T) -> last_hidden_state (B, T', H), T' = T or `max_length` where that is less."""
-        if attention_mask is None:
-            attention_mask = (input_ids != self.config.pad_token_id).long()
-        if token_type_ids is None:
-            token_type_ids = torch.zeros_like(input_ids)
-        mask, token_type_ids, input_ids = shorten(
-            self.config, attention_mask, token_type_ids, input_ids
-        )
-        embedded = self.word_embeddings(input_ids) + self.token_type_embeddings(token_type_ids)
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        if output_attentions is None:
+            output_attentions = self.config.output_attentions
+        ids, mask, types = complete_inputs(self, input_ids, attention_mask, token_type_ids, kwargs)
+        mask, types, ids = shorten(self.config, mask, types, ids)
+        embedded = self.word_embeddings(ids) + self.token_type_embeddings(types)
         embedded = self.dropout(embedded)  # (B, T, E)
         states, attentions = self.encode(embedded, mask, bool(output_attentions))
-        output = BaseModelOutput(
+        return BaseModelOutput(
             last_hidden_state=states[-1],
             hidden_states=(embedded, *states) if output_hidden_states else None,
             attentions=tuple(attentions) if output_attentions else None,
         )
-        return output.to_tuple() if return_dict is False else output
 
 
 def is_exported() -> bool:
@@ -180,6 +210,7 @@ class StudentForSequenceClassification(PreTrainedModel):
     config_class: ClassVar[type] = StudentConfig
     gives: ClassVar[tuple[str, ...]] = ("hidden_states",)
     capturable: ClassVar[bool] = False
+    accepts_loss_kwargs: ClassVar[bool] = True  # `Trainer` passes num_items_in_batch
     encoder_class: ClassVar[type[PreTrainedModel]] = StudentModel
     base_model_prefix = "encoder"
     main_input_name = "input_ids"
@@ -191,6 +222,7 @@ class StudentForSequenceClassification(PreTrainedModel):
         width = self.build_head(config)
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(width, config.num_labels)
+        self.loss_function = classification_loss
         self.post_init()
 
     def build_head(self, config: Any) -> int:
@@ -211,37 +243,44 @@ class StudentForSequenceClassification(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         initialize(module)
 
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
         labels: Tensor | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
-        return_dict: bool | None = None,
+        num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> SequenceClassifierOutput:
-        """(B, T) -> logits (B, num_labels), and the cross entropy where `labels` (B,) are given."""
-        if attention_mask is None:
-            attention_mask = (input_ids != self.config.pad_token_id).long()
-        if token_type_ids is None:
-            token_type_ids = torch.zeros_like(input_ids)
+        """(B, T) -> logits (B, num_labels), and the loss where `labels` are given
+        (`loss.classification_loss`)."""
+        ids, mask, types = complete_inputs(self, input_ids, attention_mask, token_type_ids, kwargs)
         encoded = self.encoder(
-            input_ids,
-            attention_mask,
-            token_type_ids,
+            ids,
+            mask,
+            types,
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
+            return_dict=True,
         )
-        logits = self.classifier(self.dropout(self.vector(encoded, attention_mask, token_type_ids)))
-        output = SequenceClassifierOutput(
-            loss=None if labels is None else nn.functional.cross_entropy(logits, labels),
+        logits = self.classifier(self.dropout(self.vector(encoded, mask, types)))
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(
+                labels=labels,
+                pooled_logits=logits,
+                config=self.config,
+                num_items_in_batch=num_items_in_batch,
+            )
+        return SequenceClassifierOutput(
+            loss=loss,
             logits=logits,
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
         )
-        return output.to_tuple() if return_dict is False else output
 
     def _pooled_part(self, states: Tensor, part: Tensor) -> Tensor:
         """(B, T, H) and a mask (B, T) -> (B, 2H), zero for a row without any such token."""

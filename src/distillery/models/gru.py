@@ -61,7 +61,7 @@ class GRUFunction(torch.autograd.Function):
         for start in range(0, steps, CHUNK):
             chunk = slice(start, min(steps, start + CHUNK))
             projected = torch.baddbmm(bias, inputs[:, chunk].flatten(1, 2), project)
-            by_step = projected.view(2, -1, rows, 3 * width).transpose(0, 1)
+            by_step = projected.view(2, chunk.stop - start, rows, 3 * width).transpose(0, 1)
             gates[chunk, ..., : 2 * width] = by_step[..., : 2 * width]
             gates[chunk, ..., 2 * width :] = bias_hh[:, None, 2 * width :]
             candidates[chunk] = by_step[..., 2 * width :]
@@ -150,7 +150,7 @@ def bidirectional(layer: torch.nn.GRU, inputs: Tensor, turned: Tensor) -> Tensor
     stays at the end, so that neither direction meets it before the text. States on padding mean
     nothing.
     """
-    rows, length, _ = inputs.shape
+    rows, length, width = inputs.shape
     low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else inputs.dtype
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
     weights = [
@@ -170,7 +170,7 @@ def bidirectional(layer: torch.nn.GRU, inputs: Tensor, turned: Tensor) -> Tensor
     texts = inputs.to(low).flatten(0, 1)
     both = _Gather.apply(torch.cat([texts, texts]), from_texts, to_texts)  # type: ignore[no-untyped-call]
     with torch.autocast("cpu", enabled=False):
-        states = GRUFunction.apply(both.view(2, length, rows, -1), *weights)  # type: ignore[no-untyped-call]
+        states = GRUFunction.apply(both.view(2, length, rows, width), *weights)  # type: ignore[no-untyped-call]
     found = _Gather.apply(states.flatten(0, 2).to(low), to_states, from_states)  # type: ignore[no-untyped-call]
-    forward, backward = found.view(2, rows, length, -1)
+    forward, backward = found.view(2, rows, length, layer.hidden_size)
     return torch.cat([forward, backward], dim=-1)

@@ -6,13 +6,17 @@ it has no configuration for this.
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     BertConfig,
     BertForSequenceClassification,
 )
+from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.utils.generic import can_return_tuple
+
+from distillery.models.loss import classification_loss
 
 
 class PrunedBertConfig(BertConfig):
@@ -37,6 +41,26 @@ class PrunedBertForSequenceClassification(BertForSequenceClassification):
             for name in ("query", "key", "value"):
                 setattr(attention, name, nn.Linear(config.hidden_size, width))
             output.dense = nn.Linear(width, config.hidden_size)
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """As BERT's, but for a loss that is right under gradient accumulation."""
+        output: SequenceClassifierOutput = super().forward(
+            input_ids, attention_mask, token_type_ids, return_dict=True, **kwargs
+        )
+        if labels is not None:
+            output.loss = classification_loss(
+                labels, output.logits, self.config, num_items_in_batch
+            )
+        return output
 
 
 def register() -> None:
