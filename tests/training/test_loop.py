@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,6 +157,29 @@ def test_without_averaging_nothing_is_kept() -> None:
     with average.in_place():
         assert torch.equal(weight, torch.ones(2))
     assert average.means == []
+
+
+def test_gradients_of_a_bag_are_sparse_in_the_loop_alone(tmp_path: Path) -> None:
+    model = registry.create("bag", vocab_size=20, buckets=31, max_length=8, num_labels=2)
+    sparse = []
+    model.encoder.table.weight.register_hook(lambda grad: sparse.append(grad.is_sparse))
+    sizes = np.array([2] * 8)
+
+    def batch_of(rows: np.ndarray) -> loop.Batch:
+        ids = torch.full((len(rows), 2), 5)
+        types = torch.zeros_like(ids)
+        return {"input_ids": ids, "attention_mask": types + 1, "token_type_ids": types}
+
+    def loss_of(output: Any, batch: loop.Batch) -> torch.Tensor:
+        return output.logits.pow(2).sum()
+
+    plain = replace(
+        job(sizes), batch_of=batch_of, loss_of=loss_of, evaluate=lambda: {"accuracy": 1.0}
+    )
+    loop.train(model, plain, tmp_path, 60)
+    assert sparse and all(sparse)
+    model(torch.tensor([[4, 5]])).logits.sum().backward()
+    assert sparse[-1] is False
 
 
 def test_checkpoint_brings_back_sparse_state_and_average(tmp_path: Path) -> None:

@@ -98,13 +98,13 @@ def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[s
 def optimizers(
     model: torch.nn.Module, phase: Phase, captured: bool = False
 ) -> list[torch.optim.Optimizer]:
-    """AdamW for the model; where embeddings have sparse gradients, lazy Adam for these.
+    """AdamW for the model, and lazy Adam for tables of n-grams (`models.bag`), whose gradients
+    become sparse here: a batch reads few of their rows.
 
     captured: in a CUDA graph, which reads the learning rate from the GPU.
     """
     groups = parameter_groups(model, phase.weight_decay)
-    tables = [weight for module in model.modules() if getattr(module, "sparse", False)
-              for weight in module.parameters()]  # fmt: skip
+    tables = _set_sparse(model, True)
     sparse = {id(weight) for weight in tables}
     for group in groups:
         group["params"] = [weight for weight in group["params"] if id(weight) not in sparse]
@@ -117,6 +117,14 @@ def optimizers(
     if tables:
         found.append(torch.optim.SparseAdam(tables, lr=phase.learning_rate))
     return found
+
+
+def _set_sparse(model: torch.nn.Module, sparse: bool) -> list[torch.Tensor]:
+    """Makes the gradients of a model's tables of n-grams sparse or dense; gives their weights."""
+    tables = [module for module in model.modules() if isinstance(module, torch.nn.EmbeddingBag)]
+    for table in tables:
+        table.sparse = sparse
+    return [table.weight for table in tables]
 
 
 class Average:
@@ -406,6 +414,7 @@ def train(
     training.graphs = None  # it refers back: its memory would stay until all is collected
     del training
     model.zero_grad(set_to_none=True)
+    _set_sparse(model, False)  # other optimizers take dense gradients alone
     machine.release_memory()
     best = progress.best(job.metric)
     return {
