@@ -235,6 +235,20 @@ def test_a_bert_student_learns_layers_then_logits_of_the_text_its_teacher_reads(
     assert recipe.max_length == recipes.teacher(task, teacher).max_length
 
 
+@pytest.mark.parametrize("task", [*tasks.names(), OWN])
+def test_teacher_and_students_read_the_same_part_of_a_long_text(task: str) -> None:
+    teacher = recipes.plan(task).teachers[0]
+    head = recipes.teacher(task, teacher).head
+    for student in STUDENTS:
+        assert recipes.distillation(task, student, teacher).head == head
+        assert recipes.student(task, student).head == head
+    assert recipes.pretraining(task, teacher).head == head
+
+
+def test_a_users_long_texts_are_cut_as_truncation_does() -> None:
+    assert recipes.teacher(OWN, "minilm").head == 1.0
+
+
 def test_a_users_task_takes_the_defaults() -> None:
     assert recipes.data(OWN) == default.DATA
     assert recipes.teacher(OWN, "minilm") == default.teacher("minilm")

@@ -1,13 +1,20 @@
 """Tokenizers of transformers: loading and saving them, and how a model reads texts with one."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
 
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from distillery.errors import UserError, reason
+from distillery.models.base import StudentForSequenceClassification
 from distillery.text import splits, vocabulary
+
+# What loading leaves in a tokenizer's settings: where it was, and the truncation of its file.
+_TRACES = ("is_local", "local_files_only", "max_length", "stride", "truncation_strategy")
 
 
 def load(folder: Path) -> Any:
@@ -25,9 +32,58 @@ def load(folder: Path) -> Any:
 
 def save(tokenizer: Any, folder: Path) -> None:
     """Saves a tokenizer without the traces of where and how it was loaded."""
-    for trace in ("is_local", "local_files_only"):
+    for trace in _TRACES:
         tokenizer.init_kwargs.pop(trace, None)
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder)
+
+
+def save_for(model: Any, tokenizer: Any, folder: Path, max_length: int, head: float) -> None:
+    """Saves the tokenizer of a classifier, so that `pipeline` reads texts as `predict` does.
+
+    Students of our own cut long texts themselves: their tokenizer has no maximum length, and
+    `truncation=True` changes nothing.
+
+    Other models (teachers, students of BERT's shape, and all models in ONNX, model None) get
+    their texts cut by the tokenizer. With `truncation=True` it keeps what `predict` keeps where
+    `head` is 1.0 (the beginning) or 0.0 (the end); a tokenizer cannot keep both, so with a `head`
+    between, answers for texts over `max_length` differ. Without `truncation=True`, transformers
+    warns of such a text and passes all of it to the model, which reads more than `predict` does,
+    or, beyond its positions, fails. Nothing that is saved can change that: `pipeline` takes no
+    truncation from a tokenizer's files.
+    """
+    tokenizer = copy.deepcopy(tokenizer)  # the caller goes on reading with it
+    cuts = isinstance(model, StudentForSequenceClassification)
+    tokenizer.model_max_length = VERY_LARGE_INTEGER if cuts else max_length
+    sides = {"padding_side": "right", "truncation_side": "right" if cuts or head else "left"}
+    for name, side in sides.items():
+        setattr(tokenizer, name, side)
+        tokenizer.init_kwargs[name] = side  # or it is not saved
+    if cuts and model.config.pairs:
+        _mark_second_text(tokenizer)
+    save(tokenizer, folder)
+
+
+def _mark_second_text(tokenizer: Any) -> None:
+    """Makes a tokenizer give the second text of a pair the type 1, as students that compare pairs
+    read them. RoBERTa's and MPNet's give it 0."""
+    names = ["input_ids", "token_type_ids", "attention_mask"]
+    tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
+    between = reader(tokenizer, 8, 1.0).between
+    first, *_, last = ids = tokenizer("a", "b")["input_ids"]
+    one = tokenizer("a", add_special_tokens=False)["input_ids"]
+    start = 1 + len(one) + len(between)
+    types = [0] * start + [1] * (len(ids) - start)
+    if tokenizer("a", "b")["token_type_ids"] == types:
+        return
+    first, last, *middle = tokenizer.convert_ids_to_tokens([first, last, *between])
+    special = [first, last, *middle]
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=[first, "$A", last],
+        pair=[first, "$A", *middle, "$B:1", f"{last}:1"],
+        special_tokens=[(token, tokenizer.convert_tokens_to_ids(token)) for token in {*special}],
+    )
 
 
 def of_words(task_splits: list[Any], words: int) -> Any:

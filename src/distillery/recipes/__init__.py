@@ -1,7 +1,8 @@
 """Every hyperparameter, a file per task; nothing else sets one.
 
 `recipes/<task>.py` says what differs from `recipes/default.py`: it may define `DATA`, `PLAN`,
-`AUGMENTATION`, `QUANTIZATION`, `INFERENCE` and the functions `baseline(name)`, `pretraining(name)`,
+`AUGMENTATION`, `QUANTIZATION`, `INFERENCE`, `HEAD` (the field `head` of every recipe that reads
+texts) and the functions `baseline(name)`, `pretraining(name)`,
 `teacher(name)`, `student(name)`, `distillation(name, teacher)` and `pruning(phases)`; for students
 of BERT's shape, which read texts as the teacher does, `bert_student(name)` and
 `bert_distillation(name, teacher)`.
@@ -70,6 +71,11 @@ def _of(task: str, what: str) -> Any:
     return getattr(module, what, getattr(default, what))
 
 
+def _reading(task: str, recipe: Any) -> Any:
+    """A recipe that reads texts, with the task's own way to cut long ones."""
+    return replace(recipe, head=_of(task, "HEAD"))
+
+
 def data(task: str) -> DataRecipe:
     recipe: DataRecipe = _of(task, "DATA")
     return recipe
@@ -91,24 +97,24 @@ def baseline(task: str, name: str) -> Recipe:
 
 
 def inference(task: str) -> InferenceRecipe:
-    recipe: InferenceRecipe = _of(task, "INFERENCE")
+    recipe: InferenceRecipe = _reading(task, _of(task, "INFERENCE"))
     return recipe
 
 
 def pretraining(task: str, name: str) -> PretrainingRecipe:
-    recipe: PretrainingRecipe = _of(task, "pretraining")(name)
+    recipe: PretrainingRecipe = _reading(task, _of(task, "pretraining")(name))
     return recipe
 
 
 def teacher(task: str, name: str) -> TeacherRecipe:
-    recipe: TeacherRecipe = _of(task, "teacher")(name)
+    recipe: TeacherRecipe = _reading(task, _of(task, "teacher")(name))
     return recipe
 
 
 def student(task: str, name: str) -> StudentRecipe:
     if name in BERT_STUDENTS:
         return _as_teacher_reads(task, plan(task).teachers[0], _of(task, "bert_student")(name))
-    recipe: StudentRecipe = _of(task, "student")(name)
+    recipe: StudentRecipe = _reading(task, _of(task, "student")(name))
     return recipe
 
 
@@ -116,7 +122,7 @@ def distillation(task: str, name: str, teacher_name: str) -> StudentRecipe:
     if name in BERT_STUDENTS:
         bert: BertStudentRecipe = _of(task, "bert_distillation")(name, teacher_name)
         return _as_teacher_reads(task, teacher_name, bert)
-    recipe: StudentRecipe = _of(task, "distillation")(name, teacher_name)
+    recipe: StudentRecipe = _reading(task, _of(task, "distillation")(name, teacher_name))
     return recipe
 
 

@@ -163,12 +163,12 @@ class Phase(Recipe):
 
 @dataclass(frozen=True)
 class TextRecipe(Recipe):
-    """How a text becomes pieces: long ones keep their head and their tail."""
+    """How a text becomes word pieces. The default for long texts is what `truncation=True` does."""
 
     max_length: Annotated[int, "word pieces per text, special tokens included"] = 256
     head: Annotated[
-        float, "of a text over max-length: share of that kept from its start, the rest from its end"
-    ] = 0.25
+        float, "when truncating, fraction kept from the beginning (the rest is kept from the end)"
+    ] = 1.0
 
     def __post_init__(self) -> None:
         within(self, 8, 65_536, "max_length")

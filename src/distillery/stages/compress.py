@@ -165,7 +165,8 @@ def _converted(
         facts.update(write(model, target / encoders.ONNX))
         facts["seconds"] = round(time.monotonic() - started, 2)
         model.config.save_pretrained(target)
-        tokenization.save(source.tokenizer(), target)
+        reading = source.facts["max_length"], source.facts["head"]
+        tokenization.save_for(None, source.tokenizer(), target, *reading)
         _write_facts(source, target, precision)
 
     def test_logits(saved: Path) -> np.ndarray:

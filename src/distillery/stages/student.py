@@ -217,7 +217,7 @@ def fit(
 
     def save(target: Path) -> None:
         model.save_pretrained(target)
-        tokenization.save(tokenizer, target)
+        tokenization.save_for(model, tokenizer, target, recipe.max_length, recipe.head)
         teachers.write_facts(target, task, recipe, precision, dev.paired)
 
     def test_logits(saved: Path) -> np.ndarray:

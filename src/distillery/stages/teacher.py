@@ -155,7 +155,7 @@ def _fit(
 
     def save(target: Path) -> None:
         model.save_pretrained(target)
-        tokenization.save(tokenizer, target)
+        tokenization.save_for(model, tokenizer, target, recipe.max_length, recipe.head)
         facts = (task, recipe, precision, train.paired)
         teachers.write_facts(target, *facts, floor=recipe.floor)
 
