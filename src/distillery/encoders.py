@@ -13,6 +13,7 @@ from typing import Any
 from distillery import files, hub, paths
 from distillery.errors import UserError
 from distillery.runtime.facts import ONNX as ONNX
+from distillery.runtime.facts import check_saved
 
 WEIGHTS = "model.safetensors"
 _FILES = ("config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json", "vocab.txt")
@@ -123,7 +124,7 @@ def locate(spec: str, source: Path | None = None) -> Path:
                 _fetch(spec, folder, source)
         check(spec, folder)
     else:
-        _check_own(folder)
+        check_saved(folder)
     return folder
 
 
@@ -149,15 +150,6 @@ def check(name: str, folder: Path) -> None:
     files.check_folder(folder, f"delete {folder} and fetch it again")
     if not _is_published(name, folder):
         raise UserError(f"{folder / WEIGHTS} is not the published file: delete {folder}")
-
-
-def _check_own(folder: Path) -> None:
-    """UserError where a user's folder has the checksums of a model of ours, and not its files."""
-    remedy = f"copy the model again, or delete its {files.SUMS}"
-    if (folder / files.SUMS).is_file() and WEIGHTS in files.read_json(
-        folder / files.SUMS, remedy=remedy
-    ):
-        files.check_folder(folder, remedy)
 
 
 def _is_published(name: str, folder: Path) -> bool:

@@ -174,11 +174,17 @@ def check_folder(folder: Path, remedy: str) -> dict[str, str]:
     if not (folder / SUMS).is_file():
         return {}
     sums = read_json(folder / SUMS, remedy=remedy)
+    for name in changed(folder, sums):
+        raise UserError(f"{folder / name} is missing or damaged: {remedy}")
+    return sums
+
+
+def changed(folder: Path, sums: Mapping[str, str]) -> Iterator[str]:
+    """Names of the files in a folder that are missing or have another checksum."""
     for name, checksum in sums.items():
         path = folder / name
         if not path.is_file() or sha256(path) != checksum:
-            raise UserError(f"{path} is missing or damaged: {remedy}")
-    return sums
+            yield name
 
 
 def check_writable(folder: Path) -> None:

@@ -1,6 +1,9 @@
 """What is refused as a teacher, and how the refusal helps."""
 
+import csv
+import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +17,7 @@ from distillery.preprocessing.task import Task
 from distillery.runtime.facts import FACTS
 
 NAMES = ("negative", "neutral", "positive")
+TASK_OF_3 = Task(name="films", labels=NAMES, local=True)
 LABELS = np.array([0, 1, 2] * 20)
 
 
@@ -26,7 +30,7 @@ def logits(predicted: np.ndarray, labels: int = 3) -> np.ndarray:
 
 
 def check(predicted: np.ndarray, floor: float) -> None:
-    teacher.check_outputs("minilm", logits(predicted), LABELS, NAMES, floor)
+    teacher.check_outputs("minilm", logits(predicted), LABELS, TASK_OF_3, floor)
 
 
 def refusal(predicted: np.ndarray, floor: float) -> str:
@@ -37,11 +41,11 @@ def refusal(predicted: np.ndarray, floor: float) -> str:
 
 @pytest.mark.parametrize("names", [NAMES, ("NEGATIVE", "Neutral", "positive")])
 def test_labels_in_order_are_let_through(names: tuple[str, ...]) -> None:
-    teacher.check_labels(config(*names), NAMES, "it")
+    teacher.check_labels(config(*names), TASK_OF_3, "it")
 
 
 def test_labels_that_say_nothing_are_left_to_the_dev_rows() -> None:
-    teacher.check_labels(config("LABEL_0", "LABEL_1", "LABEL_2"), NAMES, "it")
+    teacher.check_labels(config("LABEL_0", "LABEL_1", "LABEL_2"), TASK_OF_3, "it")
 
 
 @pytest.mark.parametrize(
@@ -55,12 +59,49 @@ def test_labels_that_say_nothing_are_left_to_the_dev_rows() -> None:
 )
 def test_labels_of_another_order_or_number_are_refused(names: tuple[str, ...]) -> None:
     with pytest.raises(UserError, match="it has the labels .* negative, neutral, positive"):
-        teacher.check_labels(config(*names), NAMES, "it")
+        teacher.check_labels(config(*names), TASK_OF_3, "it")
+
+
+@pytest.mark.parametrize(
+    ("task_labels", "names", "option"),
+    [
+        (("bad", "good"), ("good", "bad"), "--labels good,bad"),
+        (("Bad", "good"), ("GOOD", "BAD"), "--labels good,Bad"),  # as the data spells them
+        (("pos", "Pos"), ("Pos", "pos"), "--labels Pos,pos"),
+        (("bad, or so", 'the "best"'), ('the "best"', "bad, or so"),
+         """--labels '"the ""best""\","bad, or so"'"""),
+        (("it's bad", "good"), ("good", "it's bad"), """--labels 'good,it'"'"'s bad'"""),
+    ],
+)  # fmt: skip
+def test_labels_in_another_order_are_refused_with_the_option_that_fixes_it(
+    task_labels: tuple[str, ...], names: tuple[str, ...], option: str
+) -> None:
+    task = Task(name="films", labels=task_labels, local=True)
+    with pytest.raises(UserError) as caught:
+        teacher.check_labels(config(*names), task, "it")
+    assert str(caught.value).endswith(f"data --task films again with {option}")
+    order = next(csv.reader([shlex.split(option)[1]]))
+    teacher.check_labels(config(*names), replace(task, labels=tuple(order)), "it")
+
+
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        (replace(TASK_OF_3, local=False), NAMES[::-1]),  # its order is fixed
+        (TASK_OF_3, ("negative", "neutral", "mixed")),
+    ],
+)
+def test_labels_that_no_order_fixes_are_refused_without_that_option(
+    task: Task, names: tuple[str, ...]
+) -> None:
+    with pytest.raises(UserError) as caught:
+        teacher.check_labels(config(*names), task, "it")
+    assert "--labels" not in str(caught.value)
 
 
 def test_another_number_of_nameless_labels_is_refused() -> None:
     with pytest.raises(UserError, match="it has 2 labels where the task has 3"):
-        teacher.check_labels(config("LABEL_0", "LABEL_1"), NAMES, "it")
+        teacher.check_labels(config("LABEL_0", "LABEL_1"), TASK_OF_3, "it")
 
 
 def test_floor_itself_is_enough() -> None:
@@ -86,7 +127,8 @@ def test_raw_encoder_is_refused_with_its_accuracy() -> None:
 )
 def test_swapped_labels_are_recognized(order: list[int], meant: str) -> None:
     said = refusal(np.array(order)[LABELS], 0.9)
-    assert f"seem to stand in the order {meant}" in said
+    assert f"seem to be in the order {meant}: run scripts/distillery data --task films" in said
+    assert f"--labels {meant.replace(', ', ',')})" in said
     assert "accuracy of 0." in said
 
 
@@ -101,12 +143,12 @@ def test_outputs_that_are_not_finite_are_refused(value: float) -> None:
     found = logits(LABELS)
     found[17, 1] = value
     with pytest.raises(UserError, match="not finite"):
-        teacher.check_outputs("minilm", found, LABELS, NAMES, 0.0)
+        teacher.check_outputs("minilm", found, LABELS, TASK_OF_3, 0.0)
 
 
 def test_another_number_of_outputs_is_refused() -> None:
     with pytest.raises(UserError, match="gives 4 outputs for 3 labels"):
-        teacher.check_outputs("minilm", logits(LABELS, 4), LABELS, NAMES, 0.5)
+        teacher.check_outputs("minilm", logits(LABELS, 4), LABELS, TASK_OF_3, 0.5)
 
 
 TASK = Task(name="films", labels=("bad", "good"))

@@ -132,16 +132,18 @@ def test_another_file_than_the_published_weights_is_refused(
     assert "model.safetensors is not the published file" in said
 
 
-def test_an_encoder_of_a_users_own_is_checked_by_our_checksums_alone(
-    home: Path, tiny_folder: Path
+def test_an_encoder_of_a_users_own_that_changed_is_used_with_a_warning(
+    home: Path, tiny_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     own = shutil.copytree(tiny_folder, home / "own")
     (own / "manifest.json").write_text('{"name": "an app"}')
     assert encoders.locate(str(own)) == own
     files.seal(own)
+    assert encoders.locate(str(own)) == own
+    assert not caplog.text
     (own / "config.json").write_text("{}")
-    with pytest.raises(UserError, match="copy the model again, or delete its manifest"):
-        encoders.locate(str(own))
+    assert encoders.locate(str(own)) == own
+    assert "changed since distillery saved it: config.json" in caplog.text
 
 
 def test_one_that_cannot_be_had_does_not_keep_the_others(

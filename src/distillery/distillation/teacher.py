@@ -1,6 +1,9 @@
 """A fine-tuned teacher on disk, and the checks before anything learns from it."""
 
+import csv
+import io
 import itertools
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,25 +19,45 @@ from distillery.runtime.facts import AGAIN, FACTS, is_number, read_facts
 from distillery.text.splits import SplitReader
 
 
-def check_labels(config: Any, labels: tuple[str, ...], where: object) -> None:
-    """UserError where a model's labels are others than the task's, or in another order.
+def check_labels(config: Any, task: Task, where: object) -> None:
+    """UserError where a model's labels differ from the task's, or are in another order.
 
-    Names such as LABEL_0, which say nothing, are let through: dev rows decide on them.
+    The case of letters is ignored. Names such as LABEL_0, which say nothing, pass: the dev rows
+    decide on them.
     """
     names = [str(config.id2label[index]) for index in sorted(config.id2label)]
     if all(name == f"LABEL_{index}" for index, name in enumerate(names)):
-        if len(names) != len(labels):
-            raise UserError(f"{where} has {len(names)} labels where the task has {len(labels)}")
+        if len(names) != len(task.labels):
+            raise UserError(
+                f"{where} has {len(names)} labels where the task has {len(task.labels)}"
+            )
         return
-    if [name.lower() for name in names] != [label.lower() for label in labels]:
-        raise UserError(
-            f"{where} has the labels {', '.join(names)}, in this order, where the task has"
-            f" {', '.join(labels)}"
-        )
+    lower = {label.lower(): label for label in task.labels}
+    exact = dict(zip(task.labels, task.labels, strict=True))
+    order = [exact.get(name) or lower.get(name.lower()) or name for name in names]
+    if order == list(task.labels):
+        return
+    fault = (
+        f"{where} has the labels {', '.join(names)}, in this order, where the task has"
+        f" {', '.join(task.labels)}"
+    )
+    if sorted(order) == sorted(task.labels):
+        fault += _reordered(task, order)
+    raise UserError(fault)
+
+
+def _reordered(task: Task, order: list[str]) -> str:
+    """What a user can do about a model whose labels are in another order."""
+    if not task.local or task.generate:
+        return ""  # a task of the project, whose order is fixed
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(order)
+    labels = shlex.quote(line.getvalue())
+    return f": run scripts/distillery data --task {task.name} again with --labels {labels}"
 
 
 def check_outputs(
-    name: str, logits: np.ndarray, labels: np.ndarray, label_names: tuple[str, ...], floor: float
+    name: str, logits: np.ndarray, labels: np.ndarray, task: Task, floor: float
 ) -> None:
     """UserError where outputs on labelled dev rows are not those of a good teacher.
 
@@ -43,9 +66,9 @@ def check_outputs(
     """
     if not np.isfinite(logits).all():
         raise UserError(f"teacher {name} gives outputs on dev that are not finite")
-    if logits.shape[1] != len(label_names):
+    if logits.shape[1] != len(task.labels):
         raise UserError(
-            f"teacher {name} gives {logits.shape[1]} outputs for {len(label_names)} labels"
+            f"teacher {name} gives {logits.shape[1]} outputs for {len(task.labels)} labels"
         )
     predicted = logits.argmax(axis=1)
     majority = float(np.bincount(labels).max() / len(labels))
@@ -57,11 +80,12 @@ def check_outputs(
     if is_good(predicted):
         return
     hint = "a raw encoder, one tuned on something else, or one trained too little?"
-    if len(label_names) <= 5:
-        for order in itertools.permutations(range(len(label_names))):
+    if len(task.labels) <= 5:
+        for order in itertools.permutations(range(len(task.labels))):
             if is_good(np.array(order)[predicted]):
-                meant = ", ".join(label_names[index] for index in order)
-                hint = f"its labels seem to stand in the order {meant}"
+                meant = [task.labels[index] for index in order]
+                hint = f"its labels seem to be in the order {', '.join(meant)}"
+                hint += _reordered(task, meant)
                 break
     limit = f"below its floor {floor:g}" if floor > majority else "not above the majority class"
     accuracy = float((predicted == labels).mean())
@@ -92,8 +116,6 @@ def load_model(folder: Path) -> Any:
     """The classifier saved in a folder, in fp32, from safetensors only."""
     from transformers import AutoModelForSequenceClassification
 
-    if (folder / FACTS).is_file():
-        read_facts(folder)  # checks it
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             folder,

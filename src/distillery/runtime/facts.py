@@ -1,10 +1,12 @@
 """What distillery writes beside a model: its task and labels, and how it reads texts."""
 
+import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from distillery import files
+from distillery import files, paths
 from distillery.errors import UserError
 
 FACTS = "distillery.json"
@@ -28,13 +30,55 @@ _FACTS: dict[str, Callable[[Any], bool]] = {
 def read_facts(folder: Path) -> dict[str, Any]:
     """What a stage wrote beside a model: task, labels, how it reads texts, precision, floor.
 
-    UserError where they or another file of the folder are missing or damaged.
+    Inside the data folder a model is what its stage made: results and later stages build on it,
+    so UserError where one of its files is missing or changed. Anywhere else it is the user's, who
+    may have fine-tuned a copy and saved it again: files that changed since are named in a warning
+    and used, if they are whole. A change in the text of such a file cannot be told from a new
+    version of it; whoever wants the check back copies the folder anew.
+
+    A student's own configuration says how it reads texts. With that alone, as `Trainer` saves it,
+    `distillery.json` may be missing.
     """
-    if not (folder / FACTS).is_file():
-        raise UserError(f"{folder} holds no model that distillery saved (no {FACTS})")
-    files.check_folder(folder, AGAIN)
-    facts = files.read_json(folder / FACTS, remedy=AGAIN)
+    own = _of_student(folder)
+    if (folder / FACTS).is_file():
+        check_saved(folder)
+        facts = {**files.read_json(folder / FACTS, remedy=AGAIN), **own}
+    elif own:
+        facts = {"precision": "fp32", **own}
+    else:
+        raise UserError(
+            f"{folder} holds no model that distillery saved (no {FACTS}; a fine-tuned copy needs"
+            " that of its original)"
+        )
     for name, holds in _FACTS.items():
         if name not in facts or not holds(facts[name]):
             raise UserError(f"{folder / FACTS} is damaged (no right '{name}'): {AGAIN}")
     return facts
+
+
+def check_saved(folder: Path) -> None:
+    """Refuses a model's changed files inside the data folder, warns of them elsewhere."""
+    if paths.data() in folder.resolve().parents:
+        files.check_folder(folder, f"{AGAIN}, or copy the folder elsewhere to use it as it is")
+    elif (folder / files.SUMS).is_file():
+        remedy = f"delete {files.SUMS} to use the folder as it is"
+        sums = files.read_json(folder / files.SUMS, remedy=remedy)
+        if "config.json" not in sums:  # no manifest of ours
+            return
+        if changed := ", ".join(files.changed(folder, sums)):
+            logging.warning(
+                "%s: used as it is, though changed since distillery saved it: %s", folder, changed
+            )
+
+
+def _of_student(folder: Path) -> dict[str, Any]:
+    """What the configuration of one of our own students says; empty for other models."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not config["model_type"].startswith("distillery_"):
+            return {}
+        labels = {int(number): name for number, name in config["id2label"].items()}
+        names = [str(labels[number]) for number in range(len(labels))]
+        return {"labels": names, **{key: config[key] for key in ("max_length", "head", "pairs")}}
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return {}

@@ -262,7 +262,7 @@ def check_on_dev(task: Task, source: teachers.Teacher, outputs: TeacherOutputs) 
     dev = store.read_split(task.name, "dev")
     floor = source.facts["floor"]
     logits = outputs.logits(dev.ids)
-    teachers.check_outputs(source.name, logits, dev.labels, task.labels, floor)
+    teachers.check_outputs(source.name, logits, dev.labels, task, floor)
 
 
 def split_inputs(task: Task, recipe: Recipe | None = None) -> dict[str, str]:

@@ -185,7 +185,7 @@ def _load(folder: Path, task: Task, recipe: TeacherRecipe) -> Any:
         raise UserError(f"{folder} holds no model ({reason(error)})") from None
     tuned = any("SequenceClassification" in name for name in config.architectures or ())
     if tuned:
-        teachers.check_labels(config, task.labels, folder)
+        teachers.check_labels(config, task, folder)
     elif not recipe.epochs:
         raise UserError(f"{folder} holds no fine-tuned classifier: epochs 0 needs one")
     longest = encoders.longest(config)
