@@ -2,15 +2,24 @@
 
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+# Before torch is loaded: with models this small, several threads mostly wait for each other, and
+# on a busy machine a test then takes several times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from distillery.cli import main
+from tests import warm
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = (
@@ -73,8 +82,6 @@ def in_smoke_home(smoke_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def smoke_copy(smoke_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of `smoke_home`, to break."""
-    import shutil
-
     shutil.copytree(smoke_home, tmp_path, dirs_exist_ok=True)
     return _use(tmp_path, monkeypatch)
 
@@ -99,20 +106,55 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
     return run
 
 
-@pytest.fixture
-def spawn() -> Callable[..., subprocess.Popen[bytes]]:
-    """Starts the command line in a process group of its own."""
+@dataclass(frozen=True)
+class WarmPython:
+    """Starts Python processes with the large libraries already loaded (`tests/warm.py`).
 
-    def start(*arguments: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "distillery", *arguments],
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+    path: a program that takes the arguments of `python`, for `subprocess` and shell scripts.
+    """
+
+    path: Path
+    socket: str
+
+    def start(self, *args: str, log: Path) -> warm.Process:
+        """Starts `python ARGS` in a process group of its own; it prints to `log`."""
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        with Path(os.devnull).open("rb") as nothing, log.open("ab") as file:
+            streams = (nothing.fileno(), file.fileno(), file.fileno())
+            return warm.Process(self.socket, [*args], streams, environment)
+
+    def clone(self, folder: Path) -> Path:
+        """Makes a clone of the repository of `folder`, as far as its scripts need one, in which
+        they find this Python."""
+        shutil.copytree(ROOT / "scripts", folder / "scripts")
+        shutil.copy(ROOT / "download_requirements.sh", folder)
+        (folder / "src").symlink_to(ROOT / "src")
+        (folder / ".venv/bin").mkdir(parents=True)
+        (folder / ".venv/bin/python").symlink_to(self.path)
+        return folder
+
+
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator[WarmPython]:
+    with tempfile.TemporaryDirectory(prefix="distillery-") as name:  # short: it names a socket
+        socket, python = Path(name) / "socket", Path(name) / "python"
+        serve = [sys.executable, warm.__file__, "serve", str(socket), str(python)]
+        call = [sys.executable, "-SE", warm.__file__, "call", str(socket)]
+        python.write_text(f'#!/bin/sh\nexec {shlex.join(call)} "$@"\n')
+        python.chmod(0o755)
+        server = subprocess.Popen(
+            serve,
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             start_new_session=True,
         )
-
-    return start
+        assert server.stdin and server.stdout
+        assert server.stdout.readline() == b"ready\n"
+        yield WarmPython(python, str(socket))
+        server.stdin.close()
+        server.wait()
+        server.stdout.close()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from distillery import files, recipes, results
 from distillery.report import page, speed
 from distillery.report.table import summary
 from distillery.tasks import smoke
+from tests.conftest import WarmPython
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,7 +23,6 @@ COMMANDS = [
 ]
 # What stands for the real data and the real teacher in a test, where no minutes are to be had.
 SMALL = {
-    "./download_requirements.sh": str(ROOT / "download_requirements.sh"),
     " --source aclImdb_v1.tar.gz": "",
     "mnli --source MNLI.zip --subset": "smoke --to 1",
     "sst2 --source SST-2.zip": "smoke --to 1",
@@ -53,14 +53,14 @@ def test_make_knows_the_target(command: str) -> None:
 @pytest.mark.parametrize(  # tests/docker runs those of the container
     "command", [c for c in COMMANDS if not c.startswith(("make ", "./rundocker.sh "))]
 )
-def test_a_command_runs_as_it_stands(command: str, smoke_copy: Path) -> None:
+def test_a_command_runs_as_it_stands(
+    command: str, smoke_copy: Path, warm_python: WarmPython
+) -> None:
     rows = smoke.generate()
     for name, split in (("reviews.csv", "train"), ("more.csv", "unlabeled")):
         lines = [f'"{row.text}",{row.label}' for row in rows[split]]
         (smoke_copy / name).write_text("text,label\n" + "\n".join(lines) + "\n")
-    for name in ("scripts", "data"):
-        if not (smoke_copy / name).exists():
-            (smoke_copy / name).symlink_to(ROOT / name)
+    warm_python.clone(smoke_copy)
     done = subprocess.run(
         ["bash", "-c", _small(command)],
         cwd=smoke_copy,

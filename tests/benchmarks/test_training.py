@@ -11,6 +11,7 @@ from benchmarks.training import STUDENTS
 from benchmarks.training_report import report
 from distillery import encoders, files, recipes
 from distillery.bench import turns
+from tests.conftest import WarmPython
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -130,7 +131,7 @@ def test_what_cannot_be_run_is_refused_in_a_line(
 
 @pytest.mark.parametrize("way", ["default", "expert", "ours", "packed", "recording"])
 def test_a_contender_works_in_turns(
-    in_smoke_home: Path, way: str, monkeypatch: pytest.MonkeyPatch
+    in_smoke_home: Path, warm_python: WarmPython, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facts = {
         **{"name": way, "kind": "bigru", "way": way, "seed": 0, "batch_size": 8, "rows": 32},
@@ -140,7 +141,7 @@ def test_a_contender_works_in_turns(
         "teacher": str(encoders.locate("tiny")) if way == "recording" else None,
         "save": None,
     }
-    command = [sys.executable, "-m", "benchmarks.contenders", json.dumps(facts)]
+    command = [str(warm_python.path), "-m", "benchmarks.contenders", json.dumps(facts)]
     contender = turns.Contender(way, command)
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}:{ROOT}")
     turns.run([contender], warm=1, rounds=2, steps=1)

@@ -12,6 +12,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from tests import warm
+from tests.conftest import WarmPython
+
+Process = subprocess.Popen[str] | warm.Process
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 1200  # seconds that a stage may take on a busy machine
 
@@ -80,6 +84,20 @@ def start(command: tuple[str, ...], home: Path) -> subprocess.Popen[str]:
         )
 
 
+def start_and_pause(
+    python: WarmPython, home: Path, after: tuple[str, int], *command: str
+) -> warm.Process:
+    """Starts a command and waits until it waits itself, after so many calls of a function (its
+    name as in `pausing.py`); it prints to the file `log` of `home`."""
+    place, (function, calls) = home / "paused", after
+    place.unlink(missing_ok=True)
+    script = str(Path(__file__).with_name("pausing.py"))
+    process = python.start(script, str(place), function, str(calls), *command, log=home / "log")
+    assert watch(process, place.exists), (home / "log").read_text()
+    place.unlink()
+    return process
+
+
 def cpu_seconds(pid: int) -> float:
     """The CPU time that a process has used; a busy machine does not stretch it."""
     try:
@@ -89,7 +107,7 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def watch(process: subprocess.Popen[str], stop: Callable[[], bool]) -> bool:
+def watch(process: Process, stop: Callable[[], bool]) -> bool:
     """Waits until `stop` is true or the process has ended; gives whether it still runs."""
     end = time.monotonic() + LIMIT
     while process.poll() is None:
@@ -100,7 +118,7 @@ def watch(process: subprocess.Popen[str], stop: Callable[[], bool]) -> bool:
     return False
 
 
-def kill(process: subprocess.Popen[str], how: signal.Signals) -> None:
+def kill(process: Process, how: signal.Signals) -> None:
     """Sends a signal to the whole group, which must end by it: at once, or with a last line."""
     os.killpg(process.pid, how)
     status = process.wait(timeout=LIMIT)

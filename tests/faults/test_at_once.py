@@ -1,12 +1,15 @@
 """Two runs of the same stage at once: the second is refused by the name of the first."""
 
 import fcntl
+import os
+import shutil
+import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +17,7 @@ from distillery import files, paths, results, tasks
 from distillery.preprocessing import downloads
 from distillery.preprocessing.task import Task
 from distillery.stages import fetch
+from tests.conftest import WarmPython
 from tests.faults import pipeline
 
 Refused = Callable[..., str]
@@ -55,20 +59,27 @@ def test_who_waits_for_a_download_does_not_fetch_again(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = tasks.get("rte")
-    begun, fetched = threading.Event(), []
+    begun, waiting, fetched = threading.Event(), threading.Event(), []
+    locked = files.locked
 
-    def slowly(task: Task) -> None:
+    def fetch_slowly(task: Task) -> None:
         fetched.append(task.name)
         begun.set()
-        time.sleep(0.3)
+        assert waiting.wait(timeout=pipeline.LIMIT)
         assert task.hub
         paths.hub_download(task.name, task.hub.revision).mkdir(parents=True)
 
-    monkeypatch.setattr(downloads, "fetch", slowly)
+    def noted(*args: Any, **options: Any) -> Any:
+        if begun.is_set():
+            waiting.set()
+        return locked(*args, **options)
+
+    monkeypatch.setattr(downloads, "fetch", fetch_slowly)
+    monkeypatch.setattr(files, "locked", noted)
     run = partial(fetch.run, [], ["rte"], [], nltk=False, source=None)
     first = threading.Thread(target=run)
     first.start()
-    assert begun.wait(timeout=10)
+    assert begun.wait(timeout=pipeline.LIMIT)
     assert downloads.of_hub(task) is None
     run()
     first.join()
@@ -76,16 +87,17 @@ def test_who_waits_for_a_download_does_not_fetch_again(
 
 
 def test_a_second_process_is_refused_and_the_first_ends_well(
-    smoke_home: Path, smoke_copy: Path, refused: Refused
+    smoke_home: Path, smoke_copy: Path, warm_python: WarmPython, refused: Refused
 ) -> None:
+    command = ("student", "--task", "smoke", "--student", "bilstm")
     results.json_path(paths.results(local=True), "bilstm_smoke").unlink()
     runs = paths.data() / "smoke/runs/bilstm_smoke"
-    for done in runs.rglob("done.json"):
-        done.unlink()
-    first = pipeline.start(("scripts/student/bilstm_smoke.sh",), smoke_copy)
-    assert pipeline.watch(first, lambda: any(runs.rglob("checkpoint.safetensors")))
-    said = refused("student", "--task", "smoke", "--student", "bilstm")
+    shutil.rmtree(runs)
+    checkpoint = ("distillery.files:save_tensors", 1)
+    first = pipeline.start_and_pause(warm_python, smoke_copy, checkpoint, *command)
+    said = refused(*command)
     assert "experiment bilstm_smoke is running already" in said
+    os.kill(first.pid, signal.SIGUSR1)
     assert first.wait(timeout=pipeline.LIMIT) == 0
     assert pipeline.differences(smoke_home, smoke_copy) == []
 

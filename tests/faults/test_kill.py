@@ -11,7 +11,10 @@ import pytest
 
 from distillery import files, paths, results
 from distillery.cli import main
+from tests.conftest import WarmPython
 from tests.faults import kill, pipeline
+
+CHECKPOINT = ("distillery.files:save_tensors", 5)  # in the second of 4 or 8 epochs
 
 
 @pytest.mark.parametrize(
@@ -28,25 +31,27 @@ from tests.faults import kill, pipeline
     ],
 )
 def test_stopped_in_training_it_goes_on_to_the_same_files(
-    smoke_home: Path, smoke_copy: Path, name: str, stage: str, how: signal.Signals, status: int
+    smoke_home: Path,
+    smoke_copy: Path,
+    warm_python: WarmPython,
+    name: str,
+    stage: str,
+    how: signal.Signals,
+    status: int,
 ) -> None:
     runs = paths.data() / "smoke/runs" / name
     command = [*stage.split(), "--task", "smoke"]
-    for _ in range(3):  # on a busy machine so short a training may end before the signal comes
-        results.json_path(paths.results(local=True), name).unlink(missing_ok=True)
-        shutil.rmtree(runs)
-        process = pipeline.start(
-            ("scripts/distillery", *command, "--checkpoint-seconds", "0"), smoke_copy
-        )
-        assert pipeline.watch(process, lambda: any(runs.rglob("checkpoint.safetensors")))
-        pipeline.kill(process, how)
-        said = (smoke_copy / "log").read_text()
-        assert process.returncode == status
-        assert "Traceback" not in said
-        stopped = "distillery: stopped; the same command goes on where it was"
-        assert (stopped == said.splitlines()[-1]) == (how != signal.SIGKILL)
-        if any(runs.rglob("checkpoint.safetensors")):
-            break
+    results.json_path(paths.results(local=True), name).unlink()
+    shutil.rmtree(runs)
+    often = [*command, "--checkpoint-seconds", "0"]
+    process = pipeline.start_and_pause(warm_python, smoke_copy, CHECKPOINT, *often)
+    pipeline.kill(process, how)
+    assert process.returncode == status
+    said = (smoke_copy / "log").read_text()
+    assert "Traceback" not in said
+    stopped = "distillery: stopped; the same command goes on where it was"
+    assert (stopped == said.splitlines()[-1]) == (how != signal.SIGKILL)
+    (smoke_copy / "log").unlink()
     assert any(runs.rglob("checkpoint.safetensors"))
     assert main(command) == 0
     assert pipeline.differences(smoke_home, smoke_copy) == []

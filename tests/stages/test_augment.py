@@ -1,12 +1,9 @@
 """Augmentation: a split of its own, seeded, without repeats, that no other result depends on."""
 
 import json
-import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
 import numpy as np
@@ -18,6 +15,8 @@ from distillery.augmentation.part_of_speech import Tagger
 from distillery.cli import main
 from distillery.preprocessing import keys, store
 from distillery.tasks import smoke
+from tests.conftest import WarmPython
+from tests.faults import pipeline
 
 AUGMENT = ["augment", "--task", "smoke"]
 RECORD = ["record", "--task", "smoke", "--teacher", "tiny"]
@@ -216,18 +215,15 @@ def test_changed_copies_are_refused(splits: Path, refused: Callable[..., str]) -
 
 
 def test_killed_it_leaves_the_old_copies_and_makes_the_new_ones(
-    splits: Path, spawn: Callable[..., Popen[bytes]]
+    splits: Path, warm_python: WarmPython
 ) -> None:
     assert main(AUGMENT) == 0
     old = checksum()
     many = [*AUGMENT, "--copies", "150"]
-    process = spawn(*many)
-    partial = paths.split("smoke", paths.AUGMENTED).with_name("augmented.parquet.partial")
-    end = time.monotonic() + 60
-    while process.poll() is None and not partial.exists() and time.monotonic() < end:
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() != 0
+    writing = ("pyarrow.parquet:ParquetWriter.write_table", 2)
+    process = pipeline.start_and_pause(warm_python, splits, writing, *many)
+    assert paths.split("smoke", paths.AUGMENTED).with_name("augmented.parquet.partial").exists()
+    pipeline.kill(process, signal.SIGKILL)
     assert store.read_split("smoke", paths.AUGMENTED).sha256 == old
     assert main(many) == 0
     new = checksum()
