@@ -62,6 +62,11 @@ class TeacherRecipe(TextRecipe):
     pretraining: Annotated[
         str, "none, or task: start from what scripts/distillery pretrain made of the encoder"
     ] = "none"
+    tuned_layers: Annotated[
+        int,
+        "upper layers that are fine-tuned, with the classifier; lower layers and embeddings stay as"
+        " pretrained. 0: fine-tune everything",
+    ] = 0
     epochs: Annotated[int, "passes over train; 0: the model is fine-tuned already"] = 2
     batch_size: Annotated[int, "rows per optimizer step, over all processes"] = 32
     learning_rate: Annotated[float, "peak learning rate"] = 5e-5
@@ -78,7 +83,7 @@ class TeacherRecipe(TextRecipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, 0, "epochs")
+        at_least(self, 0, "epochs", "tuned_layers")
         if self.epochs:
             self.phase()
         self.fixed_dropout()

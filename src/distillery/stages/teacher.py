@@ -14,7 +14,7 @@ from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError, reason
 from distillery.evaluation import metrics
-from distillery.models import fast_bert, segments, tensors, tokenization
+from distillery.models import fast_bert, freezing, segments, tensors, tokenization
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import TeacherRecipe
@@ -112,6 +112,7 @@ def _fit(
     train, dev = (store.read_split(task.name, name) for name in ("train", "dev"))
     train_text, dev_text = (reader.encode_split(task.name, split) for split in (train, dev))
     model = _load(folder, task, recipe)
+    freezing.freeze_lower(model, recipe.tuned_layers)
     fast_bert.use_in(model)
     segments.use_in(model)
     rows = np.argsort(-train_text.lengths, kind="stable")[: min(8, len(train))]
