@@ -8,18 +8,21 @@ import gzip
 import io
 import json
 import tarfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from distillery.preprocessing import sources, splits, user_files
-from distillery.preprocessing.task import Task
+from distillery.preprocessing.task import Example, Task
 from distillery.preprocessing.user_files import Columns
+from distillery.preprocessing.values import label_text
 from distillery.recipes import DataRecipe
 from distillery.tasks import imdb
 from distillery.text import vectors
@@ -27,35 +30,58 @@ from tests.faults.mutations import answer, astray, mutated
 
 RECIPE = DataRecipe(dev_rows=2)
 ROWS = [{"text": f"a {word} film", "label": "xy"[n % 2]} for n, word in enumerate("abcdefgh")]
-ANY_TEXT = st.text(max_size=12) | st.sampled_from(("", " ", "\ud800", "\0", "a,b", 'a"b', "a\r\nb"))
+Rows = list[tuple[Example, str | None]]
+# What a writer of tables has to quote, and what a reader may take for something else.
+PIECES = (
+    *(",", ";", "\t", "|", '"', '""', "\n", "\r", "\r\n", "\0", " ", "#", "sep=;", "\\", "\ufeff"),
+    *("NA", "nan", "null", "None", "1.0", "007", "text", "label", "\u2028", "\x85", "\x1c", "é"),
+    *("{", "}", "[", "]", "'", "a", "b"),
+)
+WRITTEN_TEXT = st.lists(st.sampled_from(PIECES) | st.characters(codec="utf-8"), max_size=6).map(
+    "".join
+)
+PLAIN_TEXT = st.lists(st.sampled_from(("a", "b", '"', '""', " ", ",")), max_size=5).map("".join)
 
 
 def read_user_file(path: Path) -> None:
-    """Stage 1 on a file of the user's, up to what is written."""
+    """Stage 1 on a file of the user's, up to what is written: a right answer or one line."""
 
-    def read() -> tuple[user_files.Labelled, tuple[str, ...]]:
-        examples = user_files.read_examples(path, Columns())
-        labels = {label for _, label in examples if label is not None}
-        return examples, user_files.label_order(labels, None, path.name)
+    def read() -> tuple[Rows, Counter[str], tuple[str, ...]]:
+        reading = user_files.read_examples(path, Columns())
+        rows = list(reading)
+        labels = {label for _, label in rows if label is not None}
+        return rows, reading.dropped, user_files.label_order(labels, None, path.name)
 
     found = answer(read)
     if found is None:
         return
-    examples, order = found
-    for number, (example, label) in enumerate(examples):
-        assert example.row == number
+    rows, dropped, order = found
+    places = [example.row for example, _ in rows]
+    assert places == sorted(set(places))
+    assert max(places, default=-1) < len(rows) + dropped.total()
+    for example, label in rows:
         assert example.text.strip()
         assert label is None or label in order
     numbered = [
-        example._replace(label=order.index(label))
-        for example, label in examples
-        if label is not None
+        example._replace(label=order.index(label)) for example, label in rows if label is not None
     ]
     made = answer(lambda: splits.make({"train": numbered}, RECIPE))
     if made:
-        for rows in made[0].values():
-            for row in rows:
+        for split in made[0].values():
+            for row in split:
                 f"{row.text}{row.text_pair}".encode()
+
+
+def read_back(path: Path, rows: list[tuple[str, str]]) -> None:
+    """The rows come back as they were written: each text byte for byte or counted as dropped."""
+    reading = user_files.read_examples(path, Columns())
+    expected = [
+        (number, text, label_text(label))
+        for number, (text, label) in enumerate(rows)
+        if text.strip()
+    ]
+    assert [(example.row, example.text, label) for example, label in reading] == expected
+    assert len(expected) + reading.dropped.total() == len(rows)
 
 
 def delimited(delimiter: str) -> bytes:
@@ -67,6 +93,7 @@ def delimited(delimiter: str) -> bytes:
 
 
 LINES = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+ARRAY = json.dumps(ROWS, indent=1).encode()
 
 
 @given(
@@ -101,16 +128,139 @@ def test_jsonl_of_other_values(place: Path, lines: list[bytes]) -> None:
     read_user_file(path)
 
 
-@given(rows=st.lists(st.tuples(ANY_TEXT, ANY_TEXT), min_size=1, max_size=5))
-def test_csv_is_read_as_written(place: Path, rows: list[tuple[str, str]]) -> None:
-    path = place / "a.csv"
-    with path.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
-        csv.writer(file).writerows([("text", "label"), *rows])
-    found = answer(lambda: user_files.read_rows(path))
-    if found is not None:
-        assert [(row["text"], row["label"]) for row in found] == rows
+@given(content=mutated([ARRAY, b'[{"text": "a\\n", "label": 1.0}, {"text": "b", "label": 0}]']))
+def test_json_array(place: Path, content: bytes) -> None:
+    path = place / "a.json"
+    path.write_bytes(content)
+    read_user_file(path)
+
+
+@given(values=st.lists(astray(ROWS[0]), max_size=5))
+def test_json_array_of_other_values(place: Path, values: list[bytes]) -> None:
+    path = place / "a.json"
+    path.write_bytes(b"[" + b",\n".join([*values, LINES.split(b"\n")[0]]) + b"]")
+    read_user_file(path)
+
+
+@given(
+    content=mutated([gzip.compress(text, mtime=0) for text in (delimited(","), LINES, ARRAY)]),
+    suffix=st.sampled_from(("csv.gz", "tsv.gz", "jsonl.gz", "json.gz", "parquet.gz", "csv")),
+)
+def test_gzip(place: Path, content: bytes, suffix: str) -> None:
+    path = place / f"a.{suffix}"
+    path.write_bytes(content)
+    read_user_file(path)
+
+
+@given(
+    content=mutated(
+        [
+            *(delimited(char) for char in ";|\t"),
+            b"sep=;\r\ntext;label\r\na;x\r\nb;y\r\n",
+            b"# made by me\ntext, label\na, x\nb, y\n",
+            b",text,label,,\n0,a,x,,\n1,b,y,,\n",
+            delimited("\t").decode().encode("utf-16"),
+            *(LINES, ARRAY),
+        ]
+    ),
+    name=st.sampled_from(("a.csv", "a.tsv", "stdin")),
+)
+def test_tables_of_other_kinds(place: Path, content: bytes, name: str) -> None:
+    path = place / name
+    path.write_bytes(content)
+    read_user_file(path)
+
+
+WRITTEN = st.lists(st.tuples(WRITTEN_TEXT, WRITTEN_TEXT), min_size=1, max_size=6)
+
+
+@given(
+    rows=WRITTEN,
+    delimiter=st.sampled_from(",;\t|"),
+    quoting=st.sampled_from((csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC)),
+    line_end=st.sampled_from(("\n", "\r\n")),
+    encoding=st.sampled_from(("utf-8", "utf-8-sig", "utf-16")),
+    more=st.booleans(),
+    packed=st.booleans(),
+)
+def test_csv_is_read_as_written(
+    place: Path,
+    rows: list[tuple[str, str]],
+    delimiter: str,
+    quoting: Any,
+    line_end: str,
+    encoding: str,
+    more: bool,
+    packed: bool,
+) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=line_end)
+    head, tail = (["0"], ["", ""]) if more else ([], [])  # an index and empty columns at the end
+    writer.writerow([*("" for _ in head), "text", "label", *tail])
+    writer.writerows([*head, *row, *tail] for row in rows)
+    content = text.getvalue().encode(encoding)
+    path = place / f"written.csv{'.gz' if packed else ''}"
+    path.write_bytes(gzip.compress(content, mtime=0) if packed else content)
+    read_back(path, rows)
+
+
+@given(
+    rows=WRITTEN,
+    name=st.sampled_from(("written.tsv", "written")),
+    line_end=st.sampled_from(("\n", "\r\n")),
+)
+def test_tsv_is_read_as_pandas_writes_it(
+    place: Path, rows: list[tuple[str, str]], name: str, line_end: str
+) -> None:
+    """Or refused, where other rows written without quotes would give the same file."""
+    path = place / name
+    frame = pd.DataFrame(rows, columns=["text", "label"], dtype=object)
+    frame.to_csv(path, sep="\t", index=False, lineterminator=line_end)
+    if answer(lambda: list(user_files.read_examples(path, Columns())) or True) is not None:
+        read_back(path, rows)
     else:
-        assert any("\ud800" <= letter <= "\udfff" for row in rows for letter in "".join(row))
+        assert any("\n" in cell or "\r" in cell for row in rows for cell in row)
+
+
+@given(rows=st.lists(st.tuples(PLAIN_TEXT, PLAIN_TEXT), min_size=1, max_size=6))
+def test_no_row_of_a_tsv_without_quoting_is_lost(place: Path, rows: list[tuple[str, str]]) -> None:
+    """Cells between tabs, whatever quotes are in them; at most quotes around a cell are removed."""
+    path = place / "written.tsv"
+    lines = ["text\tlabel", *map("\t".join, rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
+    reading = user_files.read_examples(path, Columns())
+    found = answer(lambda: list(reading) or True)
+    if found is None:
+        assert sum(cell.count('"') for row in rows for cell in row) > 1
+        return
+    texts = {example.row: example.text for example, _ in reading}
+    assert len(texts) + reading.dropped.total() == len(rows)
+    for number, (text, _) in enumerate(rows):
+        quoted = text[:1] == '"' == text[-1:] and text[1:-1].replace('""', '"')
+        assert texts.get(number, "").strip() in (text.strip(), str(quoted).strip())
+
+
+@given(rows=WRITTEN, kind=st.sampled_from(("lines", "array", "indented", "pandas")))
+def test_json_is_read_as_written(place: Path, rows: list[tuple[str, str]], kind: str) -> None:
+    objects = [{"text": text, "label": label} for text, label in rows]
+    path = place / "written.json"
+    if kind == "pandas":
+        pd.DataFrame(objects, dtype=object).to_json(path, orient="records", force_ascii=False)
+    elif kind == "lines":
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in objects))
+    else:
+        path.write_text(json.dumps(objects, indent=1 if kind == "indented" else None))
+    read_back(path, rows)
+
+
+@given(rows=WRITTEN, packed=st.booleans(), codec=st.sampled_from(("none", "zstd")))
+def test_parquet_is_read_as_written(
+    place: Path, rows: list[tuple[str, str]], packed: bool, codec: str
+) -> None:
+    content = parquet(codec, text=[text for text, _ in rows], label=[label for _, label in rows])
+    path = place / f"written.parquet{'.gz' if packed else ''}"
+    path.write_bytes(gzip.compress(content, mtime=0) if packed else content)
+    read_back(path, rows)
 
 
 def parquet(codec: str, **columns: Any) -> bytes:

@@ -111,7 +111,7 @@ def test_a_pair_of_texts_is_read_trained_on_and_predicted(
         (ROWS, ["--labels", "1,4"], "unknown label in reviews.csv '5': choose from 1, 4"),
         (ROWS, ["--text-column", "body"], "unknown column in reviews.csv (--text-column) 'body'"),
         ([{"a": "x", "b": "y"}], [], "no obvious text column among a, b"),
-        ([{"review": "", "stars": "1"}], [], "row 1: column 'review' has no text"),
+        ([{"review": "", "stars": "1"}], [], "at least two different labels"),
         (ROWS[:4], [], "too few for train, dev and test"),
     ],
 )
@@ -216,7 +216,7 @@ def test_a_task_of_the_project_takes_more_unlabeled_rows(
     listed.write_text('{"text": "more words", "label": ["x"]}\n')
     assert main(["data", "--task", "smoke", "--unlabeled-data", str(listed)]) == 0
     line = refused("data", "--task", "mine", "--data", listed)
-    assert "listed.jsonl, row 1: a label is neither text nor number" in line
+    assert "listed.jsonl, row 1, column 'label': neither text nor number: ['x']" in line
     line = refused("data", "--task", "mine", "--unlabeled-data", more)
     assert "--data FILE" in line
     line = refused("data", "--task", "smoke", "--unlabeled-data", home / "none.csv")

@@ -12,6 +12,8 @@ from distillery.preprocessing import downloads, sources, splits, store, user_fil
 from distillery.preprocessing.task import Example, Task
 from distillery.recipes import DataRecipe
 
+Labelled = list[tuple[Example, str | None]]
+
 
 @dataclass(frozen=True)
 class Source:
@@ -110,12 +112,16 @@ def run_user_files(
         logging.info("splits of %s are up to date (--force makes them anyway)", name)
         return
     no_label = replace(columns, label=None)
-    rows = {
+    readings = {
         role: user_files.read_examples(
             path, no_label if role == "unlabeled" else columns, role != "unlabeled"
         )
         for role, path in given.items()
     }
+    rows = {role: list(reading) for role, reading in readings.items()}
+    for role, reading in readings.items():
+        for reason, count in reading.dropped.items():
+            logging.info("%s: dropped %d %s", given[role].name, count, reason)
     if len({example.text_pair is None for found in rows.values() for example, _ in found}) > 1:
         raise UserError("some of the files have pairs of texts and some have single ones")
     order = _labels_of(rows, labels, given)
@@ -125,7 +131,7 @@ def run_user_files(
 
 
 def _labels_of(
-    rows: dict[str, user_files.Labelled], declared: list[str] | None, given: dict[str, Path]
+    rows: dict[str, Labelled], declared: list[str] | None, given: dict[str, Path]
 ) -> tuple[str, ...]:
     """The labels in order. UserError where a file has one only, or test has some that no row of
     train teaches and nobody has declared: other names for the same, most often."""
@@ -151,7 +157,7 @@ def _labels_of(
 
 
 def _as_splits(
-    rows: dict[str, user_files.Labelled], order: tuple[str, ...], given: dict[str, Path]
+    rows: dict[str, Labelled], order: tuple[str, ...], given: dict[str, Path]
 ) -> sources.Splits:
     """Label texts become numbers; rows of train without a label join the unlabeled ones."""
     number = {label: index for index, label in enumerate(order)}

@@ -1,0 +1,171 @@
+"""Opening a user's file: pipes, gzip and text encodings."""
+
+import codecs
+import contextlib
+import gzip
+import io
+import shutil
+import stat
+import tempfile
+import weakref
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, TextIO, cast
+
+from distillery.errors import UserError, reason
+
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
+_GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
+_BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16-LE", b"\xfe\xff": "UTF-16-BE"}
+_CHUNK = 1 << 20
+
+
+def check_file(path: Path) -> None:
+    """UserError unless `path` is a file or a pipe."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"data file {path} does not exist") from None
+    except OSError as error:
+        raise UserError(f"data file {path} cannot be read ({error.strerror})") from None
+    if stat.S_ISDIR(mode):
+        raise UserError(f"data file {path} is a folder: name the file in it")
+    if stat.S_ISBLK(mode):
+        raise UserError(f"data file {path} is neither a file nor a pipe")
+
+
+@contextlib.contextmanager
+def spooled(path: Path) -> Iterator[Path]:
+    """A path whose content can be read more than once, such as for a checksum and then its rows.
+
+    That is `path` itself, or, where it is a pipe, a temporary copy that is deleted at the end.
+    The copy keeps the name of a named pipe; others are called `stdin` or `pipe`, so the name
+    does not depend on which file descriptor the shell happened to choose.
+    """
+    check_file(path)
+    if path.is_file():
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="distillery-") as folder:
+        yield _copy(path, Path(folder))
+
+
+def _copy(path: Path, folder: Path) -> Path:
+    name = path.name
+    if path.parent.is_relative_to("/dev") or path.parent.is_relative_to("/proc"):
+        name = "stdin" if name in ("stdin", "0") else "pipe"
+    copy = folder / name
+    try:
+        with path.open("rb") as source, copy.open("wb") as target:
+            shutil.copyfileobj(source, target, _CHUNK)
+    except OSError as error:
+        raise UserError(f"data file {path} cannot be copied ({error.strerror})") from None
+    return copy
+
+
+class Source:
+    """A user's file, opened as often as needed; a pipe is copied to a temporary file once.
+
+    path: as the user wrote it, for messages. kind: a suffix of `SUFFIXES`, or "" for a table whose
+    delimiter nothing tells. Temporary files are deleted with this object.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_file(path)
+        self.path = path
+        self._file = path if path.is_file() else _copy(path, self._folder())
+        with self.explained():
+            head = self._head(self._file.open("rb"))
+            self._packed = head.startswith(_GZIP)
+            if path.suffix.lower() == ".gz" and head and not self._packed:
+                raise UserError(f"data file {path} is not gzip: its name should not end in .gz")
+            if self._packed:
+                head = self._head(self.binary())
+        if not head:
+            raise UserError(f"data file {path} is empty")
+        self._bom = head[:2]
+        self.kind = self._named_kind() or self._sniffed_kind(head)
+
+    def _named_kind(self) -> str:
+        name = self.path.name
+        suffix = Path(name[:-3] if name.lower().endswith(".gz") else name).suffix.lower()
+        if suffix and suffix not in SUFFIXES:
+            raise UserError(
+                f"data file {self.path} has the unknown suffix '{suffix}':"
+                f" choose from {', '.join(SUFFIXES)}, each also with .gz"
+            )
+        return suffix
+
+    def _sniffed_kind(self, head: bytes) -> str:
+        """The kind of a file whose name doesn't tell, such as a pipe."""
+        if head.startswith(_PARQUET):
+            return ".parquet"
+        start = head.decode(self._encoding, "ignore").lstrip("\ufeff \t\r\n")[:1]
+        return ".jsonl" if start in ("{", "[") else ""
+
+    def _head(self, file: BinaryIO) -> bytes:
+        with file:
+            return file.read(4096)
+
+    def _folder(self) -> Path:
+        folder = tempfile.mkdtemp(prefix="distillery-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
+
+    def binary(self) -> BinaryIO:
+        """The content, unpacked, as a stream of bytes."""
+        if self._packed:
+            return cast(BinaryIO, gzip.open(self._file, "rb"))
+        return self._file.open("rb")
+
+    def unpacked(self) -> Path:
+        """A file of the content, for formats that are not read from start to end."""
+        if self._packed:
+            self._file, packed = self._folder() / "unpacked", self._file
+            with gzip.open(packed, "rb") as source, self._file.open("wb") as target:
+                shutil.copyfileobj(source, target, _CHUNK)
+            self._packed = False
+        return self._file
+
+    def text(self, newline: str = "") -> TextIO:
+        """The content as text, in UTF-16 if a byte order mark says so; newline as in `open`."""
+        encoding = "utf-8-sig" if self._encoding == "UTF-8" else "utf-16"
+        return io.TextIOWrapper(self.binary(), encoding, newline=newline)
+
+    @property
+    def _encoding(self) -> str:
+        return _BYTE_ORDER_MARKS.get(self._bom, "UTF-8")
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turns errors of reading into a UserError that names the file and the place in it."""
+        try:
+            yield
+        except UnicodeDecodeError:
+            raise UserError(f"data file {self.path} {self._undecodable()}") from None
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UserError(
+                f"data file {self.path} cannot be unpacked ({reason(error)}): is it whole?"
+            ) from None
+        except OSError as error:
+            raise UserError(f"data file {self.path} cannot be read ({error.strerror})") from None
+
+    def _undecodable(self) -> str:
+        """Where the first byte is that is not text: decoders count from their last buffer."""
+        decoder = codecs.getincrementaldecoder(self._encoding)()
+        read, line = 0, 1
+        with self.binary() as file:
+            while True:
+                chunk = file.read(_CHUNK)
+                read += len(chunk)
+                try:
+                    line += decoder.decode(chunk, final=not chunk).count("\n")
+                except UnicodeDecodeError as error:
+                    before = error.object[: error.start]
+                    line += before.decode(self._encoding).count("\n")
+                    byte = read - len(error.object) + error.start
+                    name = self._encoding.removesuffix("-LE").removesuffix("-BE")
+                    return f"is not {name} (byte {byte}, line {line})"
+                if not chunk:
+                    return "changed while it was read"
