@@ -53,8 +53,9 @@ bench-inference: install ## every model of IMDB beside bert-base, in one run (so
 scripts: install ## writes the script of every experiment, after a task or a student was added
 	scripts/distillery scripts
 
-test: install-dev ## the whole suite, some 6 minutes
-	$(BIN)/python -m pytest $(ARGS)
+JOBS ?= 2
+test: install-dev ## the whole suite in JOBS (2) processes, a few minutes
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 20 $(ARGS)
 
 test-docker: install-dev ## the image, built and run for real; needs a Docker daemon
 	$(BIN)/python -m pytest -m docker -s tests/docker $(ARGS)

@@ -93,7 +93,9 @@ def start_and_pause(
     place.unlink(missing_ok=True)
     script = str(Path(__file__).with_name("pausing.py"))
     process = python.start(script, str(place), function, str(calls), *command, log=home / "log")
-    assert watch(process, place.exists), (home / "log").read_text()
+    while not place.exists():
+        assert process.poll() is None, (home / "log").read_text()
+        time.sleep(0.005)
     place.unlink()
     return process
 

@@ -132,6 +132,7 @@ def _sunken_after_a_step() -> int:
     return int((mean.view(torch.int32) != 0).sum())  # by their bits
 
 
-def test_means_that_sink_become_zero_in_every_thread() -> None:
+def test_means_that_sink_become_zero_in_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     with multiprocessing.get_context("spawn").Pool(1) as fresh:
         assert fresh.apply(_sunken_after_a_step) == 0
