@@ -22,6 +22,7 @@ from distillery.recipes import DataRecipe
 from distillery.report import table
 from distillery.runtime import facts as runtime_facts
 from tests.faults.mutations import answer, astray, mutated
+from tests.splitting import spooled
 
 RECIPE = DataRecipe(dev_rows=2)
 
@@ -29,8 +30,9 @@ RECIPE = DataRecipe(dev_rows=2)
 @pytest.fixture(scope="module")
 def manifest(place: Path) -> dict[str, Any]:
     rows = [Example(n, f"text {n}", None, n % 2) for n in range(12)]
-    made, dropped = splits.make({"train": rows}, RECIPE)
     task = Task(name="mine", labels=("bad", "good"), local=True)
+    raw = spooled({"train": rows}, RECIPE, place)
+    made, dropped = splits.make(raw, RECIPE, task.labels)
     return store.write(task, made, {"source": {"sha256": "abc"}, "dropped": dropped}, RECIPE)
 
 

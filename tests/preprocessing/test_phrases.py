@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery.errors import UserError
-from distillery.preprocessing import phrases, splits
+from distillery.preprocessing import phrases, sources
 from distillery.preprocessing.task import Example
 from distillery.recipes import DataRecipe
+from tests.splitting import make
 
 
 def test_a_phrase_is_held_by_the_sentences_that_have_its_words_in_a_run() -> None:
@@ -32,7 +33,7 @@ def test_sentences_are_the_texts_that_no_other_holds(found: set[str]) -> None:
         assert holders == {other for other in sentences if padded[place] in padded[other]}
 
 
-def treebank() -> splits.Splits:
+def treebank() -> sources.Splits:
     """40 sentences of 4 words, each with 2 phrases of its own; one phrase is in all of them."""
     texts = ["same"]
     for n in range(40):
@@ -42,7 +43,9 @@ def treebank() -> splits.Splits:
 
 
 def test_dev_of_sentences_leaves_none_of_their_own_phrases_in_train() -> None:
-    made, dropped = splits.make(treebank(), DataRecipe(dev_rows=10, dev_from="sentences"))
+    made, dropped = make(
+        treebank(), DataRecipe(same_text="letters", dev_rows=10, dev_from="sentences")
+    )
     assert len(made["dev"]) == 10
     assert all(len(row.text.split()) == 4 for row in made["dev"])
     in_dev = " ".join(row.text for row in made["dev"]).split()
@@ -64,7 +67,7 @@ def test_of_a_sentence_with_and_without_its_mark_the_longer_row_stays() -> None:
     found = treebank()
     sentences = [row for row in found["train"] if row.text.startswith("same ")]
     found["train"] += [row._replace(row=200 + row.row, text=f"{row.text} .") for row in sentences]
-    made, dropped = splits.make(found, DataRecipe(dev_rows=10, dev_from="sentences"))
+    made, dropped = make(found, DataRecipe(same_text="letters", dev_rows=10, dev_from="sentences"))
     assert dropped["train rows that repeat another"] == 40
     whole = [row for row in made["dev"] + made["train"] if row.text.startswith("same ")]
     assert len(whole) == 40
@@ -75,7 +78,7 @@ def test_phrases_of_sentences_of_test_or_under_two_labels() -> None:
     found = treebank()
     found["test"] += [Example(2, "Same x0 y0 z0 .", label=0)]
     found["train"] += [found["train"][4]._replace(row=500, label=1 - found["train"][4].label)]
-    made, dropped = splits.make(found, DataRecipe(dev_rows=10, dev_from="sentences"))
+    made, dropped = make(found, DataRecipe(same_text="letters", dev_rows=10, dev_from="sentences"))
     left = {row.text for row in made["train"] + made["dev"]}
     assert not left & {"same x0 y0 z0", "x0 y0", "z0"}, "they show parts of test"
     assert "same x1 y1 z1" not in left
@@ -88,7 +91,7 @@ def test_phrases_of_test_go_where_its_sentence_does_not_stand_in_train() -> None
     found["test"] += [Example(2, "never seen x0 y0 here", label=0)]
     texts = ["never seen", "here", "same"]
     found["train"] += [Example(600 + n, text, label=0) for n, text in enumerate(texts)]
-    made, dropped = splits.make(found, DataRecipe(dev_rows=10, dev_from="sentences"))
+    made, dropped = make(found, DataRecipe(same_text="letters", dev_rows=10, dev_from="sentences"))
     left = {row.text for row in made["train"] + made["dev"]}
     assert not left & {"never seen", "here"}
     assert "same" in left, "sentences of train have it too"
@@ -96,20 +99,20 @@ def test_phrases_of_test_go_where_its_sentence_does_not_stand_in_train() -> None
 
 
 def test_dev_of_rows_drops_no_phrase() -> None:
-    made, dropped = splits.make(treebank(), DataRecipe(dev_rows=10))
+    made, dropped = make(treebank(), DataRecipe(same_text="letters", dev_rows=10))
     assert len(made["train"]) == 121 - 10
     assert not any("phrases" in reason for reason in dropped)
 
 
 def test_dev_is_a_tenth_of_the_sentences() -> None:
-    made, _ = splits.make(treebank(), DataRecipe(dev_from="sentences"))
+    made, _ = make(treebank(), DataRecipe(same_text="letters", dev_from="sentences"))
     assert len(made["dev"]) == 4
 
 
 def test_pairs_have_no_phrases() -> None:
     pairs = [Example(row, f"a {row}", f"b {row}", row % 2) for row in range(40)]
     with pytest.raises(UserError, match="dev_from sentences is for single texts"):
-        splits.make({**treebank(), "train": pairs}, DataRecipe(dev_from="sentences"))
+        make({**treebank(), "train": pairs}, DataRecipe(same_text="letters", dev_from="sentences"))
 
 
 def test_an_unknown_source_of_dev_is_refused() -> None:
@@ -137,25 +140,27 @@ def test_cutting_loses_no_letter(text: str) -> None:
 def test_unlabeled_texts_become_sentences_and_none_stands_in_another_split() -> None:
     review = "It was fine. It was fine. other. New words here!"
     raw = {**treebank(), "unlabeled": [Example(0, review), Example(1, "same x0 y0 z0")]}
-    made, dropped = splits.make(raw, DataRecipe(dev_rows=10, unlabeled_as="sentences"))
+    made, dropped = make(
+        raw, DataRecipe(same_text="letters", dev_rows=10, unlabeled_as="sentences")
+    )
     assert [row.text for row in made["unlabeled"]] == ["It was fine.", "New words here!"]
     assert [row.row for row in made["unlabeled"]] == [0, 3]
     assert dropped["unlabeled rows also in test"] == 1  # "other"
     assert dropped["unlabeled rows that repeat another"] == 1
     assert dropped["unlabeled rows also in train or dev"] == 1
-    whole, _ = splits.make(raw, DataRecipe(dev_rows=10))
+    whole, _ = make(raw, DataRecipe(same_text="letters", dev_rows=10))
     assert [row.text for row in whole["unlabeled"]] == [review]
 
 
 def test_unlabeled_pairs_are_not_cut() -> None:
     raw = {**treebank(), "unlabeled": [Example(0, "a b.", "c d.")]}
     with pytest.raises(UserError, match="unlabeled_as sentences is for single texts"):
-        splits.make(raw, DataRecipe(dev_rows=10, unlabeled_as="sentences"))
+        make(raw, DataRecipe(same_text="letters", dev_rows=10, unlabeled_as="sentences"))
 
 
 def test_a_dev_of_sentences_needs_a_test_split() -> None:
     with pytest.raises(UserError, match="--test-data"):
-        splits.make({"train": treebank()["train"]}, DataRecipe(dev_from="sentences"))
+        make({"train": treebank()["train"]}, DataRecipe(same_text="letters", dev_from="sentences"))
 
 
 def test_unlabeled_texts_as_anything_else_are_refused() -> None:

@@ -1,5 +1,6 @@
 """Splits on disk: read back as written, and never read when they are not their manifest's."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from distillery.errors import UserError
 from distillery.preprocessing import splits, store
 from distillery.preprocessing.task import Example, Task
 from distillery.recipes import DataRecipe
+from tests.splitting import make, spooled
 
 TASK = Task(name="films", labels=("bad", "good"), local=True)
 RECIPE = DataRecipe(dev_rows=4)
@@ -18,17 +20,17 @@ RECIPE = DataRecipe(dev_rows=4)
 
 def written(pair: str | None = None) -> dict[str, Any]:
     train = [Example(n, f"text {n} ça", pair, n % 2) for n in range(20)]
-    made, dropped = splits.make({"train": train}, RECIPE)
-    about = {"source": {"sha256": "abc"}, "dropped": dropped}
-    return store.write(TASK, made, about, RECIPE)
+    with tempfile.TemporaryDirectory() as folder:
+        raw = spooled({"train": train}, RECIPE, Path(folder))
+        made, dropped = splits.make(raw, RECIPE, TASK.labels)
+        about = {"source": {"sha256": "abc"}, "dropped": dropped}
+        return store.write(TASK, made, about, RECIPE)
 
 
 def test_split_is_read_back_as_written(home: Path) -> None:
     manifest = written()
     split = store.read_split("films", "dev")
-    made, _ = splits.make(
-        {"train": [Example(n, f"text {n} ça", None, n % 2) for n in range(20)]}, RECIPE
-    )
+    made, _ = make({"train": [Example(n, f"text {n} ça", None, n % 2) for n in range(20)]}, RECIPE)
     chunks = list(split.chunks(3))
     assert [len(texts) for texts, _ in chunks] == [3, 1]
     assert [text for texts, _ in chunks for text in texts] == [row.text for row in made["dev"]]

@@ -205,7 +205,7 @@ def test_a_task_of_the_project_takes_more_unlabeled_rows(
 
     pairs = _write(home / "pairs.csv", [{"sentence1": "one", "sentence2": "two"}])
     line = refused("data", "--task", "smoke", "--unlabeled-data", pairs)
-    assert "pairs.csv has rows that are no single texts" in line
+    assert "pairs.csv has pairs of texts, and smoke has single texts" in line
     odd = _write(home / "odd.csv", [{"comment": "odd words"}])
     assert "--text-column" in refused("data", "--task", "smoke", "--unlabeled-data", odd)
     named = ["--unlabeled-data", str(odd), "--text-column", "comment"]

@@ -1,8 +1,11 @@
 """The loaders of the project's tasks on the official downloads, where they are at hand."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from distillery import paths, tasks
@@ -56,6 +59,7 @@ def test_the_splits_are_whole_and_nothing_leaks(name: str, home: Path) -> None:
     assert {split: n for split, n in manifest["rows"].items() if n} == ROWS[name]
     assert manifest["subset"] == SUBSETS.get(name, {})
     assert store.subset(name) == SUBSETS.get(name)
+    assert _checksums(name) == CHECKSUMS[name]
     ids: dict[str, set[str]] = {}
     for split in ("train", "dev", "test"):
         found = store.read_split(name, split)
@@ -63,12 +67,46 @@ def test_the_splits_are_whole_and_nothing_leaks(name: str, home: Path) -> None:
         texts, pairs = next(found.chunks(10**6))
         assert not any("\\n" in text for text in texts)
         both = [(*pair,) for pair in zip(texts, pairs, strict=True)] if pairs else texts
-        ids[split] = {keys.key(*((one,) if isinstance(one, str) else one)) for one in both}
+        ids[split] = {keys.letters(*((one,) if isinstance(one, str) else one)) for one in both}
         if pairs and split != "train":
-            ids[split] |= {keys.key(second, first) for first, second in both}
+            ids[split] |= {keys.letters(second, first) for first, second in both}
     assert not ids["train"] & ids["test"]
     assert not ids["dev"] & ids["test"]
     assert not ids["train"] & ids["dev"]
+
+
+# Of "row, text, (second text,) label" as JSON lines, in order: the rows of the committed results.
+CHECKSUMS = {
+    "imdb": {
+        "train": "b7b6da36871afe71",
+        "dev": "a527989e4c41474c",
+        "test": "0231467fb4257c49",
+        "unlabeled": "1664159d32dc6885",
+    },
+    "mnli": {"train": "9ace7462a92d3d53", "dev": "ebd937167916089e", "test": "06346add75518ac7"},
+    "yelp5": {"train": "47e0cafda2fef53f", "dev": "e60ca0462eafde4e", "test": "c45bc3b48ab7e9e9"},
+    "sst2": {"train": "18d9f22fcc37bd94", "dev": "c47273655d05b9ba", "test": "fd240c2782f4972f"},
+    "rte": {"train": "915e1fb7a885ad43", "dev": "458e89423fb3aa21", "test": "b2417b5e579f0e79"},
+    "mrpc": {"train": "42be7d63e0c1f9a2", "dev": "1ee83a59f0fff7ec", "test": "41ae7b04b90a63a7"},
+    "cola": {"train": "5e109f32cae5a379", "dev": "2ea008fd9279e1ff", "test": "efb377172ca483ad"},
+}
+
+
+def _checksums(name: str) -> dict[str, str]:
+    found = {}
+    for split in paths.SPLITS:
+        table = pq.read_table(paths.split(name, split))
+        names = [
+            column
+            for column in ("row", "text", "text_pair", "label")
+            if column in table.column_names
+        ]
+        digest = hashlib.sha256()
+        for row in zip(*(table[column].to_pylist() for column in names), strict=True):
+            digest.update((json.dumps(row, ensure_ascii=False) + "\n").encode())
+        if len(table):
+            found[split] = digest.hexdigest()[:16]
+    return found
 
 
 @pytest.mark.parametrize("name", SUBSETS)
@@ -91,6 +129,16 @@ def test_a_table_cut_short_is_refused_even_as_a_part(
     (cut / "train.tsv").write_bytes(content[: len(content) // 2])
     said = refused("data", "--task", "mnli", "--source", cut, "--subset")
     assert "train.tsv: row" in said
+
+
+def test_the_rows_of_imdb_and_its_leaks_stay(home: Path) -> None:
+    archive = SHARED / "aclImdb_v1.tar.gz"
+    if not archive.is_file():
+        pytest.skip(f"no download of imdb in {archive}")
+    assert main(["data", "--task", "imdb", "--source", str(archive)]) == 0
+    assert _checksums("imdb") == CHECKSUMS["imdb"]
+    dropped = store.read_manifest("imdb")["dropped"]
+    assert [count for count in dropped.values() if count] == [99, 123, 497, 264, 354]
 
 
 def test_hub_and_download_of_yelp_are_unescaped_alike() -> None:

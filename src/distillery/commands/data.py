@@ -1,6 +1,7 @@
 """Stage 1, and what makes more rows of its splits."""
 
 import argparse
+import csv
 from pathlib import Path
 
 from distillery import recipes, tasks
@@ -46,7 +47,11 @@ class Data(Command):
                 metavar="NAME",
                 help=f"else found by a usual name: {', '.join(usual)}",
             )
-        own.add_argument("--labels", metavar="A,B,...", help="the labels in order [sorted]")
+        own.add_argument(
+            "--labels",
+            metavar="A,B,...",
+            help="the labels in order [sorted]; quote one that holds a comma: 'bad,\"so, so\",good'",
+        )
         options.add(parser, recipes.data(known.task or ""))
 
     def run(self, arguments: argparse.Namespace) -> None:
@@ -69,7 +74,7 @@ class Data(Command):
             return
         if "train" not in given or arguments.source or arguments.subset:
             raise UserError("your own data needs --data FILE, and neither --source nor --subset")
-        labels = arguments.labels.split(",") if arguments.labels else None
+        labels = next(csv.reader([arguments.labels])) if arguments.labels else None
         data.run_user_files(arguments.task, recipe, given, columns, labels, arguments.force)
 
 

@@ -1,186 +1,222 @@
-"""Clean splits from raw rows: what leaks or repeats is dropped, dev is carved from train."""
+"""Clean splits from raw rows: what leaks or repeats is dropped, dev is carved from train.
+
+All decisions are made on keys and labels, as arrays; texts stay on disk (`spool`).
+"""
 
 import random
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
 from typing import NamedTuple
 
-from tqdm import tqdm
+import numpy as np
 
 from distillery.errors import UserError
-from distillery.preprocessing import keys, phrases
-from distillery.preprocessing.sources import Splits
-from distillery.preprocessing.task import Example
+from distillery.preprocessing import phrases
+from distillery.preprocessing.spool import Spool
 from distillery.recipes import DataRecipe
 
 
-class Row(NamedTuple):
-    """A row of a split as it is written. `label` is -1 where there is none."""
+class Chosen(NamedTuple):
+    """The rows of a split: the places (n,) they have in a source."""
 
-    row: int
-    id: str
-    text: str
-    text_pair: str | None
-    label: int
+    source: Spool
+    places: np.ndarray
+
+    @property
+    def labels(self) -> np.ndarray:
+        found: np.ndarray = self.source.labels[self.places]
+        return found
+
+    @property
+    def keys(self) -> np.ndarray:
+        found: np.ndarray = self.source.keys[self.places]
+        return found
+
+    @property
+    def turned(self) -> np.ndarray:
+        """Keys of the pairs with their texts swapped; none for single texts."""
+        found: np.ndarray = self.source.turned[self.places if self.source.paired else []]
+        return found
 
 
-def cleaned(examples: Iterable[Example]) -> list[Row]:
-    """The rows without markup, each with its id."""
-    rows = []
-    for row, text, pair, label in tqdm(examples, "cleaning", unit=" rows", leave=False):
-        name = keys.example_id(keys.key(text, pair))
-        pair = None if pair is None else keys.clean(pair)
-        rows.append(Row(row, name, keys.clean(text), pair, -1 if label is None else label))
-    return rows
-
-
-def stratified(rows: list[Row], count: int, seed: int) -> tuple[list[Row], list[Row]]:
-    """`count` rows with the labels in their shares, and the rest; both keep the rows' order."""
-    by_label: dict[int, list[int]] = defaultdict(list)
-    for index, row in enumerate(rows):
-        by_label[row.label].append(index)
-    shares = {label: count * len(places) / len(rows) for label, places in by_label.items()}
+def _shares(counts: dict[int, int], count: int) -> dict[int, int]:
+    """How many of `count` rows each label gets: its share, what is left to the largest rests."""
+    total = sum(counts.values())
+    shares = {label: count * rows / total for label, rows in counts.items()}
     take = {label: int(share) for label, share in shares.items()}
     by_rest = sorted(shares, key=lambda label: (take[label] - shares[label], label))
     for label in by_rest[: count - sum(take.values())]:
         take[label] += 1
+    return take
+
+
+def _rows_by_label(labels: np.ndarray) -> dict[int, int]:
+    values, counts = np.unique(labels, return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def stratified(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """(N,) bool: `count` rows, with every label in its share."""
     shuffle = random.Random(seed)
-    chosen: set[int] = set()
-    for label in sorted(by_label):
-        chosen.update(shuffle.sample(by_label[label], take[label]))
-    picked = [row for index, row in enumerate(rows) if index in chosen]
-    return picked, [row for index, row in enumerate(rows) if index not in chosen]
+    chosen = np.zeros(len(labels), bool)
+    for label, rows in sorted(_shares(_rows_by_label(labels), count).items()):
+        places = np.flatnonzero(labels == label)
+        chosen[places[shuffle.sample(range(len(places)), rows)]] = True
+    return chosen
 
 
-def _without(rows: list[Row], known: set[str]) -> tuple[list[Row], int, int]:
-    """(first of each row not in `known`, how many were in it, how many were repeats)."""
-    kept, seen, leaked, repeated = [], set(known), 0, 0
-    for row in rows:
-        if row.id in known:
-            leaked += 1
-        elif row.id in seen:
-            repeated += 1
-        else:
-            seen.add(row.id)
-            kept.append(row)
-    return kept, leaked, repeated
+def _first(keys: np.ndarray) -> np.ndarray:
+    """(N,) bool: the first row of each key."""
+    found = np.zeros(len(keys), bool)
+    found[np.unique(keys, return_index=True)[1]] = True
+    return found
 
 
-def _contradictory(rows: list[Row]) -> set[str]:
-    """Ids that stand under two labels."""
-    labels: dict[str, set[int]] = defaultdict(set)
-    for row in rows:
-        labels[row.id].add(row.label)
-    return {name for name, found in labels.items() if len(found) > 1}
+def _contradictory(keys: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(N,) bool: rows whose key has rows under another label too."""
+    unique, first, number = np.unique(keys, return_index=True, return_inverse=True)
+    several = np.zeros(len(unique), bool)
+    several[number[labels != labels[first][number]]] = True
+    found: np.ndarray = several[number]
+    return found
 
 
-def _turned(rows: list[Row]) -> set[str]:
-    """The ids of the pairs among the rows with their texts turned round."""
-    pairs = ((row.text_pair, row.text) for row in rows if row.text_pair is not None)
-    return {keys.example_id(keys.key(first, second)) for first, second in pairs}
+class _Dropping:
+    """Rows of a source that are left, and how many were dropped for which reason."""
+
+    def __init__(self, source: Spool, dropped: Counter[str]) -> None:
+        self.source, self.dropped = source, dropped
+        self.places = np.arange(len(source))
+
+    @property
+    def keys(self) -> np.ndarray:
+        found: np.ndarray = self.source.keys[self.places]
+        return found
+
+    def drop(self, reason: str, rows: np.ndarray) -> None:
+        """Drops the rows (n,) bool of those left."""
+        self.dropped[reason] += int(rows.sum())
+        self.places = self.places[~rows]
+
+    def drop_known(self, reason: str, *known: np.ndarray) -> None:
+        """Drops the rows whose keys are among the known ones."""
+        self.drop(reason, np.isin(self.keys, np.concatenate(known)))
 
 
-def make(splits: Splits, recipe: DataRecipe) -> tuple[dict[str, list[Row]], dict[str, int]]:
-    """Official splits -> train, dev, test, unlabeled, and what was dropped and why.
+def make(
+    sources: dict[str, Spool], recipe: DataRecipe, names: tuple[str, ...]
+) -> tuple[dict[str, Chosen], Counter[str]]:
+    """Official splits -> train, dev, test, unlabeled, and how many rows were dropped and why.
 
-    Test stays whole where it is official. From train goes what stands there under two labels or
-    twice, and what stands in test; then dev is carved, and with `dev_from` sentences the phrases
-    go that only sentences of dev or test have; from unlabeled goes what stands there twice or in
-    any other split. A pair that test or dev has the other way round goes as well.
+    An official test split stays whole. Dropped from train: texts with two labels, repeats, and
+    what stands in test. Then dev is carved; with `dev_from` sentences, phrases that occur only in
+    sentences of dev or test are dropped as well. Dropped from unlabeled: repeats and what stands
+    in any other split. A pair also counts as standing in test or dev with its texts swapped.
+    names: the labels, in order. UserError where too few rows, or rows of one class, are left.
     """
-    dropped: dict[str, int] = {}
-    rows = cleaned(splits["train"])
-    train, contradictory, repeated = _distinct(rows)
-    dropped["train rows under two labels"] = contradictory
-    dropped["train rows that repeat another"] = repeated
-    if "test" not in splits and recipe.dev_from == "sentences":
+    dropped: Counter[str] = Counter()
+    source = sources["train"]
+    train = _Dropping(source, dropped)
+    train.drop("train rows with two labels", _contradictory(train.keys, source.labels))
+    train.drop("train rows that repeat another", ~_first(train.keys))
+    if "test" in sources:
+        test = Chosen(sources["test"], np.arange(len(sources["test"])))
+    elif recipe.dev_from == "sentences":
         raise UserError("dev_from sentences needs test rows of their own: name --test-data FILE")
-    if "test" in splits:
-        test = cleaned(splits["test"])
     else:
-        test, train = stratified(train, round(recipe.test_share * len(train)), recipe.split_seed)
-    in_test = {row.id for row in test} | _turned(test)
-    train, leaked, _ = _without(train, in_test)
-    dropped["train rows also in test"] = leaked
-    in_train = {row.id for row in train}
+        count = round(recipe.test_share * len(train.places))
+        picked = stratified(source.labels[train.places], count, recipe.split_seed)
+        test, train.places = Chosen(source, train.places[picked]), train.places[~picked]
+    train.drop_known("train rows also in test", test.keys, test.turned)
+    labelled = train.keys
     if recipe.dev_from == "rows":
-        dev, train = _carved(train, recipe, bool(test))
+        dev = _carve(train, train.places, test, recipe)
     else:
-        holders = _holders([*rows, *test])
-        longest = _longest(rows)
-        train = [longest[row.id] for row in train]
-        sentences = [row for row in train if row.id in holders[row.id]]
-        dev, _ = _carved(sentences, recipe, bool(test))
-        out = in_test | {row.id for row in dev}
-        train, before = [row for row in train if holders[row.id] - out], len(train)
-        dropped["train rows that are phrases of dev or test alone"] = before - len(dev) - len(train)
-    turned = _turned(dev)
-    if turned:
-        train, leaked, _ = _without(train, turned)
-        dropped["train rows that turn a pair of dev round"] = leaked
+        dev = _carve_sentences(train, test, recipe)
+    if source.paired:
+        train.drop_known("train rows that swap a pair of dev", dev.turned)
+    splits = {"train": Chosen(source, train.places), "dev": dev, "test": test}
+    _refuse_one_class(splits, names)
 
-    unlabeled = cleaned(splits.get("unlabeled", []))
-    if recipe.unlabeled_as == "sentences":
-        unlabeled = _sentences(unlabeled)
-    unlabeled, _, repeated = _without(unlabeled, set())
-    dropped["unlabeled rows that repeat another"] = repeated
-    unlabeled, leaked, _ = _without(unlabeled, in_test)
-    dropped["unlabeled rows also in test"] = leaked
-    unlabeled, leaked, _ = _without(unlabeled, in_train | turned)
-    dropped["unlabeled rows also in train or dev"] = leaked
-    return {"train": train, "dev": dev, "test": test, "unlabeled": unlabeled}, dropped
+    if "unlabeled" not in sources:
+        return {**splits, "unlabeled": Chosen(source, np.zeros(0, np.int64))}, dropped
+    unlabeled = _Dropping(sources["unlabeled"], dropped)
+    unlabeled.drop("unlabeled rows that repeat another", ~_first(unlabeled.keys))
+    unlabeled.drop_known("unlabeled rows also in test", test.keys, test.turned)
+    unlabeled.drop_known("unlabeled rows also in train or dev", labelled, dev.turned)
+    return {**splits, "unlabeled": Chosen(unlabeled.source, unlabeled.places)}, dropped
 
 
-def _carved(pool: list[Row], recipe: DataRecipe, tested: bool) -> tuple[list[Row], list[Row]]:
-    """(dev, the rest of the pool)."""
-    dev_rows = recipe.dev_rows or min(2500, len(pool) // 10)
-    if not tested or not 0 < dev_rows < len(pool):
+def _carve(train: _Dropping, pool: np.ndarray, test: Chosen, recipe: DataRecipe) -> Chosen:
+    """Takes dev out of train: its share of the places in `pool`."""
+    rows = recipe.dev_rows or min(2500, len(pool) // 10)
+    if not len(test.places) or not 0 < rows < len(pool):
         kind = "labelled rows" if recipe.dev_from == "rows" else "sentences among the labelled rows"
-        raise UserError(f"{len(pool)} {kind} are too few for train, dev and test")
-    return stratified(pool, dev_rows, recipe.split_seed)
+        read = f"{len(train.source)} rows were read"
+        for reason, count in train.dropped.items():
+            read += f", {count} dropped: {reason}" if count else ""
+        raise UserError(f"{len(pool)} {kind} are too few for train, dev and test ({read})")
+    dev = Chosen(train.source, pool[stratified(train.source.labels[pool], rows, recipe.split_seed)])
+    train.places = train.places[~np.isin(train.places, dev.places)]
+    return dev
 
 
-def _longest(rows: list[Row]) -> dict[str, Row]:
-    """Of each id the longest row: of a sentence with and without its last mark the one with it."""
-    found: dict[str, Row] = {}
-    for row in rows:
-        if row.id not in found or len(row.text) > len(found[row.id].text):
-            found[row.id] = row
-    return found
+def _refuse_one_class(splits: dict[str, Chosen], names: tuple[str, ...]) -> None:
+    """UserError where a split has one class only; for dev it names a number of rows that works."""
+    for name, split in splits.items():
+        if len(_rows_by_label(split.labels)) > 1:
+            continue
+        labelled, pool = (
+            _rows_by_label(np.concatenate([splits[each].labels for each in some]))
+            for some in (("train", "dev", "test"), ("train", "dev"))
+        )
+        counts = ", ".join(f"{names[label]} ({rows})" for label, rows in labelled.items())
+        enough = _enough_for_dev(pool) if name == "dev" else None
+        remedy = f"; --dev-rows {enough} works" if enough else ""
+        raise UserError(f"{name} would have one class only: the labelled rows are {counts}{remedy}")
 
 
-def _holders(rows: list[Row]) -> dict[str, set[str]]:
-    """Of each id those of the sentences that hold its text; of a sentence its own alone.
+def _enough_for_dev(pool: dict[int, int]) -> int | None:
+    """The fewest dev rows, rounded up to two digits, of which two classes have one and leave train
+    one; None where the rows are too few."""
+    for count in range(2, sum(pool.values())):
+        step: int = 10 ** max(0, len(str(count)) - 2)
+        rounded = -(-count // step) * step
+        taken = _shares(pool, rounded)
+        kept = {label: pool[label] - rows for label, rows in taken.items()}
+        if all(sum(map(bool, some.values())) > 1 for some in (taken, kept)):
+            return rounded
+    return None
 
-    Of rows that differ in blanks and marks alone, which have one id, the words of the last count.
+
+def _carve_sentences(train: _Dropping, test: Chosen, recipe: DataRecipe) -> Chosen:
+    """Takes dev out of train's sentences, and drops their phrases from train.
+
+    Of rows with one key, such as a sentence with and without its full stop, the longest stays.
     """
-    if any(row.text_pair is not None for row in rows):
+    if train.source.paired or test.source.paired:
         raise UserError("dev_from sentences is for single texts, and these are pairs")
-    texts = {row.id: row.text for row in rows}
-    names = [*texts]
-    held_by = phrases.sentences_of([*texts.values()])
-    return {
+    texts = train.source.texts()
+    longest: dict[int, int] = {}
+    for place, key in enumerate(train.source.keys.tolist()):
+        if key not in longest or len(texts[place]) > len(texts[longest[key]]):
+            longest[key] = place
+    train.places = np.array([longest[key] for key in train.keys.tolist()], np.int64)
+    text_of = dict(zip(train.source.keys.tolist(), texts, strict=True))
+    text_of |= dict(zip(test.source.keys.tolist(), test.source.texts(), strict=True))
+    names = list(text_of)
+    holders = {
         name: {names[place] for place in places}
-        for name, places in zip(names, held_by, strict=True)
+        for name, places in zip(names, phrases.sentences_of([*text_of.values()]), strict=True)
     }
+    is_sentence = np.array([key in holders[key] for key in train.keys.tolist()], bool)
+    dev = _carve(train, train.places[is_sentence], test, recipe)
+    out = {*test.keys.tolist(), *dev.keys.tolist()}
+    only_theirs = np.array([not holders[key] - out for key in train.keys.tolist()], bool)
+    train.drop("train rows that are phrases of dev or test alone", only_theirs)
+    return dev
 
 
-def _sentences(rows: list[Row]) -> list[Row]:
-    """The sentences of the rows, numbered anew."""
-    if any(row.text_pair is not None for row in rows):
-        raise UserError("unlabeled_as sentences is for single texts, and these are pairs")
-    found: list[Row] = []
-    for row in tqdm(rows, "cutting", unit=" rows", leave=False):
-        for text in phrases.cut(row.text):
-            found.append(Row(len(found), keys.example_id(keys.key(text, None)), text, None, -1))
-    return found
-
-
-def _distinct(rows: list[Row]) -> tuple[list[Row], int, int]:
-    """(first of each row, how many stood under two labels, how many repeated another)."""
-    return _without(rows, _contradictory(rows))
-
-
-def label_counts(rows: list[Row], labels: tuple[str, ...]) -> dict[str, int]:
-    counts = Counter(row.label for row in rows)
-    return {name: counts[index] for index, name in enumerate(labels)} if rows else {}
+def label_counts(labels: np.ndarray, names: tuple[str, ...]) -> dict[str, int]:
+    """How many rows have which label."""
+    counts = np.bincount(labels[labels >= 0], minlength=len(names))
+    return dict(zip(names, counts.tolist(), strict=True)) if len(labels) else {}

@@ -1,28 +1,33 @@
 """Splits on disk: one Parquet file each, and the manifest that is written last."""
 
 import logging
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from distillery import files, paths
 from distillery.errors import UserError
+from distillery.preprocessing import keys
 from distillery.preprocessing import splits as making
 from distillery.preprocessing.task import Task
 from distillery.recipes import DataRecipe
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _AGAIN = "run stage 1 again with --force"
-VERSION = 2  # of the splits: raise it when the same source would give other rows
+VERSION = 3  # of the splits: raise it when the same source would give other rows
 
 
 @dataclass(frozen=True)
 class Split:
     """The rows of a split, in order; their texts are read from its file.
 
-    ids: (N,) uint64, the hash of the text key. labels: (N,) int64, -1 where there is none.
+    ids: (N,) uint64, the hash of the exact text. labels: (N,) int64, -1 where there is none.
     """
 
     name: str
@@ -47,24 +52,44 @@ class Split:
                     part["text_pair"].to_pylist() if self.paired else None,
                 )
 
+    def keys(self, same_text: str) -> np.ndarray:
+        """(N,) uint64, equal where two rows count as the same text by the rule `same_text`."""
+        if same_text == "exact":
+            return self.ids
+        key_of = keys.SAME_TEXT[same_text]
+        found = array("Q")
+        for texts, pairs in self.chunks(4096):
+            for row in zip(texts, *([pairs] if pairs else []), strict=True):
+                found.append(keys.digest(key_of(*row)))
+        return np.array(found, np.uint64)
+
+
+class Row(NamedTuple):
+    """A row of a split as it is written. `label` is -1 where there is none."""
+
+    row: int
+    id: str
+    text: str
+    text_pair: str | None
+    label: int
+
+
+def _schema(paired: bool) -> "pa.Schema":
+    import pyarrow as pa
+
+    kinds = {"row": pa.int64(), "label": pa.int64()}
+    names = [name for name in Row._fields if name != "text_pair" or paired]
+    return pa.schema([(name, kinds.get(name, pa.string())) for name in names])
+
 
 def write(
-    task: Task, rows: dict[str, list[making.Row]], facts: dict[str, Any], recipe: DataRecipe
+    task: Task, splits: dict[str, making.Chosen], facts: dict[str, Any], recipe: DataRecipe
 ) -> dict[str, Any]:
     """Writes the splits of a task and, last, their manifest; returns the manifest."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     paths.manifest(task.name).unlink(missing_ok=True)
     checksums = {}
-    for name, split in rows.items():
-        columns: dict[str, list[Any]] = {
-            field: [getattr(row, field) for row in split] for field in making.Row._fields
-        }
-        if all(pair is None for pair in columns["text_pair"]):
-            del columns["text_pair"]
-        with files.replacing(paths.split(task.name, name)) as temporary:
-            pq.write_table(pa.table(columns), temporary, compression="zstd")
+    for name, split in splits.items():
+        _write_split(paths.split(task.name, name), split)
         checksums[name] = files.sha256(paths.split(task.name, name))
     manifest = {
         "version": VERSION,
@@ -77,16 +102,33 @@ def write(
         **facts,
         "recipe": recipe.as_dict(),
         "recipe_hash": recipe.hash(),
-        "rows": {name: len(split) for name, split in rows.items()},
+        "rows": {name: len(split.places) for name, split in splits.items()},
         "label_counts": {
-            name: making.label_counts(split, task.labels)
-            for name, split in rows.items()
+            name: making.label_counts(split.labels, task.labels)
+            for name, split in splits.items()
             if name != "unlabeled"
         },
         "sha256": checksums,
     }
     files.write_json(paths.manifest(task.name), manifest)
     return manifest
+
+
+def _write_split(path: Path, split: making.Chosen) -> None:
+    """Writes one split, some rows at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema(split.source.paired)
+    start = 0
+    with (
+        files.replacing(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
+        for table in split.source.take(split.places):
+            labels = pa.array(split.labels[start : start + len(table)])
+            writer.write_table(table.append_column("label", labels).select(schema.names))
+            start += len(table)
 
 
 def read_manifest(task_name: str) -> dict[str, Any]:
@@ -143,13 +185,16 @@ def read_split(task_name: str, name: str) -> Split:
     checksum = files.sha256(path)
     if checksum != expected:
         raise UserError(f"{path} is not the file of its manifest: run {again} again with --force")
-    table = pq.read_table(path, columns=["id", "label"])
-    count = len(table)
+    ids, labels = array("Q"), [np.zeros(0, np.int64)]
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=["id", "label"]):
+            ids.extend(int(name, 16) for name in batch["id"].to_pylist())
+            labels.append(batch["label"].to_numpy().astype(np.int64))
     return Split(
         name=name,
         path=path,
-        ids=np.fromiter((int(text.as_py(), 16) for text in table["id"]), np.uint64, count),
-        labels=table["label"].to_numpy().astype(np.int64),
+        ids=np.array(ids, np.uint64),
+        labels=np.concatenate(labels),
         paired="text_pair" in pq.read_schema(path).names,
         sha256=checksum,
     )
@@ -190,7 +235,7 @@ def is_current(task_name: str, recipe: DataRecipe, wanted: dict[str, Any]) -> bo
 
 
 def write_augmented(
-    task_name: str, splits: list[Split], rows: Iterable[list[making.Row]], facts: Mapping[str, Any]
+    task_name: str, splits: list[Split], rows: Iterable[list[Row]], facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Writes the augmented split, some rows at a time, and last its own manifest, returned.
 
@@ -200,14 +245,12 @@ def write_augmented(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {"row": pa.int64(), "label": pa.int64()}
-    names = [name for name in making.Row._fields if name != "text_pair" or splits[0].paired]
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in names])
+    schema = _schema(splits[0].paired)
     count = 0
     with files.replacing(paths.split(task_name, paths.AUGMENTED)) as temporary:
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
             for chunk in rows:
-                columns = [[getattr(row, name) for row in chunk] for name in names]
+                columns = [[getattr(row, name) for row in chunk] for name in schema.names]
                 writer.write_table(pa.table(columns, schema=schema))
                 count += len(chunk)
         paths.augmented_manifest(task_name).unlink(missing_ok=True)

@@ -13,6 +13,8 @@ from distillery.errors import UserError, choose
 
 DEV_FROM = ("rows", "sentences")
 UNLABELED_AS = ("rows", "sentences")
+CLEANING = ("none", "spaces", "markup")
+SAME_TEXT = ("exact", "letters")
 PRECISIONS = ("auto", "fp32", "bf16")
 SOURCE_SPLITS = ("train", "unlabeled")
 TRANSFER_SPLITS = (*SOURCE_SPLITS, "augmented")
@@ -54,6 +56,16 @@ class Recipe:
 class DataRecipe(Recipe):
     """Stage 1: how the splits are made."""
 
+    clean: Annotated[
+        str,
+        "none (texts are kept as they are), spaces (runs of white space become one blank), or"
+        " markup (HTML tags are removed too, also from the texts a model is asked about)",
+    ] = "none"
+    same_text: Annotated[
+        str,
+        "two texts count as one if they are the same: exact (up to Unicode NFC and trimming), or"
+        " in their letters (and digits; case, marks, blanks and HTML tags are ignored)",
+    ] = "exact"
     dev_rows: Annotated[
         int, "rows carved from train for dev; 0: a tenth of what can go there, at most 2500"
     ] = 0
@@ -70,6 +82,8 @@ class DataRecipe(Recipe):
 
     def __post_init__(self) -> None:
         at_least(self, 0, "dev_rows", "split_seed")
+        choose("clean", self.clean, CLEANING)
+        choose("same_text", self.same_text, SAME_TEXT)
         choose("dev_from", self.dev_from, DEV_FROM)
         choose("unlabeled_as", self.unlabeled_as, UNLABELED_AS)
         within(self, 0.01, 0.9, "test_share")

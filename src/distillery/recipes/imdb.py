@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from distillery.recipes import default
-from distillery.recipes.base import AugmentationRecipe, DataRecipe, Phase, Plan
+from distillery.recipes.base import AugmentationRecipe, Phase, Plan
 from distillery.recipes.compression import PruningRecipe
 from distillery.recipes.models import BagRecipe, StudentRecipe, TeacherRecipe
 from distillery.recipes.names import OWN_STUDENTS
 
 TEACHER_LENGTH = 512
-DATA = DataRecipe(dev_rows=2500)
+DATA = replace(default.PUBLIC_DATA, clean="markup", dev_rows=2500)
 # Five words of a long review say little: some sentences stay. A copy costs a teacher's pass, as
 # much as one of the 49,000 reviews without a label.
 AUGMENTATION = AugmentationRecipe(copies=1, ngram_min=32, ngram_max=128)

@@ -6,6 +6,7 @@ from distillery.recipes import default
 from distillery.recipes.base import AugmentationRecipe, Plan
 from distillery.recipes.models import StudentRecipe, TeacherRecipe
 
+DATA = default.PUBLIC_DATA
 PLAN = Plan(teachers=("minilm",), students=("bigru", "attention"))
 AUGMENTATION = AugmentationRecipe(copies=10)  # as Tang et al. 2019, for more rows than SST-2 has
 HEAD = 0.25  # the end of a text says more than its middle

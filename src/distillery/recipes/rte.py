@@ -5,6 +5,7 @@ from dataclasses import replace
 from distillery.recipes import default
 from distillery.recipes.models import StudentRecipe, TeacherRecipe
 
+DATA = default.PUBLIC_DATA
 HEAD = 0.25  # the end of a text says more than its middle
 
 

@@ -6,6 +6,7 @@ from distillery.recipes import default
 from distillery.recipes.base import AugmentationRecipe, Plan
 from distillery.recipes.models import StudentRecipe, TeacherRecipe
 
+DATA = default.PUBLIC_DATA
 PLAN = Plan(teachers=("minilm",), students=("bigru", "attention"))
 AUGMENTATION = AugmentationRecipe(copies=2, ngram_min=32, ngram_max=128)  # as for IMDB
 HEAD = 0.25  # the end of a text says more than its middle

@@ -17,7 +17,6 @@ from distillery import files, paths
 from distillery.augmentation.examples import Augmenter, Text, text_of
 from distillery.augmentation.part_of_speech import Replacement, Tagger
 from distillery.preprocessing import keys, store
-from distillery.preprocessing.splits import Row
 from distillery.preprocessing.task import Task
 from distillery.recipes import AugmentationRecipe
 
@@ -25,7 +24,7 @@ VERSION = 1  # of the copies: raise it when the same recipe would give other one
 CHUNK = 512  # texts in memory at once
 ROWS = 4096  # copies in memory at once
 
-Example = tuple[str, list[Text]]  # the id of a row, and its one or two texts
+Example = tuple[str, list[Text]]  # what seeds the draws for a row, and its one or two texts
 
 
 def run(task: Task, recipe: AugmentationRecipe, force: bool) -> None:
@@ -39,11 +38,11 @@ def run(task: Task, recipe: AugmentationRecipe, force: bool) -> None:
         sources = [split for split in splits if split.name in recipe.splits]
         tagger = Tagger() if recipe.p_pos else None
         dropped: Counter[str] = Counter()
-        copies = _copies(task, sources, recipe, tagger)
+        same_text = store.read_manifest(task.name)["recipe"]["same_text"]
+        copies = _copies(task, sources, same_text, recipe, tagger)
+        rows = _distinct(copies, splits, same_text, dropped)
         facts = {**wanted, "recipe": recipe.as_dict(), "tagger": tagger and tagger.key}
-        manifest = store.write_augmented(
-            task.name, splits, _distinct(copies, splits, dropped), {**facts, "dropped": dropped}
-        )
+        manifest = store.write_augmented(task.name, splits, rows, {**facts, "dropped": dropped})
     logging.info("%s: %d augmented rows", task.name, manifest["rows"])
     for reason, count in dropped.items():
         if count:
@@ -51,31 +50,35 @@ def run(task: Task, recipe: AugmentationRecipe, force: bool) -> None:
 
 
 def _copies(
-    task: Task, sources: list[store.Split], recipe: AugmentationRecipe, tagger: Tagger | None
-) -> Iterator[Row]:
+    task: Task,
+    sources: list[store.Split],
+    same_text: str,
+    recipe: AugmentationRecipe,
+    tagger: Tagger | None,
+) -> Iterator[store.Row]:
     """The copies of the sources' rows, repeats and numbers not seen to yet."""
     replacement = None
     if tagger:
         replacement = Replacement()
         for split in sources:
-            for _, texts in _examples(task, split, tagger, "tagging"):
+            for _, texts in _examples(task, split, same_text, tagger, "tagging"):
                 for text in texts:
                     replacement.count(text.parts[1::2], text.tags)
     augmenter = Augmenter(recipe, replacement)
     for split in sources:
-        for name, texts in _examples(task, split, tagger, "augmenting"):
+        for name, texts in _examples(task, split, same_text, tagger, "augmenting"):
             for first, *pair in augmenter.copies(texts, name):
                 second = pair[0] if pair else None
-                yield Row(0, keys.example_id(keys.key(first, second)), first, second, label=-1)
+                yield store.Row(0, keys.example_id(first, second), first, second, label=-1)
 
 
 def _examples(
-    task: Task, split: store.Split, tagger: Tagger | None, doing: str
+    task: Task, split: store.Split, same_text: str, tagger: Tagger | None, doing: str
 ) -> Iterator[Example]:
     """A split's rows, their words tagged where there is a tagger; with a bar."""
     key = f"{split.name}-{split.sha256[:12]}-{tagger.key if tagger else ''}-{VERSION}"
     folder = paths.tags(task.name, key)
-    ids = iter(split.ids.tolist())
+    ids = iter(split.keys(same_text).tolist())
     with tqdm(total=len(split), desc=f"{doing} {split.name}", unit=" rows", leave=False) as bar:
         for number, (firsts, seconds) in enumerate(split.chunks(CHUNK)):
             sides = zip(firsts, seconds, strict=True) if seconds else zip(firsts, strict=True)
@@ -112,15 +115,19 @@ def _saved_tags(path: Path, count: int) -> list[int] | None:
 
 
 def _distinct(
-    copies: Iterator[Row], splits: list[store.Split], dropped: Counter[str]
-) -> Iterator[list[Row]]:
-    """The first of each copy that stands in no split, numbered; counts what it drops, and why."""
-    known = [(f"copies also in {split.name}", np.sort(split.ids)) for split in splits]
+    copies: Iterator[store.Row], splits: list[store.Split], same_text: str, dropped: Counter[str]
+) -> Iterator[list[store.Row]]:
+    """The first of each copy that stands in no split, numbered; counts what it drops, and why.
+
+    same_text: the rule by which a copy counts as another text, the task's own.
+    """
+    key_of = keys.SAME_TEXT[same_text]
+    known = [(f"copies also in {split.name}", np.sort(split.keys(same_text))) for split in splits]
     for reason in (*(reason for reason, _ in known), "copies that repeat another"):
         dropped[reason] = 0
     seen, count = np.zeros(0, np.uint64), 0
     while rows := list(itertools.islice(copies, ROWS)):
-        ids = np.array([int(row.id, 16) for row in rows], np.uint64)
+        ids = np.array([keys.digest(key_of(row.text, row.text_pair)) for row in rows], np.uint64)
         keep = np.ones(len(rows), bool)
         for reason, others in known:
             there = keep & _among(ids, others)

@@ -1,18 +1,23 @@
 """Stage 1: the splits of a task."""
 
+import contextlib
 import logging
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from distillery import files, paths, tasks
-from distillery.errors import UserError, choose
-from distillery.evaluation import metrics
-from distillery.preprocessing import downloads, sources, splits, store, user_files
-from distillery.preprocessing.task import Example, Task
-from distillery.recipes import DataRecipe
+import numpy as np
+from tqdm import tqdm
 
-Labelled = list[tuple[Example, str | None]]
+from distillery import files, paths, tasks
+from distillery.errors import UserError, choose, one_line
+from distillery.evaluation import metrics
+from distillery.preprocessing import downloads, sources, splits, spool, store, user_files
+from distillery.preprocessing.task import Task
+from distillery.recipes import DataRecipe
 
 
 @dataclass(frozen=True)
@@ -48,16 +53,18 @@ def run(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
             f"the splits of {task.name} hold the unlabeled rows of {kept}: give --unlabeled-data"
             " as well, or leave them out with --force"
         )
-    with files.locked(paths.lock(f"data_{task.name}"), f"stage 1 of {task.name}"):
-        # a fault of the file is told before the source is read
-        texts = _texts(given.unlabeled, given.columns) if given.unlabeled else []
+    with _spooling(task.name) as folder:
         raw, facts = sources.read(task, source)
         partial = sources.check(task, raw, given.subset)
-        _check_kind(task, raw, texts, given.unlabeled)
-        raw["unlabeled"] = [*raw.get("unlabeled", []), *texts]
-        if more:
+        writers = {role: _writer(role, folder, recipe) for role in (*raw, "unlabeled")}
+        for role, examples in raw.items():
+            for example in tqdm(examples, f"cleaning {role}", unit=" rows", leave=False):
+                writers[role].add(example)
+        if given.unlabeled:
             facts["unlabeled"] = more
-        _write(task, raw, {"source": facts, "subset": partial}, recipe)
+            _add_texts(task, given, raw["train"][0].text_pair is not None, writers["unlabeled"])
+        spools = {role: writer.finish() for role, writer in writers.items()}
+        _write(task, spools, {"source": facts, "subset": partial}, recipe)
 
 
 def _wanted(task: Task, source: Path | None, more: dict[str, Any] | None) -> dict[str, Any]:
@@ -74,16 +81,20 @@ def _described(path: Path, columns: user_files.Columns) -> dict[str, Any]:
     return {"name": path.name, "sha256": files.sha256(path), "columns": vars(columns)}
 
 
-def _texts(path: Path, columns: user_files.Columns) -> list[Example]:
-    return [row for row, _ in user_files.read_examples(path, columns, labelled=False)]
-
-
-def _check_kind(task: Task, raw: sources.Splits, texts: list[Example], path: Path | None) -> None:
-    """UserError where the texts of a file are no pairs and the task's are, or the reverse."""
-    paired = raw["train"][0].text_pair is not None
-    if path and any((row.text_pair is not None) is not paired for row in texts):
-        kind = "pairs of texts" if paired else "single texts"
-        raise UserError(f"{path.name} has rows that are no {kind}, as those of {task.name} are")
+def _add_texts(task: Task, given: Source, paired: bool, writer: spool.Writer) -> None:
+    """Adds the texts of a file to the unlabeled rows. UserError where they are no pairs and the
+    task's are, or the reverse."""
+    assert given.unlabeled
+    columns = replace(given.columns, label=None)
+    reading = user_files.read_examples(given.unlabeled, columns, labelled=False)
+    if (reading.columns.text_pair is not None) is not paired:
+        kinds = ("single texts", "pairs of texts")
+        raise UserError(
+            f"{given.unlabeled.name} has {kinds[not paired]}, and {task.name} has {kinds[paired]}"
+        )
+    for example, _ in reading:
+        writer.add(example)
+    _log_reading(given.unlabeled, reading, Counter())
 
 
 def run_user_files(
@@ -111,35 +122,63 @@ def run_user_files(
     if not force and store.is_current(name, recipe, facts):
         logging.info("splits of %s are up to date (--force makes them anyway)", name)
         return
-    no_label = replace(columns, label=None)
     readings = {
         role: user_files.read_examples(
-            path, no_label if role == "unlabeled" else columns, role != "unlabeled"
+            path,
+            replace(columns, label=None) if role == "unlabeled" else columns,
+            labelled=role != "unlabeled",
         )
         for role, path in given.items()
     }
-    rows = {role: list(reading) for role, reading in readings.items()}
-    for role, reading in readings.items():
-        for reason, count in reading.dropped.items():
-            logging.info("%s: dropped %d %s", given[role].name, count, reason)
-    if len({example.text_pair is None for found in rows.values() for example, _ in found}) > 1:
+    if len({reading.columns.text_pair is None for reading in readings.values()}) > 1:
         raise UserError("some of the files have pairs of texts and some have single ones")
-    order = _labels_of(rows, labels, given)
-    raw = _as_splits(rows, order, given)
-    with files.locked(paths.lock(f"data_{name}"), f"stage 1 of {name}"):
-        _write(Task(name=name, labels=order, local=True), raw, {"source": facts}, recipe)
+    with _spooling(name) as folder:
+        spools, order = _spool_user_files(readings, given, labels, recipe, folder)
+        _write(Task(name=name, labels=order, local=True), spools, {"source": facts}, recipe)
+
+
+def _spool_user_files(
+    readings: dict[str, user_files.Reading],
+    given: dict[str, Path],
+    declared: list[str] | None,
+    recipe: DataRecipe,
+    folder: Path,
+) -> tuple[dict[str, spool.Spool], tuple[str, ...]]:
+    """The rows of a user's files on disk, and the labels in order. Rows of train without a label
+    join the unlabeled ones."""
+    writers = {role: _writer(role, folder, recipe) for role in (*readings, "unlabeled")}
+    number: dict[str, int] = {}  # labels in the order in which they come
+    counts: dict[str, Counter[str]] = {}
+    where = ", ".join(path.name for role, path in given.items() if role != "unlabeled")
+    for role, reading in readings.items():
+        counts[role] = Counter()
+        for example, label in reading:
+            if label is None:
+                if role == "test":
+                    raise UserError(f"{given[role].name}, row {example.row + 1} has no label")
+                writers["unlabeled"].add(example)
+                continue
+            counts[role][label] += 1
+            if label not in number:
+                number[label] = len(number)
+                if len(number) > user_files.MOST_LABELS:
+                    user_files.label_order(set(number), declared, where)
+            writers[role].add(example._replace(label=number[label]))
+        _log_reading(given[role], reading, counts[role])
+    order = _labels_of(counts, declared, given)
+    spools = {role: writer.finish() for role, writer in writers.items()}
+    places = np.array([order.index(label) for label in number], np.int64)
+    for role in counts.keys() - {"unlabeled"}:
+        spools[role] = replace(spools[role], labels=places[spools[role].labels])
+    return spools, order
 
 
 def _labels_of(
-    rows: dict[str, Labelled], declared: list[str] | None, given: dict[str, Path]
+    counts: dict[str, Counter[str]], declared: list[str] | None, given: dict[str, Path]
 ) -> tuple[str, ...]:
-    """The labels in order. UserError where a file has one only, or test has some that no row of
-    train teaches and nobody has declared: other names for the same, most often."""
-    found = {
-        role: {label for _, label in rows[role] if label is not None}
-        for role in ("train", "test")
-        if role in rows
-    }
+    """The labels in order. UserError where a file has one only, or where test has some that no row
+    of train has and nobody has declared: most often other names for the same."""
+    found = {role: set(some) for role, some in counts.items() if role != "unlabeled"}
     where = ", ".join(given[role].name for role in found)
     order = user_files.label_order(set().union(*found.values()), declared, where)
     for role, labels in found.items():
@@ -156,36 +195,68 @@ def _labels_of(
     return order
 
 
-def _as_splits(
-    rows: dict[str, Labelled], order: tuple[str, ...], given: dict[str, Path]
-) -> sources.Splits:
-    """Label texts become numbers; rows of train without a label join the unlabeled ones."""
-    number = {label: index for index, label in enumerate(order)}
-    raw: sources.Splits = {role: [] for role in (*rows, "unlabeled")}
-    for role, examples in rows.items():
-        for example, label in examples:
-            if role == "test" and label is None:
-                raise UserError(f"{given[role].name}, row {example.row + 1} has no label")
-            known = role != "unlabeled" and label is not None
-            target: list[Example] = raw[role if known else "unlabeled"]
-            target.append(example._replace(label=number[str(label)] if known else None))
-    return raw
+@contextlib.contextmanager
+def _spooling(name: str) -> Iterator[Path]:
+    """Holds the lock of stage 1 and gives an empty folder for raw rows, removed at the end."""
+    folder = paths.task(name) / "raw.partial"
+    with files.locked(paths.lock(f"data_{name}"), f"stage 1 of {name}"):
+        shutil.rmtree(folder, ignore_errors=True)  # left by a kill
+        folder.mkdir(parents=True)
+        try:
+            with files.naming(folder):
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                folder.parent.rmdir()  # empty where nothing was made
 
 
-def _write(task: Task, raw: sources.Splits, about: dict[str, Any], recipe: DataRecipe) -> None:
-    rows, dropped = splits.make(raw, recipe)
-    for name in ("train", "dev", "test"):
-        present = {row.label for row in rows[name]}
-        if len(present) < 2:
-            raise UserError(f"{name} of {task.name} would have one class only: too few rows")
+def _writer(role: str, folder: Path, recipe: DataRecipe) -> spool.Writer:
+    cut = role == "unlabeled" and recipe.unlabeled_as == "sentences"
+    return spool.Writer(folder / f"{role}.parquet", recipe, cut)
+
+
+def _log_reading(path: Path, reading: user_files.Reading, labels: Counter[str]) -> None:
+    """Says which columns of a file were read, which labels they hold, and what was dropped."""
+    roles = {"text": "texts", "text_pair": "second texts", "label": "labels"}
+    columns = [
+        f"{what} from column '{one_line(column)}'"
+        for role, what in roles.items()
+        if (column := getattr(reading.columns, role)) is not None and (labels or role != "label")
+    ]
+    logging.info("%s: %s", path.name, ", ".join(columns))
+    if labels:
+        logging.info("  labels: %s", _listed(labels))
+    alike = Counter(label.casefold() for label in labels)
+    several = [one_line(label) for label in sorted(labels) if alike[label.casefold()] > 1]
+    if several:
+        logging.warning("  labels that differ in case alone are kept apart: %s", ", ".join(several))
+    for reason, count in reading.dropped.items():
+        logging.info("  dropped %d %s", count, reason)
+
+
+def _listed(labels: Mapping[str, int], most: int = 20) -> str:
+    """The labels with their counts, of many the commonest."""
+    ordered = sorted(labels.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{one_line(label)} ({count})" for label, count in ordered[:most]]
+    more = [f"and {len(ordered) - most} more"] if len(ordered) > most else []
+    return ", ".join([*shown, *more])
+
+
+def _write(
+    task: Task, sources_: dict[str, spool.Spool], about: dict[str, Any], recipe: DataRecipe
+) -> None:
+    """Makes the splits of the rows read, writes them and says what they hold."""
+    rows, dropped = splits.make(sources_, recipe, task.labels)
     manifest = store.write(task, rows, {**about, "dropped": dropped}, recipe)
-    counts = ", ".join(f"{name} {count}" for name, count in manifest["rows"].items())
-    logging.info("%s: %s rows", task.name, counts)
-    for name, (here, official) in manifest.get("subset", {}).items():
-        logging.info("  a subset: %s has %d of the official %d rows", name, here, official)
     for reason, count in dropped.items():
         if count:
             logging.info("  dropped %d %s", count, reason)
+    for name, (here, official) in manifest.get("subset", {}).items():
+        logging.info("  a subset: %s has %d of the official %d rows", name, here, official)
+    logging.info("  labels of train: %s", _listed(manifest["label_counts"]["train"]))
     fault = store.augmented_fault(task.name)
     if fault:
         logging.warning("%s", fault)
+    counts = ", ".join(f"{name} {count}" for name, count in manifest["rows"].items())
+    logging.info("%s: %s rows in %s", task.name, counts, paths.task(task.name))

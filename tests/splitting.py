@@ -1,0 +1,42 @@
+"""Splits made in a temporary folder and read back, for tests."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from distillery.preprocessing import splits, spool
+from distillery.preprocessing.store import Row
+from distillery.preprocessing.task import Example
+from distillery.recipes import DataRecipe
+
+LETTERS = DataRecipe(clean="markup", same_text="letters", dev_rows=4)
+
+
+def spooled(
+    raw: Mapping[str, Sequence[Example]], recipe: DataRecipe, folder: Path
+) -> dict[str, spool.Spool]:
+    """The rows of each source split, on disk in `folder`."""
+    found = {}
+    for role, examples in raw.items():
+        cut = role == "unlabeled" and recipe.unlabeled_as == "sentences"
+        writer = spool.Writer(folder / f"{role}.parquet", recipe, cut)
+        for example in examples:
+            writer.add(example)
+        found[role] = writer.finish()
+    return found
+
+
+def rows_of(split: splits.Chosen) -> list[Row]:
+    """The rows of a split as they would be written."""
+    found = [row for table in split.source.take(split.places) for row in table.to_pylist()]
+    labels = split.labels.tolist()
+    return [Row(**row, label=label) for row, label in zip(found, labels, strict=True)]
+
+
+def make(
+    raw: Mapping[str, Sequence[Example]], recipe: DataRecipe, names: Sequence[str] = ("0", "1")
+) -> tuple[dict[str, list[Row]], dict[str, int]]:
+    """The rows of each split made from `raw`, and what was dropped."""
+    with tempfile.TemporaryDirectory() as folder:
+        made, dropped = splits.make(spooled(raw, recipe, Path(folder)), recipe, tuple(names))
+        return {name: rows_of(split) for name, split in made.items()}, dict(dropped)
