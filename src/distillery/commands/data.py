@@ -50,7 +50,7 @@ class Data(Command):
         own.add_argument(
             "--labels",
             metavar="A,B,...",
-            help="the labels in order [sorted]; quote one that holds a comma: 'bad,\"so, so\",good'",
+            help="the labels in order [sorted]; in double quotes where one holds a comma",
         )
         options.add(parser, recipes.data(known.task or ""))
 

@@ -39,10 +39,11 @@ class Start:
 
     def tokenizer(self, task: Task, recipe: StudentRecipe) -> Any:
         """The word pieces of the folder, or the words of the task's own texts."""
+        clean = store.cleaning(task.name)
         if recipe.vocabulary == "pieces":
-            return tokenization.load(self.folder)
+            return tokenization.load(self.folder, clean)
         splits = [store.read_split(task.name, name) for name in ("train", "unlabeled")]
-        return tokenization.of_words([split for split in splits if len(split)], recipe.words)
+        return tokenization.of_words([split for split in splits if len(split)], recipe.words, clean)
 
     def build(self, task: Task, recipe: StudentRecipe, tokenizer: Any) -> tuple[Any, str | None]:
         """The student at its start; and where that is from, if the recipe leaves it open."""

@@ -11,14 +11,18 @@ from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from distillery.errors import UserError, reason
 from distillery.models.base import StudentForSequenceClassification
-from distillery.text import splits, vocabulary
+from distillery.text import cleaning, splits, vocabulary
 
 # What loading leaves in a tokenizer's settings: where it was, and the truncation of its file.
 _TRACES = ("is_local", "local_files_only", "max_length", "stride", "truncation_strategy")
 
 
-def load(folder: Path) -> Any:
-    """The fast tokenizer saved in a folder, without truncation or padding of its own."""
+def load(folder: Path, clean: str = "none") -> Any:
+    """The fast tokenizer saved in a folder, without truncation or padding of its own.
+
+    clean: how the data recipe cleaned the texts of the task; the tokenizer does the same to any
+    text from then on, and still does when it is saved and loaded.
+    """
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # a loader's many errors all mean: no whole tokenizer
@@ -27,7 +31,15 @@ def load(folder: Path) -> Any:
         raise UserError(f"the tokenizer in {folder} is not a fast one with a padding token")
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
-    return tokenizer
+    if not cleaning.put_in(tokenizer.backend_tokenizer, clean):
+        return tokenizer
+    # A class of its own, such as BertTokenizer, would be loaded with the normalizer of that class.
+    kept = ("model_max_length", "model_input_names", "padding_side", "truncation_side")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer,
+        **tokenizer.special_tokens_map,
+        **{name: getattr(tokenizer, name) for name in kept},
+    )
 
 
 def save(tokenizer: Any, folder: Path) -> None:
@@ -86,10 +98,12 @@ def _mark_second_text(tokenizer: Any) -> None:
     )
 
 
-def of_words(task_splits: list[Any], words: int) -> Any:
+def of_words(task_splits: list[Any], words: int, clean: str = "none") -> Any:
     """A tokenizer of the commonest words of some splits (`text.vocabulary`)."""
+    backend = vocabulary.word_tokenizer(task_splits, words)
+    cleaning.put_in(backend, clean)
     return PreTrainedTokenizerFast(
-        tokenizer_object=vocabulary.word_tokenizer(task_splits, words),
+        tokenizer_object=backend,
         pad_token=vocabulary.PAD,
         unk_token=vocabulary.UNKNOWN,
         cls_token=vocabulary.FIRST,

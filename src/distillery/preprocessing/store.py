@@ -148,6 +148,8 @@ def read_manifest(task_name: str) -> dict[str, Any]:
         or not isinstance(manifest.get("rows"), dict)
         or not _is_source(manifest.get("source", {}))
         or "recipe_hash" not in manifest
+        or not isinstance(manifest.get("recipe"), dict)
+        or not manifest["recipe"].keys() >= {"clean", "same_text"}
     ):
         raise UserError(f"{path} is damaged or of another version: {_AGAIN}")
     return manifest
@@ -198,6 +200,11 @@ def read_split(task_name: str, name: str) -> Split:
         paired="text_pair" in pq.read_schema(path).names,
         sha256=checksum,
     )
+
+
+def cleaning(task_name: str) -> str:
+    """How the texts of the splits were cleaned, as the data recipe's `clean` says it."""
+    return str(read_manifest(task_name)["recipe"]["clean"])
 
 
 def subset(task_name: str) -> dict[str, list[int]] | None:

@@ -58,7 +58,7 @@ def run(
     commit = results.commit()
     with lock_of_main(target.name + f"_{task.name}", f"pretraining {name} on {task.name}"):
         torch.manual_seed(recipe.seed)
-        tokenizer = tokenization.load(folder)
+        tokenizer = tokenization.load(folder, store.cleaning(task.name))
         if tokenizer.mask_token_id is None:
             raise UserError(f"the tokenizer in {folder} has no mask token")
         model = MaskedLanguageModel(folder, tokenizer.mask_token_id).to(machine.device())

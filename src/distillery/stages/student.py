@@ -72,7 +72,7 @@ def prepare(
         name = paths.student_result(task.name, student, variant)
     chosen = starts.choose(student, recipe, source)
     inputs |= chosen.inputs
-    compared = _compared(chosen, recipe, source) if needed & set(layers.EVERYTHING) else None
+    compared = _compared(task, chosen, recipe, source) if needed & set(layers.EVERYTHING) else None
     taught = Taught(source, outputs, compared)
     experiment = Experiment(
         name=name,
@@ -128,7 +128,7 @@ def _refuse_what_is_missing(recipe: StudentRecipe, needed: set[str], teacher: st
 
 
 def _compared(
-    start: starts.Start, recipe: StudentRecipe, teacher: teachers.Teacher | None
+    task: Task, start: starts.Start, recipe: StudentRecipe, teacher: teachers.Teacher | None
 ) -> tuple[layers.Source, layers.Source]:
     """What student and teacher give, for losses on layers; UserError where these cannot be had."""
     assert teacher, "losses on layers are refused where there is no teacher"
@@ -142,7 +142,8 @@ def _compared(
             f"max_length {recipe.max_length} is impossible: teacher {teacher.name} reads"
             f" {compared[1].longest} word pieces"
         )
-    mine, theirs = (tokenization.load(folder) for folder in (start.folder, teacher.folder))
+    folders, clean = (start.folder, teacher.folder), store.cleaning(task.name)
+    mine, theirs = (tokenization.load(folder, clean) for folder in folders)
     if recipe.vocabulary != "pieces" or not tokenization.same_pieces(mine, theirs):
         raise UserError(
             f"a loss on layers needs the word pieces of teacher {teacher.name}, which are not those"

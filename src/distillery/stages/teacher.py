@@ -107,7 +107,7 @@ def _fit(
 ) -> Fitted:
     """Fine-tunes with one seed; dev selects the epoch."""
     task = experiment.task
-    tokenizer = tokenization.load(folder)
+    tokenizer = tokenization.load(folder, store.cleaning(task.name))
     reader = tokenization.reader(tokenizer, recipe.max_length, recipe.head)
     train, dev = (store.read_split(task.name, name) for name in ("train", "dev"))
     train_text, dev_text = (reader.encode_split(task.name, split) for split in (train, dev))

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from distillery.text import cleaning
 from distillery.text.encode import pieces_of, spans
 
 PUNCTUATION = r"([!-/:-@\[-`{-~])"  # of ASCII: BERT's tokenizers make each a word of its own
@@ -27,7 +28,8 @@ class Words:
     def __init__(self, backend: Any) -> None:
         self.backend = backend
         state = json.loads(backend.to_str())
-        kinds = [(state[part] or {}).get("type") for part in ("normalizer", "pre_tokenizer")]
+        self.cleaning, normalizer = cleaning.leading(state["normalizer"])
+        kinds = [normalizer.get("type"), (state["pre_tokenizer"] or {}).get("type")]
         added = state["added_tokens"]
         cut_by_word = kinds == ["BertNormalizer", "BertPreTokenizer"]
         self.by_word = cut_by_word and not any(token["normalized"] for token in added)
@@ -45,6 +47,8 @@ class Words:
         offsets[i + 1]]."""
         if not self.by_word or not texts:
             return pieces_of(self.backend, texts)
+        for clean in self.cleaning:
+            texts = [*map(clean, texts)]
         given = pa.array(texts, pa.large_string())
         if self.added and pc.any(pc.match_substring_regex(given, self.added)).as_py():
             return pieces_of(self.backend, texts)
