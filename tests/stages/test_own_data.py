@@ -98,7 +98,7 @@ def test_a_pair_of_texts_is_read_trained_on_and_predicted(
     assert [line.split("\t")[2:] for line in lines] == pairs
     assert "reads pairs of texts, and 1 are given" in refused("predict", folder, "a film")
     (home / "lines.txt").write_text("a film\tnote 1\nthe plot\n")
-    assert "text 2: the model reads pairs" in refused(
+    assert "line 2: the model reads pairs" in refused(
         "predict", folder, "--file", home / "lines.txt"
     )
 

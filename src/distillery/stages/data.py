@@ -19,6 +19,8 @@ from distillery.preprocessing import downloads, sources, splits, spool, store, u
 from distillery.preprocessing.task import Task
 from distillery.recipes import DataRecipe
 
+MOST_LABELS = 1000  # of a user's data: more are most likely the wrong column
+
 
 @dataclass(frozen=True)
 class Source:
@@ -37,6 +39,14 @@ class Source:
 
 def run(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
     """Makes the splits of one of the project's tasks."""
+    with contextlib.ExitStack() as stack:
+        if given.unlabeled:
+            file = stack.enter_context(user_files.spooled(given.unlabeled))
+            given = replace(given, unlabeled=file)
+        _make(task, recipe, given, force)
+
+
+def _make(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
     choose(f"metric of task {task.name}", task.metric, metrics.METRICS)
     source = given.path or downloads.own(task)
     more = _described(given.unlabeled, given.columns) if given.unlabeled else None
@@ -77,7 +87,6 @@ def _wanted(task: Task, source: Path | None, more: dict[str, Any] | None) -> dic
 
 
 def _described(path: Path, columns: user_files.Columns) -> dict[str, Any]:
-    user_files.check_file(path)
     return {"name": path.name, "sha256": files.sha256(path), "columns": vars(columns)}
 
 
@@ -105,13 +114,27 @@ def run_user_files(
     labels: list[str] | None,
     force: bool,
 ) -> None:
-    """Makes a task from a user's files: `train`, and where given `test` and `unlabeled`."""
+    """Makes a task from a user's files or pipes: `train`, and where given `test`, `unlabeled`."""
     if tasks.declared(name):
         raise UserError(f"task {name} comes with the project: give your own data another name")
     if paths.checked_name("task", name) in paths.RESERVED:
         raise UserError(f"task '{name}' would take a folder of the project: choose another name")
-    for path in given.values():
-        user_files.check_file(path)
+    with contextlib.ExitStack() as stack:
+        given = {
+            role: stack.enter_context(user_files.spooled(path)) for role, path in given.items()
+        }
+        _make_own(name, recipe, given, columns, labels, force)
+
+
+def _make_own(
+    name: str,
+    recipe: DataRecipe,
+    given: dict[str, Path],
+    columns: user_files.Columns,
+    labels: list[str] | None,
+    force: bool,
+) -> None:
+    """Makes a task from files that can be read again and again."""
     facts = {
         "kind": "own files",
         "files": {role: path.name for role, path in given.items()},
@@ -149,6 +172,7 @@ def _spool_user_files(
     writers = {role: _writer(role, folder, recipe) for role in (*readings, "unlabeled")}
     number: dict[str, int] = {}  # labels in the order in which they come
     counts: dict[str, Counter[str]] = {}
+    without_label = 0
     where = ", ".join(path.name for role, path in given.items() if role != "unlabeled")
     for role, reading in readings.items():
         counts[role] = Counter()
@@ -157,14 +181,17 @@ def _spool_user_files(
                 if role == "test":
                     raise UserError(f"{given[role].name}, row {example.row + 1} has no label")
                 writers["unlabeled"].add(example)
+                without_label += role == "train"
                 continue
             counts[role][label] += 1
             if label not in number:
                 number[label] = len(number)
-                if len(number) > user_files.MOST_LABELS:
-                    user_files.label_order(set(number), declared, where)
+                if len(number) > MOST_LABELS:
+                    user_files.label_order(number, declared, where)  # refuses that many
             writers[role].add(example._replace(label=number[label]))
         _log_reading(given[role], reading, counts[role])
+    if without_label:
+        logging.info("  %d rows without a label join the unlabeled ones", without_label)
     order = _labels_of(counts, declared, given)
     spools = {role: writer.finish() for role, writer in writers.items()}
     places = np.array([order.index(label) for label in number], np.int64)
@@ -180,7 +207,8 @@ def _labels_of(
     of train has and nobody has declared: most often other names for the same."""
     found = {role: set(some) for role, some in counts.items() if role != "unlabeled"}
     where = ", ".join(given[role].name for role in found)
-    order = user_files.label_order(set().union(*found.values()), declared, where)
+    labels_found = [label for some in counts.values() for label in some]
+    order = user_files.label_order(labels_found, declared, where)
     for role, labels in found.items():
         if len(labels) < 2:
             raise UserError(
