@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCRIPTS := scripts/distillery $(wildcard scripts/*.sh scripts/*/*.sh) download_requirements.sh rundocker.sh .ci/run
 
-.PHONY: help install install-dev demo demo-seeds bench bench-growth bench-inference scripts \
+.PHONY: help install install-dev demo demo-seeds bench bench-cold bench-growth bench-inference scripts \
   test test-docker test-gpu test-kill test-fuzz lint clean
 
 help: ## says what there is to make
@@ -19,23 +19,29 @@ $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.installed: requirements.txt pyproject.toml $(VENV)/.made
-	$(BIN)/python -m pip install --quiet -r requirements.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+# --no-compile: Python compiles a module when it is first imported, and most never are.
+PIP := -m pip install --quiet --no-compile --disable-pip-version-check
+
+$(VENV)/.installed-train: requirements.txt pyproject.toml $(VENV)/.made
+	$(BIN)/python $(PIP) --constraint requirements.txt --editable '.[train]'
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.installed-train
+	$(BIN)/python $(PIP) -r requirements.txt
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	$(BIN)/python $(PIP) -r requirements-dev.txt
 	@touch $@
 
 install: $(VENV)/.installed ## makes the environment
 
 install-dev: $(VENV)/.installed-dev ## makes it with the tools of tests and lint
 
-demo: install ## raw text to distilled student on generated reviews, in under 10 minutes
+demo: $(VENV)/.installed-train ## raw text to distilled student on generated reviews, in under 10 minutes
 	scripts/run_all.sh demo
 
-demo-seeds: install ## the demo over 3 seeds; its table goes to docs/demo.md
+demo-seeds: $(VENV)/.installed-train ## the demo over 3 seeds; its table goes to docs/demo.md
 	scripts/run_all.sh demo --seeds 3
 	mkdir -p docs
 	cp results/local/demo.png docs/demo.png
@@ -46,6 +52,9 @@ bench: install ## training beside the usual ways to write it, in one run (half a
 
 bench-growth: install ## time and memory of recording and distilling as rows grow: benchmarks/growth.md
 	$(BIN)/python -m benchmarks.growth $(ARGS)
+
+bench-cold: install ## CPU and memory of a process that labels two texts (2 minutes): benchmarks/cold.md
+	$(BIN)/python -m benchmarks.cold $(ARGS)
 
 bench-inference: install ## every model of IMDB beside bert-base, in one run (some 25 minutes): benchmarks/inference.md
 	scripts/distillery bench inference --task imdb $(ARGS)

@@ -113,14 +113,33 @@ def test_command_is_the_script_where_there_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "ROOT", tmp_path)
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/distillery").touch()
     names = {"task": "imdb", "student": "bilstm", "teacher": "bert"}
     assert paths.command("distil", names) == (
         "scripts/distillery distil --task imdb --student bilstm --teacher bert"
     )
     script = tmp_path / "scripts/distillation/bilstm_bert_imdb.sh"
-    script.parent.mkdir(parents=True)
+    script.parent.mkdir()
     script.touch()
     assert paths.command("distil", names) == "scripts/distillation/bilstm_bert_imdb.sh"
+
+
+def test_an_installed_package_uses_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISTILLERY_DATA", "DISTILLERY_RESULTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(paths, "ROOT", tmp_path / "lib/python3.11")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert paths.data() == tmp_path / "here/data"
+    assert paths.results(local=True) == tmp_path / "here/results/local"
+    assert paths.benchmarks(local=False) == tmp_path / "here/benchmarks"
+    assert paths.command("teacher", {"task": "imdb"}) == "distillery teacher --task imdb"
+    assert paths.script_or("scripts/run_all.sh a --to 1", "data --task a") == (
+        "distillery data --task a"
+    )
 
 
 def test_command_can_be_pasted_into_a_shell() -> None:

@@ -1,9 +1,11 @@
 """`python -m distillery` is the command line."""
 
+from __future__ import annotations  # older Pythons read it too, to say that they are old
+
 import sys
 from typing import Any
 
-from distillery import PYTHON
+from distillery import PYTHON, packages, paths
 from distillery.errors import reason
 
 
@@ -24,17 +26,18 @@ def main() -> int:
         if isinstance(error, ModuleNotFoundError):
             if (error.name or "distillery").startswith("distillery"):
                 raise
-            return _refuse(f"package {error.name} is missing")
+            package = packages.package_of(error.name or "")
+            return _refuse(f"package {package} is missing", packages.install(package))
         return _refuse(f"a package is broken ({reason(error)})")
 
 
-def _refuse(why: str) -> int:
+def _refuse(why: str, remedy: str | None = None) -> int:
     """Says why nothing runs. The doctor does, from the oldest Python on that can read it."""
     if sys.argv[1:2] == ["doctor"] and sys.version_info >= (3, 8):
         from distillery import doctor
 
         return doctor.run()
-    print(f"distillery: {why}: scripts/distillery doctor helps", file=sys.stderr)
+    print(f"distillery: {why}: {remedy or f'{paths.program()} doctor helps'}", file=sys.stderr)
     return 2
 
 

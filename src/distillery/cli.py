@@ -26,6 +26,11 @@ class _Parser(argparse.ArgumentParser):
             allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs
         )
 
+    def print_help(self, file: Any = None) -> None:
+        super().print_help(file)
+        if sys.stdout:
+            sys.stdout.flush()  # here, where a closed pipe is expected
+
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see {self.prog} --help)")
 
@@ -50,13 +55,13 @@ def _usage() -> str:
     lines = [f"  {name:9} {_summary(commands.find(name))}" for name in commands.COMMANDS]
     return "\n".join(
         [
-            "usage: scripts/distillery COMMAND [OPTION...]",
+            f"usage: {paths.program()} COMMAND [OPTION...]",
             "",
             "From a fine-tuned BERT to a small, fast model, in numbered stages.",
             "",
             *lines,
             "",
-            "scripts/distillery COMMAND --help tells a command's options and their values.",
+            f"{paths.program()} COMMAND --help tells a command's options and their values.",
         ]
     )
 
@@ -70,13 +75,13 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
         except UnicodeEncodeError:
             raise UserError(f"argument {word!r} is not UTF-8") from None
     command = commands.find(name)()
-    first = _Parser(prog=f"scripts/distillery {name}", add_help=False)
+    first = _Parser(prog=f"{paths.program()} {name}", add_help=False)
     for option in command.names:
         first.add_argument(f"--{option}")
     known, rest = first.parse_known_args(argv[1:])
     if getattr(known, "task", None):
         paths.checked_name("task", known.task)
-    parser = _Parser(prog=f"scripts/distillery {name}", description=_summary(type(command)))
+    parser = _Parser(prog=f"{paths.program()} {name}", description=_summary(type(command)))
     for option in command.names:
         parser.add_argument(
             f"--{option}", required=True, metavar=option.upper(), help=_HELP[option]
@@ -173,12 +178,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
-    if not given or given[0] in ("-h", "--help"):
-        print(_usage())
-        return 0 if given else 2
     try:
+        if not given or given[0] in ("-h", "--help"):
+            print(_usage(), flush=True)
+            return 0 if given else 2
         command, arguments = parse(given)
         _quiet()
+        if command.writes and not paths.in_clone():
+            where = f"data in {paths.data()}, results in {paths.results(local=False)}"
+            logging.info("%s", where)
         with _prepared() if command.computes else contextlib.nullcontext():
             status = command.run(arguments) or 0
         if sys.stdout:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from distillery import PYTHON, paths
+from distillery import PYTHON, packages, paths
 from distillery.errors import UserError, reason
 
 DEMO_MEMORY = 2.5e9  # bytes; fine-tuning the demo's teacher on two cores took 1.9e9 at most
@@ -52,16 +52,9 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
         yield from check()
     except Exception as error:  # whatever a broken package raises
         name = check.__name__.strip("_")
-        yield Finding("missing", f"{name}: cannot be looked at ({reason(error)})", _install())
-
-
-def _install() -> str:
-    """The command that installs what is pinned, for the Python that runs."""
-    if sys.prefix == sys.base_prefix:
-        return "make install"
-    return shlex.join(
-        [sys.executable, "-m", "pip", "install", "-r", f"{paths.ROOT}/requirements.txt"]
-    )
+        yield Finding(
+            "missing", f"{name}: cannot be looked at ({reason(error)})", packages.install()
+        )
 
 
 def _python() -> Iterator[Finding]:
@@ -76,8 +69,13 @@ def _python() -> Iterator[Finding]:
 
 
 def pins() -> dict[str, str]:
-    """Package -> version that this project was tested with."""
-    return dict(_PIN.findall((paths.ROOT / "requirements.txt").read_text(encoding="utf-8")))
+    """Package -> version that this project was tested with, empty where that is not known: of an
+    installed package, whose metadata has ranges."""
+    pinned = paths.ROOT / "requirements.txt"
+    if pinned.is_file():
+        return dict(_PIN.findall(pinned.read_text(encoding="utf-8")))
+    ranges = metadata.requires("bert-distillery") or []
+    return dict.fromkeys((re.split(r"[^\w.-]", needed)[0] for needed in ranges), "")
 
 
 def _packages() -> Iterator[Finding]:
@@ -86,13 +84,18 @@ def _packages() -> Iterator[Finding]:
         try:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
-            yield Finding("missing", f"package {name} {pin} is not installed", _install())
+            _, use = packages.EXTRAS.get(name, ("train", None))
+            text = f"package {f'{name} {pin}'.strip()} is not installed"
+            state = "note" if use else "missing"
+            text += f": for {use}" if use else ""
+            yield Finding(state, text, packages.install(name))
             continue
-        if found.split("+")[0] == pin:
+        if pin in ("", found.split("+")[0]):
             right += 1
         else:
-            yield Finding("note", f"package {name} {found}, tested with {pin}", _install())
-    yield Finding("ok", f"{right} of {len(pins())} packages as pinned in requirements.txt")
+            yield Finding("note", f"package {name} {found}, tested with {pin}", packages.install())
+    how = "as pinned in requirements.txt" if paths.in_clone() else "installed"
+    yield Finding("ok", f"{right} of {len(pins())} packages {how}")
 
 
 def _compute() -> Iterator[Finding]:
@@ -111,7 +114,8 @@ def _compute() -> Iterator[Finding]:
             text = f"the GPU's driver does not serve PyTorch for CUDA {torch.version.cuda}"
             yield Finding("note", text, "nvidia-smi  # names the driver to renew")
         else:
-            command = f"pip install --force-reinstall torch=={pins()['torch']}"
+            pin = pins()["torch"]
+            command = f"pip install --force-reinstall torch{pin and f'=={pin}'}"
             text = "a GPU is here, and a PyTorch for CPUs only"
             yield Finding("note", text, f"{sys.executable} -m {command}  # from an index with CUDA")
     flags = _cpu_flags()
@@ -178,7 +182,7 @@ def _encoders() -> Iterator[Finding]:
     for name in encoders.ENCODERS:
         state = "missing" if name in recipes.plan("demo").teachers else "note"
         folder = paths.encoder(name)
-        fetch = f"scripts/distillery fetch --teacher {name}"
+        fetch = f"{paths.program()} fetch --teacher {name}"
         if not (folder / encoders.WEIGHTS).is_file():
             yield Finding(state, f"encoder {name} is not in {folder}", fetch)
             continue
@@ -197,7 +201,7 @@ def _data_sets() -> Iterator[Finding]:
     made = {path.parent.name for path in paths.data().glob("*/manifest.json")}
     own = made - {*tasks.names(), *paths.RESERVED}
     for name in sorted({*tasks.names(), *own}):
-        make = f"scripts/run_all.sh {name} --to 1"
+        make = paths.script_or(f"scripts/run_all.sh {name} --to 1", f"data --task {name}")
         if not paths.manifest(name).is_file():
             task = tasks.get(name)
             text = f"task {name}: no splits yet"

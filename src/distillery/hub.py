@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from distillery import files
+from distillery import files, paths
 from distillery.errors import UserError, reason
 
 
@@ -67,9 +67,10 @@ def fetch(
     except Exception as error:  # network, proxy, hub: the user needs the one line
         if isinstance(error, OSError) and error.errno:  # of a full disk, not of the hub
             raise
+        fetch = paths.script_or("./download_requirements.sh", "fetch")
         raise UserError(
             f"cannot fetch {repository} from the hub: {reason(error)}"
-            " (without a network: ./download_requirements.sh with --source PATH)"
+            f" (without a network: {fetch} with --source PATH)"
         ) from None
     for file in wanted:
         _check(place / file.rfilename, file, repository)

@@ -1,6 +1,7 @@
 """The only place that knows a file's name. Names are composed here and never parsed.
 
-`DISTILLERY_DATA` and `DISTILLERY_RESULTS` put the two folders elsewhere.
+`data` and `results` lie in the clone or, of an installed package, in the current folder;
+`DISTILLERY_DATA` and `DISTILLERY_RESULTS` put them elsewhere.
 """
 
 from __future__ import annotations  # the doctor reads it with older Pythons
@@ -19,14 +20,35 @@ SPLITS = ("train", "dev", "test", "unlabeled")  # of stage 1
 AUGMENTED = "augmented"  # a split made from these, with a manifest of its own
 
 
+def in_clone() -> bool:
+    """Whether this code runs from a clone of the project, not from an installed package."""
+    return (ROOT / "scripts" / "distillery").is_file()
+
+
+def home() -> Path:
+    """Where `data` and `results` lie: the clone, of an installed package the current folder."""
+    return ROOT if in_clone() else Path.cwd()
+
+
+def program() -> str:
+    """What a user types to run the command line."""
+    return "scripts/distillery" if in_clone() else "distillery"
+
+
+def script_or(script: str, command: str) -> str:
+    """What a user types: a script of the clone, which an installed package does not have, or a
+    command of the command line."""
+    return script if in_clone() else f"distillery {command}"
+
+
 def data() -> Path:
     """Everything that is not committed: splits, models, teacher outputs, checkpoints."""
-    return Path(os.environ.get("DISTILLERY_DATA") or ROOT / "data").resolve()
+    return Path(os.environ.get("DISTILLERY_DATA") or home() / "data").resolve()
 
 
 def results(local: bool) -> Path:
     """The folder of results: the committed one, or `local/` in it for demo, smoke and own data."""
-    folder = Path(os.environ.get("DISTILLERY_RESULTS") or ROOT / "results").resolve()
+    folder = Path(os.environ.get("DISTILLERY_RESULTS") or home() / "results").resolve()
     return folder / "local" if local else folder
 
 
@@ -34,7 +56,7 @@ def benchmarks(local: bool) -> Path:
     """The folder of benchmarks; of demo, smoke and own data, and of results put elsewhere, it lies
     beside the results."""
     elsewhere = local or os.environ.get("DISTILLERY_RESULTS")
-    return results(local) / "benchmarks" if elsewhere else ROOT / "benchmarks"
+    return results(local) / "benchmarks" if elsewhere else home() / "benchmarks"
 
 
 def inference_benchmark(local: bool, task_name: str) -> Path:
@@ -195,4 +217,4 @@ def command(name: str, names: Mapping[str, str]) -> str:
     if (ROOT / script(name, names)).is_file():
         return script(name, names)
     options = [word for role, value in names.items() for word in (f"--{role}", value)]
-    return shlex.join(["scripts/distillery", name, *options])
+    return shlex.join([program(), name, *options])

@@ -42,6 +42,9 @@ def commit() -> dict[str, Any]:
     if head:
         return {"head": head, "dirty": dirty == "dirty"}
 
+    if not paths.in_clone():  # an environment may lie in a repository of something else
+        return {"head": None, "dirty": None}
+
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(paths.ROOT), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -32,9 +32,10 @@ class Tagger:
         try:
             self._tagger = PerceptronTagger()
         except (LookupError, OSError, ValueError, zipfile.BadZipFile):
+            fetch = paths.script_or("./download_requirements.sh --nltk", "fetch --nltk")
             raise UserError(
                 f"p_pos needs nltk's {DATA}, which is not there: leave p_pos at 0, or fetch it"
-                " with ./download_requirements.sh --nltk"
+                f" with {fetch}"
             ) from None
         weights, known, tags = self._tagger.encode_json_obj()
         self.tags = sorted(tags)

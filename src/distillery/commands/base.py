@@ -13,6 +13,7 @@ class Command:
 
     names: tuple[str, ...] = ("task",)
     computes = True  # whether it needs torch and transformers
+    writes = True  # whether it writes to the folders `data` or `results`
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         """Adds the options. known: the names that are given already."""

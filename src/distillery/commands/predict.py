@@ -11,6 +11,7 @@ class Predict(Command):
     """Labels texts: arguments, lines of a file, or lines of standard input as they come."""
 
     names = ()
+    writes = False
     computes = False  # an exported model needs neither torch nor transformers
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:

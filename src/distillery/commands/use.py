@@ -26,6 +26,7 @@ class Plan(Command):
     where distillation trains on such rows."""
 
     computes = False
+    writes = False
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         parser.add_argument("--teachers", metavar="A,B,...", help="in place of the plan's own")
@@ -50,6 +51,7 @@ class Ablation(Command):
 
     names = ("student",)
     computes = False
+    writes = False
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
         parser.add_argument("--only", metavar="A,B,...", help="some of the variants")
@@ -65,6 +67,7 @@ class Scripts(Command):
 
     names = ()
     computes = False
+    writes = False
 
     def run(self, arguments: argparse.Namespace) -> None:
         from distillery.stages import scripts
@@ -77,6 +80,7 @@ class Doctor(Command):
 
     names = ()
     computes = False
+    writes = False
 
     def run(self, arguments: argparse.Namespace) -> int:
         from distillery import doctor

@@ -38,7 +38,7 @@ class TeacherOutputs:
     def __init__(self, task_name: str, fingerprint: str, teacher: str) -> None:
         self.folder = paths.outputs(task_name, fingerprint)
         self.fingerprint, self.teacher = fingerprint, teacher
-        self._record = f"scripts/distillery record --task {task_name} --teacher {teacher}"
+        self._record = f"{paths.program()} record --task {task_name} --teacher {teacher}"
         self.again = f"delete {self.folder} and record again: {self._record}"
         self.shards: list[dict[str, Any]] = []
         self._open()

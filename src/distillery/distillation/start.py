@@ -145,7 +145,7 @@ def choose(student: str, recipe: StudentRecipe, teacher: Teacher | None) -> Star
     if isinstance(recipe, SequenceRecipe) and recipe.vectors:
         file = paths.vectors(recipe.vectors)
         if not file.is_file():
-            raise UserError(vectors.MISSING.format(path=file, name=file.name))
+            raise vectors.missing(file)
         inputs[f"vectors/{recipe.vectors}"] = files.sha256(file)
     return Start(student, kind, folder, inputs)
 

@@ -154,7 +154,7 @@ def find(task: Task, name: str, variant: str | None = None) -> Teacher:
     if not (folder / FACTS).is_file():
         raise UserError(
             f"there is no teacher {name} for task {task.name} in {folder}:"
-            f" run scripts/distillery teacher --task {task.name} --teacher"
+            f" run {paths.program()} teacher --task {task.name} --teacher"
             f" {name if name in encoders.SHORT else 'ITS_HUB_ID_OR_FOLDER'}"
             + (f" --variant {variant}" if variant else "")
         )

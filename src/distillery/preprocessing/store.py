@@ -135,9 +135,10 @@ def read_manifest(task_name: str) -> dict[str, Any]:
     """The manifest of a task's splits; UserError where stage 1 has not made them."""
     path = paths.manifest(task_name)
     if not path.is_file():
+        script, command = f"scripts/run_all.sh {task_name} --to 1", f"data --task {task_name}"
         raise UserError(
             f"task {task_name} has no splits in {path.parent}:"
-            f" run scripts/run_all.sh {task_name} --to 1"
+            f" run {paths.script_or(script, command)}"
         )
     manifest = files.read_json(path, remedy=_AGAIN)
     labels, sums = manifest.get("labels"), manifest.get("sha256")
@@ -276,7 +277,8 @@ def read_augmented_manifest(task_name: str) -> dict[str, Any]:
     """The manifest of the augmented split; UserError where there is none or where it was made
     from other splits than those of now."""
     path = paths.augmented_manifest(task_name)
-    again = f"run scripts/data/augment.sh {task_name}"
+    script, command = f"scripts/data/augment.sh {task_name}", f"augment --task {task_name}"
+    again = f"run {paths.script_or(script, command)}"
     if not path.is_file():
         raise UserError(f"task {task_name} has no augmented rows: {again}")
     manifest = files.read_json(path, "version", "recipe_hash", "sources", "rows", "sha256")

@@ -106,12 +106,12 @@ def _refuse_what_is_missing(recipe: StudentRecipe, needed: set[str], teacher: st
     the one that there is, or none trains the classifier at the end."""
     if teacher is None and (needed - {"labels"} or recipe.needs_teacher()):
         raise UserError(
-            "a loss or the embeddings need a teacher: use scripts/distillery distil --teacher NAME"
+            f"a loss or the embeddings need a teacher: use {paths.program()} distil --teacher NAME"
         )
     unlabelled = {split for phase in recipe.phases for split in phase.splits} - {"train"}
     if teacher is None and unlabelled:
         raise UserError(
-            f"{min(unlabelled)} rows need a teacher: use scripts/distillery distil --teacher NAME"
+            f"{min(unlabelled)} rows need a teacher: use {paths.program()} distil --teacher NAME"
         )
     if teacher is not None and not needed - {"labels"}:
         raise UserError("no loss uses the teacher: name one of mse, kl, teacher_labels")

@@ -95,7 +95,7 @@ def _start(task: Task, spec: str, name: str, recipe: TeacherRecipe) -> Path:
             raise UserError(f"teacher folder {folder} has no {encoders.WEIGHTS}")
         return folder
     folder = paths.pretrained(task.name, name)
-    remedy = f"run scripts/distillery pretrain --task {task.name} --teacher {spec}"
+    remedy = f"run {paths.program()} pretrain --task {task.name} --teacher {spec}"
     if not (folder / encoders.WEIGHTS).is_file():
         raise UserError(f"there is no {name} pretrained on {task.name} in {folder}: {remedy}")
     files.check_folder(folder, remedy)

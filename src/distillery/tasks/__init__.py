@@ -31,7 +31,7 @@ def get(name: str) -> Task:
     if not paths.manifest(paths.checked_name("task", name)).is_file():
         raise UserError(
             f"unknown task '{name}': choose from {', '.join(names())}, or make it from your own"
-            f" file with: scripts/distillery data --task {name} --data FILE"
+            f" file with: {paths.program()} data --task {name} --data FILE"
         )
     manifest = store.read_manifest(name)
     return Task(name=name, labels=tuple(manifest["labels"]), local=True)

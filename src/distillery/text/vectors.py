@@ -6,12 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from distillery import paths
 from distillery.errors import UserError
 
-MISSING = (
-    "there are no word vectors in {path}: put the file there, or fetch it with"
-    " ./download_requirements.sh --vectors {name}"
-)
+
+def missing(path: Path) -> UserError:
+    """What is said where there is no file of vectors."""
+    script = f"./download_requirements.sh --vectors {path.name}"
+    fetch = paths.script_or(script, f"fetch --vectors {path.name}")
+    return UserError(
+        f"there are no word vectors in {path}: put the file there, or fetch it with {fetch}"
+    )
 
 
 def read(path: Path, vocabulary: Mapping[str, int]) -> dict[int, np.ndarray]:
@@ -61,7 +66,7 @@ def _lines(path: Path) -> Iterator[str]:
             for line in file:
                 yield line.decode("utf-8")
     except FileNotFoundError:
-        raise UserError(MISSING.format(path=path, name=path.name)) from None
+        raise missing(path) from None
     except (OSError, EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
         raise UserError(f"{path} cannot be read ({error}): is it whole?") from None
     except UnicodeDecodeError:

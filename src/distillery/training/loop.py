@@ -9,12 +9,12 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from distillery import files
@@ -250,13 +250,22 @@ class _Losses:
         self.waiting.clear()
 
 
+def _events(folder: Path, step: int) -> Any:
+    """The writer of TensorBoard events from this step on; None without tensorboard, an extra."""
+    if not find_spec("tensorboard"):
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=step)
+
+
 class _Display:
     """The progress bar and the TensorBoard events of a phase; only the main process has any."""
 
     def __init__(self, job: Job, folder: Path, progress: Progress, steps: int) -> None:
         main, done = accelerator().is_main_process, progress.step
         self.job = job
-        self.writer = SummaryWriter(str(folder / "events"), purge_step=done) if main else None
+        self.writer = _events(folder / "events", done) if main else None
         self.bar = tqdm(total=steps, initial=done, desc=job.title, unit=" steps", disable=not main)
 
     def __enter__(self) -> "_Display":
@@ -269,9 +278,10 @@ class _Display:
 
     def step(self, progress: Progress, loss: float, rate: float) -> None:
         self.bar.update()
-        if self.writer and progress.step % LOG_EVERY == 0:
-            self.writer.add_scalar("loss", loss, progress.step)
-            self.writer.add_scalar("learning_rate", rate, progress.step)
+        if progress.step % LOG_EVERY == 0:
+            if self.writer:
+                self.writer.add_scalar("loss", loss, progress.step)
+                self.writer.add_scalar("learning_rate", rate, progress.step)
             self.bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
 
     def epoch(self, progress: Progress) -> None:
