@@ -16,7 +16,7 @@
 #   ./download_requirements.sh --teacher bert --source FOLDER                   config.json, ...
 #   ./download_requirements.sh --vectors glove.6B.100d.txt --nltk
 set -euo pipefail
-here=$(CDPATH='' cd -P -- "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(CDPATH='' cd -P -- "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)
 
 case ${1:-} in
   -h | --help) sed -n '2,/^set/ { /^#/ s/^# \{0,1\}//p }' "${BASH_SOURCE[0]}" && exit ;;

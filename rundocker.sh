@@ -15,7 +15,7 @@
 #   DISTILLERY_IMAGE                      the image's name [distillery]
 #   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, HTTP_PROXY, HTTPS_PROXY, NO_PROXY   for the build
 set -euo pipefail
-here=$(CDPATH='' cd -P -- "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(CDPATH='' cd -P -- "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)
 
 say() { echo "rundocker.sh: $1" >&2; }
 fail() { say "$1" && exit 2; }

@@ -14,7 +14,7 @@
 #   scripts/ablation.sh imdb --only base,mse,random    some of them
 #   scripts/ablation.sh imdb --seeds 3                each over three seeds
 set -euo pipefail
-scripts=$(CDPATH='' cd -P -- "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+scripts=$(CDPATH='' cd -P -- "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)
 
 usage() { sed -n '2,/^set/ { /^#/ s/^# \{0,1\}//p }' "${BASH_SOURCE[0]}"; }
 fail() {

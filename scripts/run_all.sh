@@ -15,7 +15,7 @@
 #   scripts/run_all.sh imdb --teachers bert                 with BERT base as the teacher
 #   scripts/run_all.sh mine --data reviews.csv              your own data
 set -euo pipefail
-scripts=$(CDPATH='' cd -P -- "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+scripts=$(CDPATH='' cd -P -- "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)
 
 usage() { sed -n '2,/^set/ { /^#/ s/^# \{0,1\}//p }' "${BASH_SOURCE[0]}"; }
 fail() {

@@ -2,4 +2,4 @@
 # Stage 5: attention, distilled on imdb, through all of it.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" compress --task imdb --teacher minilm --student attention "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" compress --task imdb --teacher minilm --student attention "$@"

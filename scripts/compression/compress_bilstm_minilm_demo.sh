@@ -2,4 +2,4 @@
 # Stage 5: bilstm, distilled on demo, through all of it.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" compress --task demo --teacher minilm --student bilstm "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" compress --task demo --teacher minilm --student bilstm "$@"

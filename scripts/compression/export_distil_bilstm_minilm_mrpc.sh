@@ -2,4 +2,4 @@
 # Stage 5: exports distil_bilstm_minilm_mrpc to ONNX, checked against PyTorch.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" export --task mrpc --model distil_bilstm_minilm_mrpc "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" export --task mrpc --model distil_bilstm_minilm_mrpc "$@"

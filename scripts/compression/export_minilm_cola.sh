@@ -2,4 +2,4 @@
 # Stage 5: exports minilm_cola to ONNX, checked against PyTorch.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" export --task cola --model minilm_cola "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" export --task cola --model minilm_cola "$@"

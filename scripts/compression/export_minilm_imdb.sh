@@ -2,4 +2,4 @@
 # Stage 5: exports minilm_imdb to ONNX, checked against PyTorch.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" export --task imdb --model minilm_imdb "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" export --task imdb --model minilm_imdb "$@"

@@ -2,4 +2,4 @@
 # Stage 5: exports tiny_smoke to ONNX, checked against PyTorch.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" export --task smoke --model tiny_smoke "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" export --task smoke --model tiny_smoke "$@"

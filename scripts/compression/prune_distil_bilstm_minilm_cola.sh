@@ -2,4 +2,4 @@
 # Stage 5: takes units and word pieces out of distil_bilstm_minilm_cola, then distils it again.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" prune --task cola --model distil_bilstm_minilm_cola "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" prune --task cola --model distil_bilstm_minilm_cola "$@"

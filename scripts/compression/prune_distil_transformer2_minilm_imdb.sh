@@ -2,4 +2,4 @@
 # Stage 5: takes units and word pieces out of distil_transformer2_minilm_imdb, then distils it again.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" prune --task imdb --model distil_transformer2_minilm_imdb "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" prune --task imdb --model distil_transformer2_minilm_imdb "$@"

@@ -2,4 +2,4 @@
 # Stage 5: takes units and word pieces out of tiny_smoke, then distils it again.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" prune --task smoke --model tiny_smoke "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" prune --task smoke --model tiny_smoke "$@"

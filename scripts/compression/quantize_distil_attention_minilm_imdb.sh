@@ -2,4 +2,4 @@
 # Stage 5: exports distil_attention_minilm_imdb to ONNX with weights of 8 bits.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" quantize --task imdb --model distil_attention_minilm_imdb "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" quantize --task imdb --model distil_attention_minilm_imdb "$@"

@@ -2,4 +2,4 @@
 # Stage 5: exports minilm_mrpc to ONNX with weights of 8 bits.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" quantize --task mrpc --model minilm_mrpc "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" quantize --task mrpc --model minilm_mrpc "$@"

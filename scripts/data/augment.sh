@@ -7,4 +7,4 @@
 set -euo pipefail
 task=()
 [[ ${1:--} = -* ]] || { task=(--task "$1") && shift; }
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" augment "${task[@]}" "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" augment "${task[@]}" "$@"

@@ -2,4 +2,4 @@
 # Stage 1: makes the splits of smoke.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" data --task smoke "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" data --task smoke "$@"

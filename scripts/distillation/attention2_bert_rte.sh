@@ -2,4 +2,4 @@
 # Stage 4: distils bert into attention2 on rte.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task rte --teacher bert --student attention2 "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task rte --teacher bert --student attention2 "$@"

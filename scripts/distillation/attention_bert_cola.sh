@@ -2,4 +2,4 @@
 # Stage 4: distils bert into attention on cola.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task cola --teacher bert --student attention "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task cola --teacher bert --student attention "$@"

@@ -2,4 +2,4 @@
 # Stage 4: distils bert into attention on sst2.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task sst2 --teacher bert --student attention "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task sst2 --teacher bert --student attention "$@"

@@ -2,4 +2,4 @@
 # Stage 4: distils tiny into attention on smoke.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task smoke --teacher tiny --student attention "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task smoke --teacher tiny --student attention "$@"

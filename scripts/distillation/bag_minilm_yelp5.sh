@@ -2,4 +2,4 @@
 # Stage 4: distils minilm into bag on yelp5.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task yelp5 --teacher minilm --student bag "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task yelp5 --teacher minilm --student bag "$@"

@@ -2,4 +2,4 @@
 # Stage 4: distils bert into bert_mini on mnli.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task mnli --teacher bert --student bert_mini "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task mnli --teacher bert --student bert_mini "$@"

@@ -2,4 +2,4 @@
 # Stage 4: distils minilm into bert_mini on rte.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task rte --teacher minilm --student bert_mini "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task rte --teacher minilm --student bert_mini "$@"

@@ -2,4 +2,4 @@
 # Stage 4: distils minilm into bert_small on sst2.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task sst2 --teacher minilm --student bert_small "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task sst2 --teacher minilm --student bert_small "$@"

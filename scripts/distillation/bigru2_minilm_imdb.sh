@@ -2,4 +2,4 @@
 # Stage 4: distils minilm into bigru2 on imdb.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task imdb --teacher minilm --student bigru2 "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task imdb --teacher minilm --student bigru2 "$@"

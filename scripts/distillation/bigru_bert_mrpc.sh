@@ -2,4 +2,4 @@
 # Stage 4: distils bert into bigru on mrpc.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task mrpc --teacher bert --student bigru "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task mrpc --teacher bert --student bigru "$@"

@@ -2,4 +2,4 @@
 # Stage 4: distils minilm into bilstm2 on imdb.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task imdb --teacher minilm --student bilstm2 "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task imdb --teacher minilm --student bilstm2 "$@"

@@ -2,4 +2,4 @@
 # Stage 4: distils bert into distilbert on imdb.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task imdb --teacher bert --student distilbert "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task imdb --teacher bert --student distilbert "$@"

@@ -2,4 +2,4 @@
 # Stage 4: distils bert into tinybert4 on mnli.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task mnli --teacher bert --student tinybert4 "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task mnli --teacher bert --student tinybert4 "$@"

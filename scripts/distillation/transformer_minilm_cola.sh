@@ -2,4 +2,4 @@
 # Stage 4: distils minilm into transformer on cola.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task cola --teacher minilm --student transformer "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task cola --teacher minilm --student transformer "$@"

@@ -2,4 +2,4 @@
 # Stage 3: trains bert_mini on the labels of rte alone.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" student --task rte --student bert_mini "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" student --task rte --student bert_mini "$@"

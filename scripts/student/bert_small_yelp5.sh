@@ -2,4 +2,4 @@
 # Stage 3: trains bert_small on the labels of yelp5 alone.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" student --task yelp5 --student bert_small "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" student --task yelp5 --student bert_small "$@"

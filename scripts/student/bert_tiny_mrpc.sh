@@ -2,4 +2,4 @@
 # Stage 3: trains bert_tiny on the labels of mrpc alone.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" student --task mrpc --student bert_tiny "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" student --task mrpc --student bert_tiny "$@"

@@ -2,4 +2,4 @@
 # Stage 3: trains bigru2 on the labels of mrpc alone.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" student --task mrpc --student bigru2 "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" student --task mrpc --student bigru2 "$@"

@@ -2,4 +2,4 @@
 # Stage 3: trains bilstm2 on the labels of imdb alone.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" student --task imdb --student bilstm2 "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" student --task imdb --student bilstm2 "$@"

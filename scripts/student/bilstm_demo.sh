@@ -2,4 +2,4 @@
 # Stage 3: trains bilstm on the labels of demo alone.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" student --task demo --student bilstm "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" student --task demo --student bilstm "$@"

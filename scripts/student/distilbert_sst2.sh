@@ -2,4 +2,4 @@
 # Stage 3: trains distilbert on the labels of sst2 alone.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" student --task sst2 --student distilbert "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" student --task sst2 --student distilbert "$@"

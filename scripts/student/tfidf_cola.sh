@@ -2,4 +2,4 @@
 # Stage 3: the baseline tfidf on cola, a row that keeps the table honest.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" baseline --task cola --baseline tfidf "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" baseline --task cola --baseline tfidf "$@"

@@ -2,4 +2,4 @@
 # Stage 3: trains tinybert4 on the labels of mnli alone.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" student --task mnli --student tinybert4 "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" student --task mnli --student tinybert4 "$@"

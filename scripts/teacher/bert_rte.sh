@@ -2,4 +2,4 @@
 # Stage 2: fine-tunes bert on rte, then records its outputs for every row.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" teacher --task rte --teacher bert "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" teacher --task rte --teacher bert "$@"

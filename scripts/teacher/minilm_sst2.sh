@@ -2,4 +2,4 @@
 # Stage 2: fine-tunes minilm on sst2, then records its outputs for every row.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" teacher --task sst2 --teacher minilm "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" teacher --task sst2 --teacher minilm "$@"

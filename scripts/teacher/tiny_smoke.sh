@@ -2,4 +2,4 @@
 # Stage 2: fine-tunes tiny on smoke, then records its outputs for every row.
 # Made by `make scripts`. Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" teacher --task smoke --teacher tiny "$@"
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" teacher --task smoke --teacher tiny "$@"

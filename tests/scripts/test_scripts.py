@@ -43,8 +43,8 @@ def test_a_script_is_one_command_and_passes_options_on() -> None:
         "# Stage 4: distils minilm into bilstm on imdb.\n"
         "# Made by `make scripts`. Options: --help lists them.\n"
         "set -euo pipefail\n"
-        'exec "$(dirname "${BASH_SOURCE[0]}")/../distillery" distil --task imdb --teacher minilm'
-        ' --student bilstm "$@"\n'
+        'exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task imdb'
+        ' --teacher minilm --student bilstm "$@"\n'
     )
 
 
@@ -100,6 +100,24 @@ def test_what_computes_nothing_does_not_wait_for_torch(command: str) -> None:
     loaded = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
     assert "distillery.recipes" in loaded
     assert not loaded & {"torch", "transformers"}
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("distillery", ["plan", "--task", "smoke"]),
+        ("run_all.sh", ["--help"]),
+        ("data/smoke.sh", ["--help"]),
+    ],
+)
+def test_a_link_to_a_script_works(tmp_path: Path, script: str, arguments: list[str]) -> None:
+    (tmp_path / "link").symlink_to(ROOT / "scripts" / script)
+    (tmp_path / "again").symlink_to("link")
+    linked, plain = (
+        _run(path, *arguments) for path in (tmp_path / "again", ROOT / "scripts" / script)
+    )
+    assert (linked.returncode, linked.stderr) == (0, "")
+    assert linked.stdout == plain.stdout
 
 
 def test_a_script_works_from_any_folder_and_knows_its_options(tmp_path: Path) -> None:
@@ -220,7 +238,7 @@ def _tools(folder: Path, *names: str) -> str:
 
 def test_without_python_one_line_says_what_to_install(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
-    path = _tools(tmp_path / "bin", "bash", "dirname")
+    path = _tools(tmp_path / "bin", "bash", "dirname", "readlink")
     done = _run(tmp_path / "scripts/distillery", "doctor", PATH=path)
     assert done.returncode == 2
     assert done.stderr.startswith("distillery: python3 is missing: apt-get install")

@@ -18,7 +18,7 @@ _TEXT = """\
 # {what}
 {mark} Options: --help lists them.
 set -euo pipefail
-exec "$(dirname "${{BASH_SOURCE[0]}}")/../distillery" {command} "$@"
+exec "$(dirname "$(readlink -f -- "${{BASH_SOURCE[0]}}")")/../distillery" {command} "$@"
 """
 
 
@@ -26,7 +26,7 @@ def run() -> None:
     """Writes the scripts of every task and removes those of experiments there are no more."""
     folder = paths.ROOT / "scripts"
     if not (folder / "distillery").is_file():
-        raise UserError(f"{folder} is not the project's folder of scripts: run this in a clone")
+        raise UserError("the shell scripts are in a clone of the project, and this is none")
     texts = wanted()
     for name, text in texts.items():
         path = paths.ROOT / name
