@@ -1,6 +1,11 @@
 """Students of BERT's shape: transformers' own BERT in the sizes of the published small ones.
 
 A DistilBERT is a BERT without token types and pooler, its weights under other names.
+
+What is saved is a plain BERT, with what that brings in transformers 5.23: with gradient
+accumulation `Trainer` does not average its loss (huggingface/transformers#47688), unless
+`model.accepts_loss_kwargs = False` is set; and long texts are cut by the tokenizer alone
+(`tokenization.save_for`).
 """
 
 import re
