@@ -54,9 +54,16 @@ done
 trap 'exit 143' TERM # once the stage has answered it: with the whole process group it gets it too
 
 runs() { [ "$from" -le "$1" ] && [ "$1" -le "$to" ]; }
+# Commands run in one process, after all are known: importing torch takes seconds each time. With
+# DISTILLERY_LAUNCH each is launched by itself.
+commands=""
 distillery() {
-  echo "== distillery $*" >&2
-  "$scripts/distillery" "$@"
+  if [ -n "${DISTILLERY_LAUNCH:-}" ]; then
+    echo "== distillery $*" >&2
+    "$scripts/distillery" "$@"
+  else
+    commands+=$(printf '%s' "$1" && printf '\t%s' "${@:2}")$'\n'
+  fi
 }
 
 plan=$("$scripts/distillery" plan --task "$task" ${listed:+--teachers "$listed"})
@@ -111,3 +118,4 @@ fi
 if runs 6; then
   distillery report --task "$task"
 fi
+[ -z "$commands" ] || "$scripts/distillery" @/dev/fd/3 3<<<"${commands%$'\n'}"

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from distillery import commands, paths
@@ -61,7 +62,9 @@ def _usage() -> str:
             "",
             *lines,
             "",
-            f"{paths.program()} COMMAND --help tells a command's options and their values.",
+            f"{paths.program()} COMMAND --help lists a command's options and their values.",
+            f"{paths.program()} @FILE runs the commands in a file in one process: one per line,",
+            "its words separated by tabs. It stops at the first one that fails.",
         ]
     )
 
@@ -182,6 +185,8 @@ def _run(argv: Sequence[str] | None) -> int:
         if not given or given[0] in ("-h", "--help"):
             print(_usage(), flush=True)
             return 0 if given else 2
+        if len(given) == 1 and given[0].startswith("@"):
+            return _run_each(Path(given[0][1:]))
         command, arguments = parse(given)
         _quiet()
         if command.writes and not paths.in_clone():
@@ -205,6 +210,16 @@ def _run(argv: Sequence[str] | None) -> int:
         if not _OUT_OF_MEMORY.search(str(error)):
             raise
         return _refuse("memory is full: free some, or train with a smaller batch (see --help)")
+
+
+def _run_each(file: Path) -> int:
+    """Runs the commands of a file; they share one import of torch, which takes seconds."""
+    lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    for words in (line.split("\t") for line in lines):
+        _write(one_line(f"== distillery {' '.join(words)}"))
+        if status := _run(words):
+            return status
+    return 0
 
 
 def _refuse(reason: str) -> int:

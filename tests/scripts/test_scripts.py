@@ -203,6 +203,29 @@ def test_run_all_runs_only_the_stages_asked_for(home: Path) -> None:
     assert not (home / "results").exists()
 
 
+@pytest.mark.parametrize("launch", ["", "--num_processes 1"])
+def test_run_all_runs_one_process_unless_stages_are_launched(tmp_path: Path, launch: str) -> None:
+    shutil.copy(ROOT / "scripts/run_all.sh", tmp_path)
+    real = ROOT / "scripts/distillery"
+    stub = 'case $1 in @*) echo together && tr "\\t" " " <&3 ;; *) echo "$@" ;; esac'
+    _stub(tmp_path, "distillery", f'[ "$1" = plan ] && exec {real} "$@"\n{stub}')
+    given = ["demo", "--seeds", "2", "--students", "bilstm", "--source", "a  ü", "--force"]
+    done = _run(tmp_path / "run_all.sh", *given, DISTILLERY_LAUNCH=launch)
+    assert done.returncode == 0, done.stderr
+    baselines = [f"baseline --task demo --baseline {name}" for name in BASELINES]
+    teacher, student = "--task demo --teacher minilm", "--student bilstm"
+    assert done.stdout.splitlines() == [
+        *([] if launch else ["together"]),
+        "data --task demo --force --source a  ü",
+        f"teacher {teacher} --force --seeds 2",
+        *(f"{command} --force" for command in baselines),
+        f"student --task demo {student} --force --seeds 2",
+        f"distil {teacher} {student} --force --seeds 2",
+        f"compress {teacher} {student} --force",
+        "report --task demo",
+    ]
+
+
 def _stub(folder: Path, name: str, text: str) -> Path:
     """A command in `folder` that does as `text` says."""
     path = folder / name
@@ -220,7 +243,7 @@ def test_a_cdpath_does_not_lead_a_script_astray(tmp_path: Path, script: str) -> 
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     python = (
         "case $* in *plan*) echo teachers; echo students; echo known;;"
-        " *' ablation '*) echo base;; *) echo $*;; esac"
+        " *' ablation '*) echo base;; *@*) cat <&3;; *) echo $*;; esac"
     )
     _stub(tmp_path, ".venv/bin/python", python)
     done = _run(script, "smoke", cwd=tmp_path, CDPATH=".")
