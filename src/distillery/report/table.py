@@ -189,6 +189,29 @@ def summary(results: Mapping[str, Result], task: str, students: Sequence[str]) -
     return table(COLUMNS[:6], [_cells(row, metrics)[:6] for row in lines])
 
 
+def plain(results: Mapping[str, Result], task: str, students: Sequence[str]) -> str:
+    """The rows that were run and the compressed models, aligned for a terminal."""
+    found = of_task(results, task)
+    metrics = shown_metrics(found)
+    lines = [row for row in rows(results, task, students) if row.single or row.distilled]
+    blocks = [[COLUMNS[:6], *(_cells(row, metrics)[:6] for row in lines)]]
+    if compressed := [result for result in found if result["stage"] == "compression"]:
+        kept = (0, *range(4, len(COMPRESSED_COLUMNS) - 1))  # no command, no name of its source
+        cells = [COMPRESSED_COLUMNS, *(_compressed_cells(r, metrics[0]) for r in compressed)]
+        blocks.append([[line[column] for column in kept] for line in cells])
+    return "\n\n".join(map(_aligned, blocks))
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell: the first one flush left, the others flush right."""
+    cells = [[cell.replace("`", "") for cell in line] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
+        for line in cells
+    )
+
+
 def name_of(row: Row) -> str:
     """A line's first cell."""
     if row.stage == "baseline":
