@@ -214,8 +214,8 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _run_each(file: Path) -> int:
     """Runs the commands of a file; they share one import of torch, which takes seconds."""
-    lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    for words in (line.split("\t") for line in lines):
+    text = file.read_text(encoding="utf-8", errors="surrogateescape")
+    for words in (line.split("\t") for line in text.removesuffix("\n").split("\n")):
         _write(one_line(f"== distillery {' '.join(words)}"))
         if status := _run(words):
             return status
