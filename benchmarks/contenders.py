@@ -200,11 +200,7 @@ def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
             found["teacher_logits"] = torch.from_numpy(recorded[some])
         return found
 
-    longest = np.argsort(-rows.train.lengths, kind="stable")[: min(32, len(rows.train))]
-    probe = {n: t.to(machine.device()) for n, t in tensors.batch(rows.train, longest).items()}
-    model.to(machine.device())
-    what = f"{given['kind']} {given['way']} {model.num_parameters()} parameters"
-    precision = given.get("precision") or machine.precision_for(what, "auto", model, probe)
+    precision = machine.precision(given.get("precision") or "auto")
     job = loop.Job(
         phase=Phase(
             splits=("train",),

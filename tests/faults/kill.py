@@ -138,8 +138,6 @@ def main() -> None:
     number = 0
     while len(lines) < options.runs:
         home = place / f"pass{number}"
-        (home / "data").mkdir(parents=True)
-        shutil.copy(place / "undisturbed/data/machine.json", home / "data")
         count = min(KILLS_PER_PASS, options.runs - len(lines))
         for moment, left in one_pass(home, moments(timed, options.seed, number, count)):
             words = (moment.how.name, moment.stage.name, f"{moment.cpu:.2f}", left)

@@ -22,9 +22,8 @@ LIMIT = 1200  # seconds that a stage may take on a busy machine
 # Values that differ between two runs alike: the time taken, checksums over it, and the state of
 # the repository, which is not the run's.
 DIFFER = {"seconds", "checksum", "pretraining.json", "commit"}
-# Files that differ: the table shows seconds, events are named by date and host, the measured
-# choices are given to the second run.
-DIFFERENT = {"README.md", "machine.json"}
+# Files that differ: the table shows seconds, events are named by date and host.
+DIFFERENT = {"README.md"}
 DIFFERENT_FOLDERS = {"locks", "events"}
 
 

@@ -115,6 +115,7 @@ def broken_home(smoke_home: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         checkpoint = _checkpoint(home / "data/smoke/runs/x/checkpoint.safetensors")
         checkpoint.save(loop.Progress(step=3, history=[{"accuracy": 0.5}]))
         checkpoint.save_best()
+        files.write_json(paths.machine(), {"a choice": {"first": 1.0, "second": 2.0}})
         with files.replacing_folder(paths.pretrained("smoke", "tiny")) as folder:
             shutil.copytree(paths.encoder("tiny"), folder, dirs_exist_ok=True)
             (folder / files.SUMS).unlink()

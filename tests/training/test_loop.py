@@ -217,3 +217,15 @@ def test_checkpoint_brings_back_sparse_state_and_average(tmp_path: Path) -> None
 
     for one, other in zip(trained(False), trained(True), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(("now", "refused"), [("fp32", False), ("bf16", True)])
+def test_training_continues_in_its_precision_alone(tmp_path: Path, now: str, refused: bool) -> None:
+    model = torch.nn.Linear(2, 2)
+    loop._Training(model, job(np.arange(1, 9)), tmp_path)._save()
+    again = replace(job(np.arange(1, 9)), precision=now)
+    if not refused:
+        loop._Training(model, again, tmp_path)
+        return
+    with pytest.raises(UserError, match=r"trained in fp32 so far.*DISTILLERY_PRECISION=fp32"):
+        loop._Training(model, again, tmp_path)

@@ -1,4 +1,4 @@
-"""Choices measured on this machine."""
+"""What the hardware decides, and the choices that are measured."""
 
 import multiprocessing
 from collections.abc import Callable, Mapping
@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from distillery import files, paths
+from distillery.errors import UserError
 from distillery.training import machine
 
 Set = Callable[..., list[str]]
@@ -98,9 +99,101 @@ def test_candidates_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(value >= 0 for value in found.values())
 
 
-def test_given_precision_is_not_measured(home: Path) -> None:
-    model = torch.nn.Linear(1, 1)  # has no logits: a measurement would fail
-    assert machine.precision_for("it", "bf16", model, {}) == "bf16"
+@pytest.fixture
+def cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Pretends that the CPU has some instructions, and that no variable overrides the choice."""
+    for name in ("DISTILLERY_PRECISION", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(machine, "device", lambda: torch.device("cpu"))
+
+    def have(*, amx: bool = False, avx512_bf16: bool = False) -> None:
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+
+    return have
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx512_bf16", "expected"),
+    [
+        (False, False, "fp32"),
+        (True, False, "bf16"),
+        (False, True, "bf16"),
+        (True, True, "bf16"),
+    ],
+)
+def test_auto_is_bf16_where_the_cpu_has_instructions_for_it(
+    cpu: Callable[..., None], amx: bool, avx512_bf16: bool, expected: str
+) -> None:
+    cpu(amx=amx, avx512_bf16=avx512_bf16)
+    assert machine.precision("auto") == expected
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_auto_is_bf16_where_the_gpu_has_it_without_emulation(
+    cpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch, bf16: bool
+) -> None:
+    cpu(amx=not bf16)  # the CPU has no say
+    monkeypatch.setattr(machine, "device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: bf16 or including_emulation
+    )
+    assert machine.precision("auto") == ("bf16" if bf16 else "fp32")
+
+
+@pytest.mark.parametrize(
+    ("isa", "expected"),
+    [
+        ("AVX2", "fp32"),
+        ("avx2", "fp32"),
+        ("AVX512_CORE_VNNI", "fp32"),
+        ("AVX512_CORE_BF16", "bf16"),
+        ("AVX10_1_512_AMX", "bf16"),
+        ("DEFAULT", "bf16"),
+        ("", "bf16"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
+def test_auto_respects_a_cap_on_onednn(
+    cpu: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    isa: str,
+    expected: str,
+) -> None:
+    cpu(amx=True, avx512_bf16=True)
+    monkeypatch.setenv(variable, isa)
+    assert machine.precision("auto") == expected
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("preferred", ["fp32", "bf16"])
+def test_distillery_precision_replaces_auto_alone(
+    cpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch, preferred: str, bf16: bool
+) -> None:
+    cpu(amx=bf16)
+    monkeypatch.setenv("DISTILLERY_PRECISION", preferred)
+    assert machine.precision("auto") == preferred
+    for wanted in ("fp32", "bf16"):
+        assert machine.precision(wanted) == wanted
+
+
+@pytest.mark.parametrize("wanted", ["auto", "fp32"])
+@pytest.mark.parametrize("bad", ["fp16", "BF16", "auto", " "])
+def test_bad_distillery_precision_is_refused(
+    monkeypatch: pytest.MonkeyPatch, bad: str, wanted: str
+) -> None:
+    monkeypatch.setenv("DISTILLERY_PRECISION", bad)
+    with pytest.raises(UserError, match=f"unknown DISTILLERY_PRECISION '{bad}': choose from fp32,"):
+        machine.precision(wanted)
+
+
+def test_choosing_a_precision_measures_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(machine, "fastest", never)
+    assert machine.precision("auto") in ("fp32", "bf16")
     assert not paths.machine().exists()
 
 

@@ -16,6 +16,11 @@ UNLABELED_AS = ("rows", "sentences")
 CLEANING = ("none", "spaces", "markup")
 SAME_TEXT = ("exact", "letters")
 PRECISIONS = ("auto", "fp32", "bf16")
+Precision = Annotated[
+    str,
+    "fp32, bf16, or auto: bf16 if the hardware has instructions for it, else fp32"
+    " (DISTILLERY_PRECISION=fp32 or bf16 overrides auto)",
+]
 SOURCE_SPLITS = ("train", "unlabeled")
 TRANSFER_SPLITS = (*SOURCE_SPLITS, "augmented")
 

@@ -7,6 +7,7 @@ from distillery.errors import UserError, choose
 from distillery.recipes.base import (
     PRECISIONS,
     Phase,
+    Precision,
     Recipe,
     TextRecipe,
     at_least,
@@ -37,7 +38,7 @@ class PruningRecipe(Recipe):
         int, "word pieces kept, the commonest of the task's texts and their characters; 0: all"
     ] = 0
     rows: Annotated[int, "rows of train that the importance of the units is measured on"] = 1024
-    precision: Annotated[str, "auto (the faster one, measured), fp32 or bf16"] = "auto"
+    precision: Precision = "auto"
     phases: tuple[Phase, ...] = ()
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from distillery.recipes.base import (
     PRECISIONS,
     SOURCE_SPLITS,
     Phase,
+    Precision,
     Recipe,
     TextRecipe,
     as_phase,
@@ -39,7 +40,7 @@ class PretrainingRecipe(TextRecipe):
     warmup: Annotated[float, "share of the steps with a rising learning rate"] = 0.06
     weight_decay: Annotated[float, "decoupled weight decay"] = 0.01
     max_grad_norm: Annotated[float, "gradients are clipped to this norm"] = 1.0
-    precision: Annotated[str, "auto (the faster one, measured), fp32 or bf16"] = "auto"
+    precision: Precision = "auto"
     seed: Annotated[int, "seed of the masks and of the order of the texts"] = 0
 
     def __post_init__(self) -> None:
@@ -73,10 +74,8 @@ class TeacherRecipe(TextRecipe):
     warmup: Annotated[float, "share of the steps with a rising learning rate"] = 0.1
     weight_decay: Annotated[float, "decoupled weight decay"] = 0.01
     max_grad_norm: Annotated[float, "gradients are clipped to this norm"] = 1.0
-    dropout: Annotated[
-        str, "a number, or auto: the encoder's own, but none where it slows a step by over 10 %"
-    ] = "auto"
-    precision: Annotated[str, "auto (the faster one, measured), fp32 or bf16"] = "auto"
+    dropout: Annotated[float, "dropout of every layer, classifier included"] = 0.0
+    precision: Precision = "auto"
     floor: Annotated[
         float, "dev accuracy a teacher needs; the majority class it must beat anyway"
     ] = 0.0
@@ -86,22 +85,10 @@ class TeacherRecipe(TextRecipe):
         at_least(self, 0, "epochs", "tuned_layers")
         if self.epochs:
             self.phase()
-        self.fixed_dropout()
+        within(self, 0, 0.9, "dropout")
         within(self, 0, 1, "floor")
         choose("precision", self.precision, PRECISIONS)
         choose("pretraining", self.pretraining, PRETRAINING)
-
-    def fixed_dropout(self) -> float | None:
-        """The dropout as a number, None where the machine decides."""
-        if self.dropout == "auto":
-            return None
-        try:
-            value = float(self.dropout)
-        except ValueError:
-            value = -1.0
-        if not 0 <= value <= 0.9:
-            refuse("dropout", self.dropout, "auto, or 0 to 0.9")
-        return value
 
     def phase(self) -> Phase:
         """The fine-tuning as a phase of the training loop."""
@@ -124,7 +111,7 @@ class StudentRecipe(TextRecipe):
     ] = "pieces"
     words: Annotated[int, "words in a vocabulary of words"] = 30_000
     dropout: Annotated[float, "dropout on the embeddings and before the classifier"] = 0.1
-    precision: Annotated[str, "auto (the faster one, measured), fp32 or bf16"] = "auto"
+    precision: Precision = "auto"
     phases: tuple[Phase, ...] = ()
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ INFERENCE = InferenceRecipe(rounds=1, seconds=0.01, shape="tiny", tokenizer="tin
 
 
 def teacher(name: str) -> TeacherRecipe:
-    return TeacherRecipe(epochs=8, learning_rate=5e-3, max_length=32)
+    return TeacherRecipe(epochs=8, learning_rate=5e-3, max_length=32, precision="fp32")
 
 
 def _small(recipe: StudentRecipe) -> StudentRecipe:

@@ -105,12 +105,7 @@ def _train(
     dev = reader.encode_split(task.name, store.read_split(task.name, "dev"))
     special = torch.tensor(tokenizer.all_special_ids)
     masked = _masking(special, tokenizer.mask_token_id, recipe.masked)
-    rows = np.argsort(-texts.lengths, kind="stable")[: min(8, len(texts))]
-    with torch.random.fork_rng(devices=[]):
-        probe = {n: t.to(machine.device()) for n, t in masked(tensors.batch(texts, rows)).items()}
-    del probe["masked"]
-    shape = f"masked {model.encoder.config.model_type} {model.encoder.num_parameters()} parameters"
-    precision = machine.precision_for(shape, recipe.precision, model, probe)
+    precision = machine.precision(recipe.precision)
 
     def evaluate() -> dict[str, float]:
         with torch.random.fork_rng(devices=[]):

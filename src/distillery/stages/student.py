@@ -180,11 +180,8 @@ def fit(
     fast_bert.use_in(model)
     dev = store.read_split(task.name, "dev")
     dev_text = reader.encode_split(task.name, dev)
-    rows = np.argsort(-dev_text.lengths, kind="stable")[: min(32, len(dev))]
-    probe = {name: t.to(machine.device()) for name, t in tensors.batch(dev_text, rows).items()}
-    model.to(machine.device()).train()  # as it is timed
-    shape = f"{experiment.student} {model.num_parameters()} parameters"
-    precision = machine.precision_for(shape, recipe.precision, model, probe)
+    model.to(machine.device())
+    precision = machine.precision(recipe.precision)
 
     def evaluate() -> dict[str, float]:
         found = inference.logits(model, dev_text, precision, "dev")

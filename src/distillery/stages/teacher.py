@@ -115,16 +115,12 @@ def _fit(
     freezing.freeze_lower(model, recipe.tuned_layers)
     fast_bert.use_in(model)
     segments.use_in(model)
-    rows = np.argsort(-train_text.lengths, kind="stable")[: min(8, len(train))]
-    probe = {n: t.to(machine.device()) for n, t in tensors.batch(train_text, rows).items()}
+    _set_dropout(model, recipe.dropout)
     model.to(machine.device())
-    shape = f"{model.config.model_type} {model.num_parameters()} parameters"
-    precision = machine.precision_for(shape, recipe.precision, model, probe)
-    dropout = _set_dropout(model, recipe.fixed_dropout(), shape, probe, precision)
-    logging.info("dropout %g, precision %s", dropout, precision)
+    precision = machine.precision(recipe.precision)
     steps = recipe.epochs * -(-len(train) // recipe.batch_size)
     if steps >= COMPILE_STEPS:
-        _compile(model, shape, probe, precision)
+        _compile(model, train_text, precision)
 
     def evaluate() -> dict[str, float]:
         found = inference.logits(model, dev_text, precision, "dev")
@@ -169,7 +165,6 @@ def _fit(
         outputs = record(task, str(experiment.teacher), experiment.variant)
         return outputs.logits(test.ids)
 
-    facts = {**facts, "dropout": dropout}
     if recipe.pretraining == "task":
         about = paths.pretraining_facts(task.name, str(experiment.teacher))
         facts["pretraining"] = files.read_json(about, "run")["run"]
@@ -206,49 +201,23 @@ def _load(folder: Path, task: Task, recipe: TeacherRecipe) -> Any:
         raise UserError(f"{folder} holds no whole model ({reason(error)})") from None
 
 
-def _set_dropout(
-    model: Any, fixed: float | None, shape: str, probe: loop.Batch, precision: str
-) -> float:
-    """Sets every dropout of the model; gives the value.
-
-    fixed None: the encoder's own, unless that slows a step by over 10 percent on this machine.
-    Dropout draws its random numbers on one CPU thread and turns fused attention off.
-    """
-    own = {
-        name: p for name in _DROPOUTS if isinstance(p := getattr(model.config, name, None), float)
-    }
-    modules = [module for module in model.modules() if isinstance(module, torch.nn.Dropout)]
-
-    def put(p: float) -> None:
-        for module in modules:
-            module.p = p
-
-    def timed(p: float) -> Callable[[], None]:
-        step = machine.step_of(model, probe, precision)
-
-        def run_step() -> None:
-            put(p)
-            step()
-
-        return run_step
-
-    highest = max(own.values(), default=0.0)
-    if fixed is None and highest:
-        model.train()
-        choices = {"kept": timed(highest), "off": timed(0.0)}
-        choice = machine.fastest(f"dropout of {shape}", choices, margin=1.1)
-        fixed = highest if choice == "kept" else 0.0
-    put(fixed or 0.0)
-    for name in own:
-        setattr(model.config, name, fixed or 0.0)
-    return fixed or 0.0
+def _set_dropout(model: Any, dropout: float) -> None:
+    """Sets every dropout of the model, and of its configuration."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = dropout
+    for name in _DROPOUTS:
+        if isinstance(getattr(model.config, name, None), float):
+            setattr(model.config, name, dropout)
 
 
-def _compile(model: Any, shape: str, probe: loop.Batch, precision: str) -> None:
-    """Compiles the layers of a BERT where that makes a step faster by over 5 percent, as
-    measured."""
+def _compile(model: Any, text: encode.Encoded, precision: str) -> None:
+    """Compiles the layers of a BERT where that makes a step on the longest texts faster by over
+    5 percent, as measured."""
     if not graphs.can_hold(model):
         return
+    rows = np.argsort(-text.lengths, kind="stable")[:8]
+    probe = {n: t.to(machine.device()) for n, t in tensors.batch(text, rows).items()}
 
     def timed(on: bool) -> Callable[[], None]:
         step = machine.step_of(model, probe, precision)
@@ -261,6 +230,7 @@ def _compile(model: Any, shape: str, probe: loop.Batch, precision: str) -> None:
 
     model.train()
     choices = {"as written": timed(False), "compiled": timed(True)}
+    shape = f"{model.config.model_type} {model.num_parameters()} parameters"
     choice = machine.fastest(f"compilation of {shape}", choices, margin=1.05)
     fast_bert.compile_in(model, choice == "compiled")
 

@@ -1,1 +1,1 @@
-"""The only training loop, its checkpoints, inference, and choices measured on this machine."""
+"""The only training loop, its checkpoints, inference, and what the hardware decides."""

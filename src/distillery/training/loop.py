@@ -34,13 +34,15 @@ Batch = graphs.Batch
 
 @dataclass
 class Progress:
-    """Where a phase stands. `history`: dev metrics after each epoch."""
+    """How far a phase has come, and the precision it is trained in. `history`: dev metrics after
+    each epoch."""
 
     epoch: int = 0
     batch: int = 0  # batches of the epoch that are done
     step: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    precision: str = ""  # empty in checkpoints that do not say
 
     def best(self, metric: str) -> int:
         """The epoch with the highest dev metric, or the lowest loss, the first one of equals."""
@@ -302,6 +304,16 @@ def _batches(job: Job, progress: Progress) -> list[np.ndarray]:
     return plan[progress.batch :]
 
 
+def _check_precision(before: str, now: str, folder: Path) -> None:
+    """UserError if a checkpoint was trained in another precision: the recipe leaves that to the
+    hardware, which may have changed since."""
+    if before not in ("", now):
+        raise UserError(
+            f"{folder} was trained in {before} so far, and this run would continue in {now}: set"
+            f" DISTILLERY_PRECISION={before}, or delete the folder to start over"
+        )
+
+
 class _Training:
     """A phase under way: the model, its optimizer, and where it stands."""
 
@@ -313,6 +325,8 @@ class _Training:
         self.optimizers = optimizers(model, phase, captured)
         self.checkpoint = Checkpoint(folder, model, self.optimizers, phase.averaging)
         self.progress = self.checkpoint.load()
+        _check_precision(self.progress.precision, job.precision, folder)
+        self.progress.precision = job.precision
         self.model = accelerator().prepare_model(model)
         self.losses = _Losses(folder, CHECK_EVERY[machine.device().type])
         self.steps = -(-len(job.lengths) // phase.batch_size) * phase.epochs

@@ -1,8 +1,14 @@
-"""What this machine does fastest, measured once and remembered in `data/machine.json`."""
+"""The hardware this process runs on, and what depends on it.
+
+Precision follows from the instructions the hardware has, never from a measured time. A time may
+only choose between two ways to compute the same function; it is measured once and kept in
+`data/machine.json`.
+"""
 
 import ctypes
 import functools
 import logging
+import os
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -14,13 +20,23 @@ import torch
 from accelerate.utils import broadcast_object_list
 
 from distillery import files, paths
-from distillery.errors import UserError
+from distillery.errors import UserError, choose
 from distillery.training import graphs
 from distillery.training.processes import accelerator
 
 REPEATS = 4
 PACKAGES = ("transformers", "scikit-learn", "onnxruntime")  # beside torch, those that make figures
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
+# Values of oneDNN's ONEDNN_MAX_CPU_ISA that leave it no instruction to multiply bf16.
+_ISA_WITHOUT_BF16 = (
+    "SSE41",
+    "AVX",
+    "AVX2",
+    "AVX2_VNNI",
+    "AVX2_VNNI_2",
+    "AVX512_CORE",
+    "AVX512_CORE_VNNI",
+)
 
 
 def cpu_name() -> str:
@@ -75,19 +91,11 @@ def _seconds(candidates: Mapping[str, Callable[[], object]]) -> dict[str, float]
 
 
 def fastest(what: str, candidates: Mapping[str, Callable[[], object]], margin: float) -> str:
-    """The name of the candidate to use on this machine; the first one unless another is better.
+    """The name of the fastest candidate; the first one unless another beats it by the factor
+    `margin`. Candidates must be the same function: a time must not decide a result.
 
-    Another one is taken where it is faster by the factor `margin`. The measurement is kept, so
-    that later runs on the same machine choose alike: `what` names what was timed. Of several
-    processes the main one measures for all.
+    The measurement is kept under the name `what`, so later runs on the same hardware choose alike.
     """
-    chosen = [_measured(what, candidates, margin) if accelerator().is_main_process else ""]
-    if accelerator().num_processes > 1:
-        broadcast_object_list(chosen)
-    return chosen[0]
-
-
-def _measured(what: str, candidates: Mapping[str, Callable[[], object]], margin: float) -> str:
     key = f"{what} | {cpu_name()} | {device()} | {torch.get_num_threads()} | {torch.__version__}"
     with files.locked(paths.lock("machine"), "a measurement", wait=True):
         seconds: Any = _known().get(key)
@@ -100,7 +108,7 @@ def _measured(what: str, candidates: Mapping[str, Callable[[], object]], margin:
     best = min(seconds, key=lambda name: seconds[name])
     choice = best if seconds[first] > margin * seconds[best] else first
     timed = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in seconds.items())
-    logging.info("%s: %s, as measured on this machine (%s)", what, choice, timed)
+    logging.info("%s: %s, the fastest here (%s)", what, choice, timed)
     return choice
 
 
@@ -176,11 +184,29 @@ def step_of(
     return functools.partial(step, batch)
 
 
-def precision_for(
-    what: str, wanted: str, model: torch.nn.Module, batch: Mapping[str, torch.Tensor]
-) -> str:
-    """fp32 or bf16: `wanted`, or where that is auto the faster one for this model and batch."""
+def has_bf16() -> bool:
+    """Whether the hardware multiplies bf16 matrices: any recent GPU, a CPU with AMX or AVX512-BF16
+    unless ONEDNN_MAX_CPU_ISA forbids these."""
+    if device().type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    highest = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
+    if highest.upper() in _ISA_WITHOUT_BF16:
+        return False
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+
+
+def precision(wanted: str) -> str:
+    """The precision to compute in, fp32 or bf16: `wanted`, or for auto what DISTILLERY_PRECISION
+    says, or else what the hardware is made for. All processes use the main one's.
+
+    Raises UserError if DISTILLERY_PRECISION is neither.
+    """
+    preferred = os.environ.get("DISTILLERY_PRECISION")
+    if preferred:
+        choose("DISTILLERY_PRECISION", preferred, ("fp32", "bf16"))
     if wanted != "auto":
         return wanted
-    steps = {name: step_of(model, batch, name) for name in ("fp32", "bf16")}
-    return fastest(f"precision of {what}", steps, margin=1.15)
+    chosen = [preferred or ("bf16" if has_bf16() else "fp32")]
+    if accelerator().num_processes > 1:
+        broadcast_object_list(chosen)
+    return chosen[0]
