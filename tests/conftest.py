@@ -47,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The suite is of the CPU, also where there is a GPU: that one's tests are `make test-gpu`."""
     if config.getoption("markexpr") != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    os.environ["DISTILLERY_PRECISION"] = "fp32"  # the same models on every CPU
 
 
 @pytest.fixture

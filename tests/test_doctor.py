@@ -50,7 +50,7 @@ def test_the_demo_can_run_where_its_encoder_is(
     assert f"Python {sys.version.split()[0]}" in text
     pinned = len(doctor.pins())
     assert f"{pinned} of {pinned} packages as pinned" in text
-    assert re.search(r"CPU .*, \d+ threads, (bf16 by|no bf16)|GPU ", text)
+    assert re.search(r"CPU .*, \d+ threads, (no )?bf16|GPU ", text)
     assert "docker" in text
     assert "task imdb: no splits yet  ->  scripts/run_all.sh imdb --to 1" in text
 

@@ -118,20 +118,8 @@ def _compute() -> Iterator[Finding]:
             command = f"pip install --force-reinstall torch{pin and f'=={pin}'}"
             text = "a GPU is here, and a PyTorch for CPUs only"
             yield Finding("note", text, f"{sys.executable} -m {command}  # from an index with CUDA")
-    flags = _cpu_flags()
-    by = [name for name, flag in (("AMX", "amx_bf16"), ("AVX-512", "avx512_bf16")) if flag in flags]
-    if "bf16" in flags:
-        by.append("NEON")
-    bf16 = f"bf16 by {by[0]}" if by else "no bf16 instructions, so mostly fp32"
+    bf16 = "bf16" if machine.cpu_has_bf16() else "no bf16 instructions"
     yield Finding("ok", f"CPU {machine.cpu_name()}, {torch.get_num_threads()} threads, {bf16}")
-
-
-def _cpu_flags() -> set[str]:
-    """The instruction sets that the kernel names: `flags` on x86, `Features` on Arm."""
-    info = Path("/proc/cpuinfo")
-    text = info.read_text() if info.is_file() else ""
-    found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
-    return set(found.group(1).split()) if found else set()
 
 
 def _says(*command: str) -> str:

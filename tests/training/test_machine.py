@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from distillery import files, paths
+from distillery import files, paths, results
+from distillery.cli import main
+from distillery.distillation import teacher as teachers
 from distillery.errors import UserError
 from distillery.training import machine
 
@@ -229,3 +231,22 @@ def test_means_that_sink_become_zero_in_every_thread(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     with multiprocessing.get_context("spawn").Pool(1) as fresh:
         assert fresh.apply(_sunken_after_a_step) == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "preferred", "expected"),
+    [("auto", "bf16", "bf16"), ("auto", "fp32", "fp32"), ("bf16", "fp32", "bf16")],
+)
+def test_a_result_records_the_precision_it_was_trained_in(
+    smoke_copy: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: str,
+    preferred: str,
+    expected: str,
+) -> None:
+    monkeypatch.setenv("DISTILLERY_PRECISION", preferred)
+    student = ["student", "--task", "smoke", "--student", "attention"]
+    assert main([*student, "--variant", "other", "--epochs", "1", "--precision", wanted]) == 0
+    result = results.read(paths.results(local=True) / "attention_smoke.other.json")
+    assert result["environment"]["precision"] == expected
+    assert teachers.read_facts(paths.model("smoke", result["name"]))["precision"] == expected

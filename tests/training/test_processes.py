@@ -14,7 +14,10 @@ import pytest
 
 from distillery import files, paths, results
 from distillery.cli import main
+from distillery.distillation import teacher as teachers
 from distillery.preprocessing import store
+from distillery.text import encode
+from distillery.training import inference
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("ranks.py")
@@ -98,15 +101,28 @@ def test_two_hosts_find_each_other(found: dict[int, dict[str, Any]], tmp_path: P
     assert np.allclose(answer["losses"], found[1]["losses"], rtol=1e-5)
 
 
+def _logits(name: str) -> np.ndarray:
+    """What a saved model of smoke answers on dev, in fp32: (N, labels)."""
+    folder = paths.model("smoke", name)
+    reading = teachers.read_facts(folder)
+    assert reading["precision"] == "fp32"
+    tokenizer = encode.load_tokenizer(folder)
+    reader = encode.Reader(tokenizer, reading["max_length"], reading["head"])
+    text = reader.encode_split("smoke", store.read_split("smoke", "dev"))
+    return inference.logits(teachers.load_model(folder), text, "fp32", name)
+
+
 def test_stages_run_as_two_processes_and_end_as_one_does(smoke_copy: Path) -> None:
-    """Dropout is off: each process draws its own."""
+    """The models answer alike: logits differ by rounding, far less than training moved them.
+
+    Accuracy would not do: it jumps where rounding moves a text over the line. Dropout is off,
+    since each process draws its own.
+    """
     stages = (
-        "teacher --task smoke --teacher tiny --variant {0} --dropout 0",
-        "distil --task smoke --teacher tiny --teacher-variant {0} --student bigru --variant {0}"
-        " --dropout 0",
+        "teacher --task smoke --teacher tiny --variant {0} --epochs 9",
+        "distil --task smoke --teacher tiny --student bigru --variant {0} --dropout 0",
         # A live teacher, a projection, and in phase 1 no loss on the logits.
-        "distil --task smoke --teacher tiny --teacher-variant {0} --student bert_tiny --variant {0}"
-        " --dropout 0",
+        "distil --task smoke --teacher tiny --student bert_tiny --variant {0} --dropout 0",
     )
     for variant, launch in (("one", ""), ("two", TWO)):
         for stage in stages:
@@ -115,14 +131,14 @@ def test_stages_run_as_two_processes_and_end_as_one_does(smoke_copy: Path) -> No
     folder = paths.results(local=True)
     for name_of in (
         lambda variant: paths.teacher_result("smoke", "tiny", variant),
-        lambda variant: paths.distillation_result("smoke", "bigru", "tiny", variant, variant),
-        lambda variant: paths.distillation_result("smoke", "bert_tiny", "tiny", variant, variant),
+        lambda variant: paths.distillation_result("smoke", "bigru", "tiny", None, variant),
+        lambda variant: paths.distillation_result("smoke", "bert_tiny", "tiny", None, variant),
     ):
         one, two = (results.read(folder / f"{name_of(v)}.json") for v in ("one", "two"))
         assert one["n"] == two["n"]
-        assert one["metrics"]["accuracy"] == pytest.approx(two["metrics"]["accuracy"], abs=0.05)
-        for before, after in zip(one["runs"][0]["history"], two["runs"][0]["history"], strict=True):
-            assert before["accuracy"] == pytest.approx(after["accuracy"], abs=0.05)
+        assert len(one["runs"][0]["history"]) == len(two["runs"][0]["history"])
+        before, after = (_logits(name_of(variant)) for variant in ("one", "two"))
+        assert np.abs(before - after).max() < 0.02 * np.ptp(before)
 
 
 def test_pretraining_runs_as_two_processes(smoke_copy: Path) -> None:

@@ -184,11 +184,9 @@ def step_of(
     return functools.partial(step, batch)
 
 
-def has_bf16() -> bool:
-    """Whether the hardware multiplies bf16 matrices: any recent GPU, a CPU with AMX or AVX512-BF16
-    unless ONEDNN_MAX_CPU_ISA forbids these."""
-    if device().type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies bf16 matrices: with AMX or AVX512-BF16, unless ONEDNN_MAX_CPU_ISA
+    forbids these."""
     highest = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
     if highest.upper() in _ISA_WITHOUT_BF16:
         return False
@@ -197,7 +195,8 @@ def has_bf16() -> bool:
 
 def precision(wanted: str) -> str:
     """The precision to compute in, fp32 or bf16: `wanted`, or for auto what DISTILLERY_PRECISION
-    says, or else what the hardware is made for. All processes use the main one's.
+    says, or else bf16 on a CPU with instructions for it and on any recent GPU. All processes use
+    the main one's.
 
     Raises UserError if DISTILLERY_PRECISION is neither.
     """
@@ -206,7 +205,11 @@ def precision(wanted: str) -> str:
         choose("DISTILLERY_PRECISION", preferred, ("fp32", "bf16"))
     if wanted != "auto":
         return wanted
-    chosen = [preferred or ("bf16" if has_bf16() else "fp32")]
+    if device().type == "cuda":
+        bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        bf16 = cpu_has_bf16()
+    chosen = [preferred or ("bf16" if bf16 else "fp32")]
     if accelerator().num_processes > 1:
         broadcast_object_list(chosen)
     return chosen[0]
