@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from tqdm import tqdm
 
+from distillery import progress
 from distillery.errors import UserError
 from distillery.evaluation import metrics
 from distillery.preprocessing.store import Split
@@ -132,7 +132,9 @@ def _best(
     features = ngrams.of(dev)
     tried: dict[str, float] = {}
     best: Any = None
-    for name, model in tqdm(candidates, total=count, desc="fitting", unit=" models"):
+    for name, model in progress.bar(
+        candidates, total=count, desc="fitting", unit=" models", leave=False
+    ):
         score = metrics.score(metric, dev.labels, model.predict(features))
         if not tried or score > max(tried.values()):
             best = model

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from distillery import commands, paths
+from distillery import commands, paths, progress
 from distillery.commands.base import Command
 from distillery.errors import UserError, choose, one_line
 from distillery.recipes.names import BASELINES, STUDENTS
@@ -123,8 +123,7 @@ def _in_thread(raised: threading.ExceptHookArgs) -> None:
 
 def _quiet() -> None:
     """Our own lines and bars only; of several processes, those of the first."""
-    first = os.environ.get("RANK", "0") == "0"
-    level = logging.INFO if first else logging.ERROR
+    level = logging.INFO if progress.is_main_process() else logging.ERROR
     logging.basicConfig(level=level, format="%(message)s", handlers=[_AboveBars()])
     for noisy in (
         "httpx",
@@ -136,6 +135,9 @@ def _quiet() -> None:
     ):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if not sys.stderr.isatty():  # there a library's bar would be a line per redraw
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     threading.excepthook = _in_thread
 
@@ -229,5 +231,5 @@ def _refuse(reason: str) -> int:
 
 def _say(line: str) -> None:
     """Says the one line, of several processes once."""
-    if os.environ.get("RANK", "0") == "0":
+    if progress.is_main_process():
         _write(f"distillery: {line}")

@@ -13,9 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from distillery import files, paths
+from distillery import files, paths, progress
 from distillery.errors import UserError, reason
 
 
@@ -104,7 +102,7 @@ def _download(url: str, path: Path, size: int | None) -> None:
         done = done if answer.status_code == 206 else 0  # Partial Content
         with (
             path.open("ab" if done else "wb") as file,
-            tqdm(
+            progress.bar(
                 total=size, initial=done, desc=path.name, unit="B", unit_scale=True, leave=False
             ) as bar,
         ):

@@ -112,7 +112,23 @@ def test_losses_are_looked_at_in_groups() -> None:
     assert np.isnan(losses.last)
     losses.add(1, torch.tensor(2.0))
     assert losses.last == 2.0
+    assert losses.mean == 1.5
     assert losses.waiting == []
+
+
+def test_the_loss_shown_is_a_running_mean() -> None:
+    """Of all steps so far, then exponential; it goes on where a checkpoint left it."""
+    values = np.random.default_rng(0).random(3 * loop.LOSSES_SHOWN)
+    whole = loop._Losses(loop.Path("runs/it"), every=1)
+    for step, value in enumerate(values[: loop.LOSSES_SHOWN]):
+        whole.add(step, torch.tensor(value))
+    assert whole.mean == pytest.approx(values[: loop.LOSSES_SHOWN].mean())
+    resumed = loop._Losses(loop.Path("runs/it"), every=1, mean=whole.mean)
+    expected = whole.mean
+    for step, value in enumerate(values[loop.LOSSES_SHOWN :], start=loop.LOSSES_SHOWN):
+        resumed.add(step, torch.tensor(value))
+        expected = (1 - 1 / loop.LOSSES_SHOWN) * expected + value / loop.LOSSES_SHOWN
+    assert resumed.mean == pytest.approx(expected)
 
 
 def test_gradients_are_clipped_as_pytorch_clips_them() -> None:

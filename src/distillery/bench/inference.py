@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
-from distillery import encoders, files, paths, results
+from distillery import encoders, files, paths, progress, results
 from distillery.bench import contender, plan
 from distillery.bench.contender import Texts
 from distillery.bench.ratios import ratios, steps
@@ -287,7 +286,8 @@ def _measure(rows: list[Row], rounds: int) -> None:
         for number, row in enumerate(rows, start=1):
             logging.info("loading %d of %d: %s", number, len(rows), row.facts["name"])
             row.facts |= row.contender.tell(load=True)
-        bar = tqdm(total=(rounds + 1) * sum(len(row.modes) for row in rows), unit=" turns")
+        turns = (rounds + 1) * sum(len(row.modes) for row in rows)
+        bar = progress.bar(total=turns, desc="timing", unit=" turns")
         for turn, mode in product(range(rounds + 1), modes):
             for number, row in enumerate(rows):
                 if mode in row.modes:

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from tqdm import tqdm
 
-from distillery import files, paths
+from distillery import files, paths, progress
 from distillery.errors import UserError
 from distillery.text.encode import Encoded
 
@@ -122,12 +121,12 @@ class TeacherOutputs:
         logits_of: (rows, progress in tokens) -> (n, labels). main: whether this process writes.
         """
         todo = self._missing(ids, encoded.lengths)
-        bar = tqdm(
+        bar = progress.bar(
             total=int(encoded.lengths[todo].sum()),
             desc=f"recording {self.teacher} on {len(todo)} rows",
             unit=" tokens",
             unit_scale=True,
-            disable=not main or not len(todo),
+            disable=not len(todo),
         )
         for start in range(0, len(todo), SHARD_ROWS):
             rows = todo[start : start + SHARD_ROWS]

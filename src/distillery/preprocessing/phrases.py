@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from tqdm import tqdm
-
+from distillery import progress
 from distillery.preprocessing import keys
 
 
@@ -18,7 +17,7 @@ def sentences_of(texts: Sequence[str]) -> list[set[int]]:
     place = {run: index for index, run in enumerate(words)}
     holders: list[set[int]] = [set() for _ in words]
     longest_first = sorted(range(len(words)), key=lambda index: -len(words[index]))
-    for index in tqdm(longest_first, "finding phrases", unit=" rows", leave=False):
+    for index in progress.bar(longest_first, desc="finding phrases", unit=" rows", leave=False):
         if holders[index]:
             continue
         run = words[index]

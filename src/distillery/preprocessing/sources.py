@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tqdm import tqdm
-
-from distillery import files
+from distillery import files, progress
 from distillery.errors import UserError, reason
 from distillery.preprocessing import downloads
 from distillery.preprocessing.task import Example, Hub, Task
@@ -156,7 +154,9 @@ def _read_official(task: Task, walk: Iterator[tuple[str, bytes]]) -> Splits:
         raise UserError(f"task {task.name} is only read from the hub: leave --source out")
     splits: Splits = {name: [] for name in task.counts}
     expected = sum(sum(counts) for counts in task.counts.values())
-    bar = tqdm(None, f"reading {task.name}", expected or None, unit=" rows", leave=False)
+    bar = progress.bar(
+        total=expected or None, desc=f"reading {task.name}", unit=" rows", leave=False
+    )
     with bar:
         for path, content in walk:
             try:

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from distillery import files, paths
+from distillery import files, paths, progress
 from distillery.augmentation.examples import Augmenter, Text, text_of
 from distillery.augmentation.part_of_speech import Replacement, Tagger
 from distillery.preprocessing import keys, store
@@ -79,7 +78,8 @@ def _examples(
     key = f"{split.name}-{split.sha256[:12]}-{tagger.key if tagger else ''}-{VERSION}"
     folder = paths.tags(task.name, key)
     ids = iter(split.keys(same_text).tolist())
-    with tqdm(total=len(split), desc=f"{doing} {split.name}", unit=" rows", leave=False) as bar:
+    about = {"desc": f"{doing} {split.name}", "unit": " rows", "leave": False}
+    with progress.bar(total=len(split), **about) as bar:
         for number, (firsts, seconds) in enumerate(split.chunks(CHUNK)):
             sides = zip(firsts, seconds, strict=True) if seconds else zip(firsts, strict=True)
             chunk = [[text_of(text) for text in side] for side in sides]

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
-from distillery import encoders, files, paths, recipes, results
+from distillery import encoders, files, paths, progress, recipes, results
 from distillery.compression import export as exporting
 from distillery.compression import prune as pruning
 from distillery.compression import quantize as quantizing
@@ -173,7 +172,8 @@ def _converted(
         test = store.read_split(source.task.name, "test")
         text = source.reader().encode_split(source.task.name, test)
         total = int(text.lengths.sum())
-        with tqdm(total=total, desc="test", unit=" tokens", unit_scale=True, leave=False) as bar:
+        about = {"desc": "test", "unit": " tokens", "unit_scale": True, "leave": False}
+        with progress.bar(total=total, **about) as bar:
             return OnnxClassifier(saved).logits(text, bar.update)  # as `predict` answers
 
     return Fitted(save, test_logits, facts, model.num_parameters(), precision)

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from distillery import files, paths, tasks
+from distillery import files, paths, progress, tasks
 from distillery.errors import UserError, choose, one_line
 from distillery.evaluation import metrics
 from distillery.preprocessing import downloads, sources, splits, spool, store, user_files
@@ -68,7 +67,9 @@ def _make(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
         partial = sources.check(task, raw, given.subset)
         writers = {role: _writer(role, folder, recipe) for role in (*raw, "unlabeled")}
         for role, examples in raw.items():
-            for example in tqdm(examples, f"cleaning {role}", unit=" rows", leave=False):
+            for example in progress.bar(
+                examples, desc=f"cleaning {role}", unit=" rows", leave=False
+            ):
                 writers[role].add(example)
         if given.unlabeled:
             facts["unlabeled"] = more

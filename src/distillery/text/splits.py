@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from distillery import files, paths
+from distillery import files, paths, progress
 from distillery.errors import UserError
 from distillery.preprocessing.keys import MASK
 from distillery.preprocessing.store import Split
@@ -67,7 +66,9 @@ class SplitReader(Reader):
     def _write(self, split: Split, folder: Path) -> None:
         """Tokenizes a split into a folder, some texts at a time."""
         lengths, second = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
-        bar = tqdm(total=len(split), desc=f"tokenizing {split.name}", unit=" texts", leave=False)
+        bar = progress.bar(
+            total=len(split), desc=f"tokenizing {split.name}", unit=" texts", leave=False
+        )
         with files.replacing_folder(folder) as temporary:
             with (temporary / _PIECES).open("wb") as file:
                 for texts, pairs in split.chunks(CHUNK):

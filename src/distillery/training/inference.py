@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from accelerate.utils import gather_object
-from tqdm import tqdm
 
+from distillery import progress as bars
 from distillery.errors import UserError
 from distillery.models import tensors
 from distillery.text import batches
@@ -56,13 +56,13 @@ def logits(
     found = None  # one array: small ones would lie in memory between the large ones of batches
     plan = batches.inference(encoded.lengths, tokens_per_batch())
     mine = plan[accelerator().process_index :: accelerator().num_processes]
-    bar = tqdm(
+    bar = bars.bar(
         total=int(sum(encoded.lengths[rows].sum() for rows in mine)),
         desc=what,
         unit=" tokens",
         unit_scale=True,
         leave=False,
-        disable=progress is not None or not accelerator().is_main_process,
+        disable=progress is not None,
     )
     for rows in mine:
         found = _put(

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from distillery import files
+from distillery import progress as bars
 from distillery.errors import UserError
 from distillery.recipes import Phase
 from distillery.text import batches
@@ -26,6 +26,7 @@ from distillery.training.processes import accelerator
 
 CHECK_EVERY = {"cpu": 1, "cuda": 20}  # steps between looks at the loss; a look stalls a GPU
 LOG_EVERY = 20  # steps between TensorBoard events
+LOSSES_SHOWN = 100  # steps that the loss on the progress bar is the mean of, about
 
 LOSS = "loss"  # the metric of a phase that has no better one
 
@@ -34,13 +35,14 @@ Batch = graphs.Batch
 
 @dataclass
 class Progress:
-    """How far a phase has come, and the precision it is trained in. `history`: dev metrics after
-    each epoch."""
+    """How far a phase has come, and the precision it is trained in. `loss`: its running mean.
+    `history`: dev metrics after each epoch."""
 
     epoch: int = 0
     batch: int = 0  # batches of the epoch that are done
     step: int = 0
     seconds: float = 0.0
+    loss: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     precision: str = ""  # empty in checkpoints that do not say
 
@@ -226,12 +228,15 @@ class Checkpoint:
 
 
 class _Losses:
-    """The losses not yet looked at; a look raises at the first one that is not finite."""
+    """The losses not yet looked at; a look raises at the first one that is not finite.
 
-    def __init__(self, folder: Path, every: int) -> None:
+    last: the last loss. mean: their running mean, over all steps at first, then exponential.
+    """
+
+    def __init__(self, folder: Path, every: int, mean: float = 0.0) -> None:
         self.folder, self.every = folder, every
         self.waiting: list[tuple[int, torch.Tensor]] = []
-        self.last = float("nan")
+        self.last, self.mean = float("nan"), mean
 
     def add(self, step: int, loss: torch.Tensor) -> None:
         self.waiting.append((step, loss.detach()))
@@ -248,6 +253,7 @@ class _Losses:
                     f"the loss is {value} at step {step + 1}: lower the learning rate"
                     f" (the last good checkpoint is in {self.folder})"
                 )
+            self.mean += (value - self.mean) / min(step + 1, LOSSES_SHOWN)
         self.last = values[-1]
         self.waiting.clear()
 
@@ -268,7 +274,7 @@ class _Display:
         main, done = accelerator().is_main_process, progress.step
         self.job = job
         self.writer = _events(folder / "events", done) if main else None
-        self.bar = tqdm(total=steps, initial=done, desc=job.title, unit=" steps", disable=not main)
+        self.bar = bars.bar(total=steps, initial=done, desc=job.title, unit=" steps")
 
     def __enter__(self) -> "_Display":
         return self
@@ -278,13 +284,13 @@ class _Display:
         if self.writer:
             self.writer.close()
 
-    def step(self, progress: Progress, loss: float, rate: float) -> None:
+    def step(self, progress: Progress, losses: _Losses, rate: float) -> None:
         self.bar.update()
         if progress.step % LOG_EVERY == 0:
             if self.writer:
-                self.writer.add_scalar("loss", loss, progress.step)
+                self.writer.add_scalar("loss", losses.last, progress.step)
                 self.writer.add_scalar("learning_rate", rate, progress.step)
-            self.bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+            self.bar.set_postfix(loss=f"{losses.mean:.4f}", refresh=False)
 
     def epoch(self, progress: Progress) -> None:
         found = progress.history[-1]
@@ -293,8 +299,8 @@ class _Display:
                 self.writer.add_scalar(f"dev/{name}", value, progress.step)
         title, epochs, metric = self.job.title, self.job.phase.epochs, self.job.metric
         logging.info(
-            "%s: epoch %d of %d, dev %s %.4f",
-            *(title, progress.epoch, epochs, metric, found[metric]),
+            "%s: epoch %d of %d, loss %.4f, dev %s %.4f",
+            *(title, progress.epoch, epochs, progress.loss, metric, found[metric]),
         )
 
 
@@ -328,7 +334,7 @@ class _Training:
         _check_precision(self.progress.precision, job.precision, folder)
         self.progress.precision = job.precision
         self.model = accelerator().prepare_model(model)
-        self.losses = _Losses(folder, CHECK_EVERY[machine.device().type])
+        self.losses = _Losses(folder, CHECK_EVERY[machine.device().type], self.progress.loss)
         self.steps = -(-len(job.lengths) // phase.batch_size) * phase.epochs
 
     def epoch(self, display: _Display, checkpoint_seconds: float) -> None:
@@ -340,15 +346,19 @@ class _Training:
             self.losses.add(progress.step, self._step(rows, rate))
             progress.step += 1
             progress.batch += 1
-            display.step(progress, self.losses.last, rate)
+            display.step(progress, self.losses, rate)
             if time.monotonic() - since > checkpoint_seconds:
-                self.losses.look()
+                self._look()
                 progress.seconds += time.monotonic() - since
                 self._save()
                 since = time.monotonic()
-        self.losses.look()
+        self._look()
         progress.seconds += time.monotonic() - since
         progress.epoch, progress.batch = progress.epoch + 1, 0
+
+    def _look(self) -> None:
+        self.losses.look()
+        self.progress.loss = self.losses.mean
 
     def select(self) -> None:
         """Looks at dev after an epoch, keeps the weights if they are the best so far."""
