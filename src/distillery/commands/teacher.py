@@ -2,7 +2,6 @@
 
 import argparse
 import functools
-import logging
 
 from distillery import paths, recipes, tasks
 from distillery.commands.base import (
@@ -73,8 +72,10 @@ class Record(Command):
         add_teacher_variant(parser)
 
     def run(self, arguments: argparse.Namespace) -> None:
-        from distillery.stages import teacher
+        from distillery.stages import ending, teacher
 
         name, variant = short(arguments.teacher), arguments.teacher_variant
-        outputs = teacher.record(tasks.get(arguments.task), name, variant)
-        logging.info("%d rows are recorded in %s", len(outputs), outputs.folder)
+        task = tasks.get(arguments.task)
+        outputs = teacher.record(task, name, variant)
+        then = ending.next_command(task, "teacher", teacher=name, variant=variant)
+        ending.done(f"outputs of {name}", f"{len(outputs)} rows", outputs.folder, then)

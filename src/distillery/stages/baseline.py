@@ -1,7 +1,6 @@
 """Stage 3: rows that keep a table honest: the majority class, and linear models."""
 
 import json
-import logging
 import time
 
 from distillery import baselines, files, paths, results
@@ -9,6 +8,7 @@ from distillery.evaluation import calibration, metrics
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import Recipe
+from distillery.stages import ending
 from distillery.stages.experiment import split_inputs, write_labels
 from distillery.training import machine
 
@@ -24,8 +24,9 @@ def run(task: Task, name: str, recipe: Recipe, *, command: str, force: bool) -> 
         "stage_version": VERSION,
         "inputs": split_inputs(task),
     }
+    then = ending.next_command(task, "baseline")
     if not force and results.is_current(folder, result_name, wanted, [0]):
-        logging.info("%s is up to date (--force runs it anyway)", result_name)
+        ending.up_to_date(result_name, then)
         write_labels(task)
         return
     files.check_writable(folder)
@@ -61,4 +62,5 @@ def run(task: Task, name: str, recipe: Recipe, *, command: str, force: bool) -> 
         }
         write_labels(task)
         results.write(folder, result, predicted[None, :], len(task.labels))
-        logging.info("%s: %s %.4f on test", result_name, *next(iter(scores.items())))
+        facts = "{} {:.4f} on test".format(*next(iter(scores.items())))
+        ending.done(result_name, facts, folder / f"{result_name}.txt", then)

@@ -24,6 +24,7 @@ from distillery.evaluation import calibration, metrics
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import Recipe
+from distillery.stages import ending
 from distillery.training import machine
 from distillery.training.processes import accelerator
 
@@ -74,11 +75,16 @@ class Experiment:
         recipe = json.loads(json.dumps(self.recipe.as_dict()))
         return {"recipe": recipe, "stage_version": self.version, "inputs": self.inputs}
 
+    @property
+    def _next(self) -> str:
+        names = {"teacher": self.teacher, "student": self.student, "variant": self.variant}
+        return ending.next_command(self.task, self.stage, model=self.name, **names)
+
     def run(self, fit: Callable[[int, Path], Fitted], force: bool) -> bool:
         """Runs what is not up to date; gives whether anything was. `fit`: (seed, folder)."""
         folder = paths.results(self.task.local)
         if not force and results.is_current(folder, self.name, self._wanted, self.seeds):
-            logging.info("%s is up to date (--force runs it anyway)", self.name)
+            ending.up_to_date(self.name, self._next)
             write_labels(self.task)
             return False
         if accelerator().is_main_process:
@@ -221,8 +227,17 @@ class Experiment:
         }
         if accelerator().is_main_process:
             results.write(folder, result, predictions, len(self.task.labels))
-        score, value = next(iter(result["metrics"].items()))
-        logging.info("%s: %s %.4f on test (%d rows)", self.name, score, value, result["n"])
+        ending.done(self.name, _scores(result), paths.model(self.task.name, self.name), self._next)
+
+
+def _scores(result: dict[str, Any]) -> str:
+    """The main metric on test and, where dev selected the model, on dev: means over the seeds."""
+    metric, value = next(iter(result["metrics"].items()))
+    runs = result["runs"]
+    said = f"{metric} {value:.4f} on test"
+    if all("dev" in run for run in runs):
+        said += f", {sum(run['dev'][metric] for run in runs) / len(runs):.4f} on dev"
+    return f"{said} (mean of {len(runs)} seeds)" if len(runs) > 1 else said
 
 
 def write_labels(task: Task) -> None:

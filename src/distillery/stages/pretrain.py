@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy, pad
 
-from distillery import encoders, files, paths, results
+from distillery import encoders, files, paths, recipes, results
 from distillery.errors import UserError
 from distillery.models import tensors, tokenization
 from distillery.models.masked_language import MaskedLanguageModel, padding
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes import PretrainingRecipe
+from distillery.stages import ending
 from distillery.stages.experiment import lock_of_main, split_inputs
 from distillery.text import batches, encode
 from distillery.training import inference, loop, machine
@@ -49,11 +50,14 @@ def run(
             f"encoders/{name}/{encoders.WEIGHTS}": files.sha256(folder / encoders.WEIGHTS),
         },
     }
+    then = paths.command("teacher", {"task": task.name, "teacher": name})
+    if recipes.teacher(task.name, name).pretraining != "task":
+        then += " --pretraining task --variant pretrained"
     about = paths.pretraining_facts(task.name, name)
     place = paths.run(task.name, target.name, files.short_hash(wanted), recipe.seed)
     if not force and _is_current(about, wanted):
         files.remove_tensors(place)  # where a kill came before
-        logging.info("%s is up to date (--force runs it anyway)", target)
+        ending.up_to_date(str(target), then)
         return
     commit = results.commit()
     with lock_of_main(target.name + f"_{task.name}", f"pretraining {name} on {task.name}"):
@@ -74,6 +78,8 @@ def run(
                 files.write_json(temporary / about.name, result)
             files.remove_tensors(place)
         accelerator().wait_for_everyone()
+    dev = ", ".join(f"{metric} {value:.4f} on dev" for metric, value in facts["dev"].items())
+    ending.done(f"{name}, pretrained on {task.name}", dev, target, then)
 
 
 def _is_current(about: Path, wanted: dict[str, Any]) -> bool:
