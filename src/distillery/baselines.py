@@ -132,9 +132,7 @@ def _best(
     features = ngrams.of(dev)
     tried: dict[str, float] = {}
     best: Any = None
-    for name, model in progress.bar(
-        candidates, total=count, desc="fitting", unit=" models", leave=False
-    ):
+    for name, model in progress.bar(candidates, total=count, desc="fitting", unit=" models"):
         score = metrics.score(metric, dev.labels, model.predict(features))
         if not tried or score > max(tried.values()):
             best = model

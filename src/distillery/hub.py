@@ -103,7 +103,7 @@ def _download(url: str, path: Path, size: int | None) -> None:
         with (
             path.open("ab" if done else "wb") as file,
             progress.bar(
-                total=size, initial=done, desc=path.name, unit="B", unit_scale=True, leave=False
+                total=size, initial=done, desc=path.name, unit="B", unit_scale=True
             ) as bar,
         ):
             for chunk in answer.iter_bytes(1 << 16):

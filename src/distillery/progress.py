@@ -26,13 +26,15 @@ class _Lines:
 
 
 def bar(iterable: Any = None, **options: Any) -> Any:
-    """A tqdm bar over `iterable`, or one that is updated by hand; `options` are tqdm's.
+    """A tqdm bar over `iterable`, or one that is updated by hand; `options` are tqdm's, and it
+    is removed at the end unless `leave` says otherwise.
 
     Of several processes the main one shows it. Where stderr is no terminal it prints a line every
     `INTERVAL` seconds, so nothing of work that is shorter.
     """
     from tqdm import tqdm
 
+    options.setdefault("leave", False)
     if not is_main_process():
         options["disable"] = True
     elif not options.get("disable"):

@@ -190,7 +190,7 @@ def test_a_task_of_the_project_takes_more_unlabeled_rows(
     assert main(["data", "--task", "smoke"]) == 0
     assert main(["data", "--task", "smoke", "--unlabeled-data", str(more)]) == 0
     assert paths.manifest("smoke").stat().st_mtime_ns == made, "it was up to date"
-    assert caplog.text.count("with the unlabeled rows of more.csv are up to date") == 2
+    assert caplog.text.count("with the unlabeled rows of more.csv is up to date") == 2
     line = refused("data", "--task", "smoke", "--dev-rows", "9")
     assert "the splits of smoke hold the unlabeled rows of more.csv" in line
     assert paths.manifest("smoke").stat().st_mtime_ns == made

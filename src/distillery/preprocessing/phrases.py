@@ -17,7 +17,7 @@ def sentences_of(texts: Sequence[str]) -> list[set[int]]:
     place = {run: index for index, run in enumerate(words)}
     holders: list[set[int]] = [set() for _ in words]
     longest_first = sorted(range(len(words)), key=lambda index: -len(words[index]))
-    for index in progress.bar(longest_first, desc="finding phrases", unit=" rows", leave=False):
+    for index in progress.bar(longest_first, desc="finding phrases", unit=" rows"):
         if holders[index]:
             continue
         run = words[index]

@@ -154,9 +154,7 @@ def _read_official(task: Task, walk: Iterator[tuple[str, bytes]]) -> Splits:
         raise UserError(f"task {task.name} is only read from the hub: leave --source out")
     splits: Splits = {name: [] for name in task.counts}
     expected = sum(sum(counts) for counts in task.counts.values())
-    bar = progress.bar(
-        total=expected or None, desc=f"reading {task.name}", unit=" rows", leave=False
-    )
+    bar = progress.bar(total=expected or None, desc=f"reading {task.name}", unit=" rows")
     with bar:
         for path, content in walk:
             try:

@@ -78,7 +78,7 @@ def _examples(
     key = f"{split.name}-{split.sha256[:12]}-{tagger.key if tagger else ''}-{VERSION}"
     folder = paths.tags(task.name, key)
     ids = iter(split.keys(same_text).tolist())
-    about = {"desc": f"{doing} {split.name}", "unit": " rows", "leave": False}
+    about = {"desc": f"{doing} {split.name}", "unit": " rows"}
     with progress.bar(total=len(split), **about) as bar:
         for number, (firsts, seconds) in enumerate(split.chunks(CHUNK)):
             sides = zip(firsts, seconds, strict=True) if seconds else zip(firsts, strict=True)

@@ -172,7 +172,7 @@ def _converted(
         test = store.read_split(source.task.name, "test")
         text = source.reader().encode_split(source.task.name, test)
         total = int(text.lengths.sum())
-        about = {"desc": "test", "unit": " tokens", "unit_scale": True, "leave": False}
+        about = {"desc": "test", "unit": " tokens", "unit_scale": True}
         with progress.bar(total=total, **about) as bar:
             return OnnxClassifier(saved).logits(text, bar.update)  # as `predict` answers
 

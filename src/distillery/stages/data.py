@@ -17,6 +17,7 @@ from distillery.evaluation import metrics
 from distillery.preprocessing import downloads, sources, splits, spool, store, user_files
 from distillery.preprocessing.task import Task
 from distillery.recipes import DataRecipe
+from distillery.stages import ending
 
 MOST_LABELS = 1000  # of a user's data: more are most likely the wrong column
 
@@ -55,7 +56,7 @@ def _make(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
         raise UserError(f"task {task.name} is made from your own files: name them with --data FILE")
     if not force and store.is_current(task.name, recipe, _wanted(task, source, more)):
         rows = f", with the unlabeled rows of {kept}" if kept else ""
-        logging.info("splits of %s%s are up to date (--force makes them anyway)", task.name, rows)
+        ending.up_to_date(f"data of {task.name}{rows}", ending.next_command(task, "data"))
         return
     if kept and not more and not force:
         raise UserError(
@@ -67,9 +68,7 @@ def _make(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
         partial = sources.check(task, raw, given.subset)
         writers = {role: _writer(role, folder, recipe) for role in (*raw, "unlabeled")}
         for role, examples in raw.items():
-            for example in progress.bar(
-                examples, desc=f"cleaning {role}", unit=" rows", leave=False
-            ):
+            for example in progress.bar(examples, desc=f"cleaning {role}", unit=" rows"):
                 writers[role].add(example)
         if given.unlabeled:
             facts["unlabeled"] = more
@@ -144,7 +143,8 @@ def _make_own(
         "declared": labels,
     }
     if not force and store.is_current(name, recipe, facts):
-        logging.info("splits of %s are up to date (--force makes them anyway)", name)
+        task = tasks.get(name)
+        ending.up_to_date(f"data of {name}", ending.next_command(task, "data"))
         return
     readings = {
         role: user_files.read_examples(
@@ -288,4 +288,5 @@ def _write(
     if fault:
         logging.warning("%s", fault)
     counts = ", ".join(f"{name} {count}" for name, count in manifest["rows"].items())
-    logging.info("%s: %s rows in %s", task.name, counts, paths.task(task.name))
+    then = ending.next_command(task, "data")
+    ending.done(f"splits of {task.name}", f"{counts} rows", paths.task(task.name), then)

@@ -66,9 +66,7 @@ class SplitReader(Reader):
     def _write(self, split: Split, folder: Path) -> None:
         """Tokenizes a split into a folder, some texts at a time."""
         lengths, second = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
-        bar = progress.bar(
-            total=len(split), desc=f"tokenizing {split.name}", unit=" texts", leave=False
-        )
+        bar = progress.bar(total=len(split), desc=f"tokenizing {split.name}", unit=" texts")
         with files.replacing_folder(folder) as temporary:
             with (temporary / _PIECES).open("wb") as file:
                 for texts, pairs in split.chunks(CHUNK):

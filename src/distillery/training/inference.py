@@ -61,7 +61,6 @@ def logits(
         desc=what,
         unit=" tokens",
         unit_scale=True,
-        leave=False,
         disable=progress is not None,
     )
     for rows in mine:

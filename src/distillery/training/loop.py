@@ -274,7 +274,7 @@ class _Display:
         main, done = accelerator().is_main_process, progress.step
         self.job = job
         self.writer = _events(folder / "events", done) if main else None
-        self.bar = bars.bar(total=steps, initial=done, desc=job.title, unit=" steps")
+        self.bar = bars.bar(total=steps, initial=done, desc=job.title, unit=" steps", leave=True)
 
     def __enter__(self) -> "_Display":
         return self
