@@ -32,6 +32,7 @@ SMALL = {
     "--data reviews.csv": "--to 1 --data reviews.csv",
     "--students bilstm": "--students bilstm --to 3",
     "--from 3": "--from 6",
+    "--num_processes 2": "--num_processes 2 --main_process_port 0",  # any free port
 }
 
 

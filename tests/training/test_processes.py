@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,19 @@ import pytest
 from distillery import files, paths, results
 from distillery.cli import main
 from distillery.distillation import teacher as teachers
+from distillery.models import tokenization
 from distillery.preprocessing import store
-from distillery.text import encode
+from distillery.runtime.facts import read_facts
 from distillery.training import inference
+from tests.conftest import WarmPython
+from tests.faults.pipeline import LIMIT
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("ranks.py")
-TWO = "--multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
+TWO = (
+    "--multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
+    " --main_process_port 0"  # a free one: other tests may run at the same time
+)
 
 
 def run(command: list[str], **more: str) -> None:
@@ -31,13 +36,15 @@ def run(command: list[str], **more: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
+def found(
+    tmp_path_factory: pytest.TempPathFactory, warm_python: WarmPython
+) -> dict[int, dict[str, Any]]:
     """What `ranks.py` found as one process and as two."""
     answers = {}
     for processes in (1, 2):
         folder = tmp_path_factory.mktemp(f"ranks{processes}")
         launch = ["-m", "accelerate.commands.launch", *TWO.split()] if processes == 2 else []
-        command = [sys.executable, *launch, str(SCRIPT), str(folder)]
+        command = [str(warm_python.path), *launch, str(SCRIPT), str(folder)]
         run(command, DISTILLERY_DATA=str(folder / "data"))
         answers[processes] = json.loads((folder / "found.json").read_text())
         assert answers[processes]["processes"] == processes
@@ -65,7 +72,9 @@ def test_no_row_is_lost_or_computed_twice(found: dict[int, dict[str, Any]]) -> N
         assert np.shape(two[name]) == (65, 2)
 
 
-def test_two_hosts_find_each_other(found: dict[int, dict[str, Any]], tmp_path: Path) -> None:
+def test_two_hosts_find_each_other(
+    found: dict[int, dict[str, Any]], warm_python: WarmPython, tmp_path: Path
+) -> None:
     """The README's command for several hosts, with both on this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -83,7 +92,7 @@ def test_two_hosts_find_each_other(found: dict[int, dict[str, Any]], tmp_path: P
             f" --main_process_ip 127.0.0.1 --main_process_port {port}"
             " --mixed_precision no --dynamo_backend no"
         )
-        command = [sys.executable, "-m", "accelerate.commands.launch", *options.split()]
+        command = [warm_python.path, "-m", "accelerate.commands.launch", *options.split()]
         hosts.append(
             subprocess.Popen(
                 [*command, str(SCRIPT), str(tmp_path)], env=environment, stderr=subprocess.PIPE
@@ -91,7 +100,7 @@ def test_two_hosts_find_each_other(found: dict[int, dict[str, Any]], tmp_path: P
         )
     try:
         for host in hosts:
-            _, said = host.communicate(timeout=240)
+            _, said = host.communicate(timeout=LIMIT)
             assert host.returncode == 0, said.decode()[-3000:]
     finally:
         for host in hosts:
@@ -104,15 +113,17 @@ def test_two_hosts_find_each_other(found: dict[int, dict[str, Any]], tmp_path: P
 def _logits(name: str) -> np.ndarray:
     """What a saved model of smoke answers on dev, in fp32: (N, labels)."""
     folder = paths.model("smoke", name)
-    reading = teachers.read_facts(folder)
+    reading = read_facts(folder)
     assert reading["precision"] == "fp32"
-    tokenizer = encode.load_tokenizer(folder)
-    reader = encode.Reader(tokenizer, reading["max_length"], reading["head"])
+    tokenizer = tokenization.load(folder)
+    reader = tokenization.reader(tokenizer, reading["max_length"], reading["head"])
     text = reader.encode_split("smoke", store.read_split("smoke", "dev"))
     return inference.logits(teachers.load_model(folder), text, "fp32", name)
 
 
-def test_stages_run_as_two_processes_and_end_as_one_does(smoke_copy: Path) -> None:
+def test_stages_run_as_two_processes_and_end_as_one_does(
+    smoke_copy: Path, warm_python: WarmPython
+) -> None:
     """The models answer alike: logits differ by rounding, far less than training moved them.
 
     Accuracy would not do: it jumps where rounding moves a text over the line. Dropout is off,
@@ -124,9 +135,10 @@ def test_stages_run_as_two_processes_and_end_as_one_does(smoke_copy: Path) -> No
         # A live teacher, a projection, and in phase 1 no loss on the logits.
         "distil --task smoke --teacher tiny --student bert_tiny --variant {0} --dropout 0",
     )
+    clone = warm_python.clone(smoke_copy)
     for variant, launch in (("one", ""), ("two", TWO)):
         for stage in stages:
-            command = [str(ROOT / "scripts/distillery"), *stage.format(variant).split()]
+            command = [str(clone / "scripts/distillery"), *stage.format(variant).split()]
             run(command, DISTILLERY_LAUNCH=launch)
     folder = paths.results(local=True)
     for name_of in (
@@ -141,8 +153,9 @@ def test_stages_run_as_two_processes_and_end_as_one_does(smoke_copy: Path) -> No
         assert np.abs(before - after).max() < 0.02 * np.ptp(before)
 
 
-def test_pretraining_runs_as_two_processes(smoke_copy: Path) -> None:
-    command = [str(ROOT / "scripts/distillery"), "pretrain", "--task", "smoke", "--teacher", "tiny"]
+def test_pretraining_runs_as_two_processes(smoke_copy: Path, warm_python: WarmPython) -> None:
+    script = warm_python.clone(smoke_copy) / "scripts/distillery"
+    command = [str(script), "pretrain", "--task", "smoke", "--teacher", "tiny"]
     scores = []
     for launch in ("", TWO):
         run([*command, "--force"], DISTILLERY_LAUNCH=launch)
@@ -153,8 +166,11 @@ def test_pretraining_runs_as_two_processes(smoke_copy: Path) -> None:
 
 
 @pytest.mark.parametrize("launch", [TWO, TWO.replace("--multi_gpu --num_processes 2", "--cpu")])
-def test_processes_that_refuse_say_why_and_no_more(smoke_copy: Path, launch: str) -> None:
-    command = [str(ROOT / "scripts/distillery"), "student", "--task", "smoke", "--student", "gru"]
+def test_processes_that_refuse_say_why_and_no_more(
+    smoke_copy: Path, warm_python: WarmPython, launch: str
+) -> None:
+    script = warm_python.clone(smoke_copy) / "scripts/distillery"
+    command = [str(script), "student", "--task", "smoke", "--student", "gru"]
     environment = {**os.environ, "DISTILLERY_LAUNCH": launch}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
