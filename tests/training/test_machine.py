@@ -9,8 +9,8 @@ import torch
 
 from distillery import files, paths, results
 from distillery.cli import main
-from distillery.distillation import teacher as teachers
 from distillery.errors import UserError
+from distillery.runtime.facts import read_facts
 from distillery.training import machine
 
 Set = Callable[..., list[str]]
@@ -249,4 +249,4 @@ def test_a_result_records_the_precision_it_was_trained_in(
     assert main([*student, "--variant", "other", "--epochs", "1", "--precision", wanted]) == 0
     result = results.read(paths.results(local=True) / "attention_smoke.other.json")
     assert result["environment"]["precision"] == expected
-    assert teachers.read_facts(paths.model("smoke", result["name"]))["precision"] == expected
+    assert read_facts(paths.model("smoke", result["name"]))["precision"] == expected
