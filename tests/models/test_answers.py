@@ -66,6 +66,7 @@ def test_transformers_warns_of_a_text_that_is_not_truncated(
 ) -> None:
     """Of a teacher, where the plain `pipeline` reads more than `predict`."""
     saving.save(tmp_path, tiny_folder, "teacher", False, 1.0)
+    caplog.set_level(logging.WARNING, logger="transformers")  # the command line lowers it
     logger = logging.getLogger("transformers")  # which passes nothing on to its parent
     logger.addHandler(caplog.handler)
     try:
