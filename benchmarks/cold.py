@@ -156,7 +156,7 @@ def report(found: dict[str, Any]) -> str:
         [
             "# Cold start",
             "",
-            f"Made by `make bench-cold` at commit {found['commit'][:7]}: {where['cpu']},"
+            f"Made by `make bench-cold` at {cells.commit(found)}: {where['cpu']},"
             f" {where['threads']} threads, torch {where['torch']}, transformers"
             f" {where['transformers']}, ONNX Runtime {where['onnxruntime']}. A new process labels"
             f" two short texts and ends: medians of {found['repeats']} runs, the contenders taking"
@@ -185,7 +185,11 @@ def main() -> int:
         out = folder(parser, options)
         commit = results.commit()
         with tempfile.TemporaryDirectory() as place:
-            subprocess.run([sys.executable, "-m", "benchmarks.cold", "--make", place], check=True)
+            subprocess.run(  # in another process: this one must stay small
+                [sys.executable, "-m", "benchmarks.cold", "--make", place],
+                env={**os.environ, "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
+                check=True,
+            )
             rows = measure(Path(place), options.repeats)
         from distillery.training import machine  # now that this process may be large
 

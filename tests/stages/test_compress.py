@@ -13,14 +13,12 @@ import torch
 
 from distillery import files, paths, results, tasks
 from distillery.cli import main
-from distillery.compression import onnx_module
 from distillery.distillation import teacher as teachers
 from distillery.models import tensors, tokenization
 from distillery.preprocessing import store
 from distillery.recipes import QuantizationRecipe, quantization
 from distillery.runtime.facts import read_facts
-from distillery.stages import compress
-from distillery.training import inference
+from distillery.stages import compress, predict
 
 SOURCE = "distil_bilstm_tiny_smoke"
 SMALLER = f"{SOURCE}.pruned"
@@ -103,15 +101,10 @@ def test_every_folder_is_what_the_contract_says(in_chain_home: Path) -> None:
 def test_a_loaded_model_predicts_what_its_result_says(in_chain_home: Path) -> None:
     test = store.read_split("smoke", "test")
     for name in MADE:
-        folder = paths.model("smoke", name)
-        facts, tokenizer = read_facts(folder), tokenization.load(folder)
-        text = tokenization.reader(tokenizer, facts["max_length"], facts["head"])
-        logits = inference.logits(
-            onnx_module.load(folder), text.encode(test_texts(test), None), "fp32", "test"
-        )
+        answers = predict.load(paths.model("smoke", name)).probabilities(test_texts(test))
         packed = results.predictions_path(paths.results(local=True), name).read_bytes()
         predicted = results.unpack(packed, runs=1, n=len(test), labels=2)[0]
-        assert np.array_equal(logits.argmax(axis=1), predicted), name
+        assert np.array_equal(answers.argmax(axis=1), predicted), name
 
 
 def test_texts(test: store.Split) -> list[str]:
