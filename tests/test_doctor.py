@@ -21,6 +21,13 @@ from distillery.cli import main
 Lines = list[str]
 
 
+@pytest.fixture(autouse=True)
+def enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on how much memory and disk are free here."""
+    monkeypatch.setattr(doctor, "DEMO_DISK", 0.0)
+    monkeypatch.setattr(doctor, "DEMO_MEMORY", 0.0)
+
+
 @pytest.fixture
 def minilm(home: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An encoder by the name of minilm in the home: the tiny one stands for its 90 MB."""
