@@ -12,7 +12,7 @@ from distillery.recipes.names import STUDENTS
 def done(what: str, facts: str, where: Path, then: str) -> None:
     """Logs the last line of a stage. facts: metrics of a model, rows of data. then: the command
     to type next, of `next_command`."""
-    logging.info("%s: %s, in %s; next: %s", what, facts, _shown(where), then)
+    logging.info("%s: %s, in %s; next: %s", what, facts, shown(where), then)
 
 
 def up_to_date(what: str, then: str) -> None:
@@ -50,10 +50,10 @@ def next_command(
     if stage == "distillation" and student in plan.compressed and not variant:
         return paths.command("compress", both)
     assert model, f"{stage} makes a model"
-    folder = shlex.quote(str(_shown(paths.model(task.name, model))))
+    folder = shlex.quote(str(shown(paths.model(task.name, model))))
     return f"{paths.command('predict', {})} {folder} 'a text'"
 
 
-def _shown(path: Path) -> Path:
+def shown(path: Path) -> Path:
     """A path as a user would type it from here."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

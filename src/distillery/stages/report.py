@@ -1,10 +1,8 @@
 """Stage 6: the page of a task's results, and what to try next."""
 
 import logging
-import os
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from distillery import encoders, files, paths, recipes, results, tasks
@@ -12,6 +10,7 @@ from distillery.errors import UserError
 from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.report import page, table
+from distillery.stages import ending
 
 _EXAMPLES = 100  # rows of dev of which the shortest is shown
 
@@ -52,9 +51,8 @@ def _try_next(task: Task, found: Mapping[str, dict[str, Any]]) -> list[str]:
     ]
     if not models or not paths.manifest(task.name).is_file():
         return []
-    folder = min(models)[-1]
-    shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
-    command = f"scripts/distillery predict {shlex.quote(shown)}"
+    smallest = shlex.quote(str(ending.shown(min(models)[-1])))
+    command = f"{paths.command('predict', {})} {smallest}"
     return [f"{command} {_example(task)}", f"{command}  # then type texts of your own"]
 
 
