@@ -46,8 +46,8 @@ class Spool:
             yield pq.read_table(self.path).take(places)
             return
         start = 0
-        with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(16 * CHUNK):
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+            for batch in file.iter_batches(4 * CHUNK):
                 low, high = np.searchsorted(places, [start, start + len(batch)])
                 if low < high:
                     yield pa.Table.from_batches([batch]).take(places[low:high] - start)

@@ -45,7 +45,7 @@ class Split:
         import pyarrow.parquet as pq
 
         columns = ["text", "text_pair"] if self.paired else ["text"]
-        with pq.ParquetFile(self.path) as file:
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
             for part in file.iter_batches(size, columns=columns):
                 yield (
                     part["text"].to_pylist(),
@@ -189,7 +189,7 @@ def read_split(task_name: str, name: str) -> Split:
     if checksum != expected:
         raise UserError(f"{path} is not the file of its manifest: run {again} again with --force")
     ids, labels = array("Q"), [np.zeros(0, np.int64)]
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         for batch in file.iter_batches(columns=["id", "label"]):
             ids.extend(int(name, 16) for name in batch["id"].to_pylist())
             labels.append(batch["label"].to_numpy().astype(np.int64))
