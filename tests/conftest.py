@@ -123,7 +123,7 @@ class WarmPython:
         """Starts `python ARGS` in a process group of its own; it prints to `log`."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
         with Path(os.devnull).open("rb") as nothing, log.open("ab") as file:
-            streams = (nothing.fileno(), file.fileno(), file.fileno())
+            streams = {0: nothing.fileno(), 1: file.fileno(), 2: file.fileno()}
             return warm.Process(self.socket, [*args], streams, environment)
 
     def clone(self, folder: Path) -> Path:

@@ -8,18 +8,22 @@ an exit status of its own. It imports `distillery` itself, so a missing import s
     python -SE tests/warm.py call SOCKET -m distillery --help
 
 What follows `call SOCKET` is what would follow `python`: `-m MODULE`, `-c CODE` or a script, and
-arguments. Environment, folder, standard streams and exit status are those of the caller. PYTHON
+arguments. Environment, folder, open files and exit status are those of the caller. PYTHON
 is a program that does such a call: the processes find it in `sys.executable`, so that those they
 start are warm too.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 import select
 import signal
 import socket
 import sys
+from typing import Any
 
+MOST = 100  # files that a process is given, and the number of none of them
 LIBRARIES = (
     "accelerate.commands.launch",
     "matplotlib.pyplot",
@@ -42,26 +46,29 @@ class Process:
     """A process of the server, with the part of `subprocess.Popen` that the tests use.
 
     It leads a process group of its own, which is killed when the caller ends before it.
+
+    streams: number in the new process -> file descriptor here.
     """
 
     def __init__(
         self,
         path: str,
         args: list[str],
-        streams: tuple[int, int, int] = (0, 1, 2),
+        streams: dict[int, int],
         environment: dict[str, str] | None = None,
     ) -> None:
         self.args = args
         self.returncode: int | None = None
         request = {
             "args": args,
+            "streams": list(streams),
             "environment": dict(os.environ if environment is None else environment),
             "folder": os.getcwd(),  # noqa: PTH109 - pathlib takes longer to import than all else here
         }
         message = json.dumps(request).encode()
         self._server = socket.socket(socket.AF_UNIX)
         self._server.connect(path)
-        socket.send_fds(self._server, [len(message).to_bytes(4, "big")], streams)
+        socket.send_fds(self._server, [len(message).to_bytes(4, "big")], [*streams.values()])
         self._server.sendall(message)
         self._answers = self._server.makefile()
         self.pid = int(self._answers.readline())
@@ -85,11 +92,21 @@ class Process:
 
 def call(path: str, args: list[str]) -> int:
     """Runs a process as if it were this one; gives its exit status as a shell does."""
-    process = Process(path, args)
+    process = Process(path, args, {number: number for number in _inherited()})
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: os.kill(process.pid, number))
     status = process.wait()
     return 128 - status if status < 0 else status
+
+
+def _inherited() -> list[int]:
+    """The standard streams and other files that a shell has opened for this process."""
+    numbers = []
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208
+        with contextlib.suppress(OSError):  # the one that lists them is closed by now
+            if os.get_inheritable(int(name)):
+                numbers.append(int(name))
+    return numbers
 
 
 def serve(path: str, python: str) -> list[str]:
@@ -123,14 +140,16 @@ def serve(path: str, python: str) -> list[str]:
 def _guard(connection: socket.socket) -> list[str]:
     """Forks the process that a caller asks for, which returns its arguments; waits for it, and
     kills it where the caller is gone first."""
-    length, streams, _, _ = socket.recv_fds(connection, 4, 3)
+    length, streams, _, _ = socket.recv_fds(connection, 4, MOST)
     with connection.makefile("rb") as message:
         request = json.loads(message.read(int.from_bytes(length, "big")))
-    ended, alive = os.pipe()  # closed in exec, so `ended` is at its end when the process is
+    ended, alive = os.pipe()  # of which no other process has the second end
     pid = os.fork()
     if pid == 0:
         os.close(ended)
         connection.close()
+        fcntl.fcntl(alive, fcntl.F_DUPFD_CLOEXEC, 2 * MOST)  # out of the way of the streams
+        os.close(alive)
         _become(request, streams)
         return list(request["args"])
     os.close(alive)
@@ -147,15 +166,17 @@ def _guard(connection: socket.socket) -> list[str]:
         os._exit(0)
 
 
-def _become(request: dict[str, object], streams: list[int]) -> None:
+def _become(request: dict[str, Any], streams: list[int]) -> None:
     """Takes over the streams, environment and folder of the caller."""
     os.setpgid(0, 0)
-    for number, stream in enumerate(streams):
+    moved = [fcntl.fcntl(stream, fcntl.F_DUPFD_CLOEXEC, MOST) for stream in streams]
+    for stream in streams:
+        os.close(stream)
+    for number, stream in zip(request["streams"], moved, strict=True):
         os.dup2(stream, number)
         os.close(stream)
-    environment = request["environment"]
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(request["environment"])
     os.chdir(request["folder"])
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
