@@ -228,9 +228,8 @@ def test_no_row_of_a_tsv_without_quoting_is_lost(place: Path, rows: list[tuple[s
     path = place / "written.tsv"
     lines = ["text\tlabel", *map("\t".join, rows)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
-    reading = user_files.read_examples(path, Columns())
-    found = answer(lambda: list(reading) or True)
-    if found is None:
+    reading = answer(lambda: user_files.read_examples(path, Columns()))
+    if reading is None:  # a pair of quotes in two rows may be around a cell with a line break
         assert sum(cell.count('"') for row in rows for cell in row) > 1
         return
     texts = {example.row: example.text for example, _ in reading}

@@ -19,7 +19,7 @@ from distillery.preprocessing.inputs import Source
 _SAMPLE = 200  # number of lines that decide the delimiter
 _SEPARATOR_LINE = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)  # Excel's
 _CELL = r'(?:"[^"]*(?:""[^"]*)*"|[^"\t]*)'
-_QUOTED_BY_A_WRITER = re.compile(rf"{_CELL}(?:\t{_CELL})*")
+_QUOTED_BY_A_WRITER = re.compile(rf"{_CELL}(?:\t{_CELL})*[\r\n]*")
 _LONE_CR, _LONE_CR_PATTERN = "\udcff", re.compile(r"\r(?!\n)")
 _LINES_MERGED = 20  # a quoted cell with so many lines that each look like a row isn't one
 
