@@ -131,7 +131,7 @@ def test_a_bare_python_is_told_every_package(home: Path) -> None:
     for name, version in doctor.pins().items():
         state = "note    " if name in packages.EXTRAS else "missing "
         assert f"{state} package {name} {version} is not installed" in done.stdout
-    assert "missing  encoders: cannot be looked at (No module named" in done.stdout
+    assert "missing  compute: cannot be looked at (No module named" in done.stdout
 
 
 def test_other_commands_of_a_bare_python_are_refused_in_one_line(home: Path) -> None:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from distillery.preprocessing import sources, splits, user_files
+from distillery.preprocessing import sources, user_files
 from distillery.preprocessing.task import Example, Task
 from distillery.preprocessing.user_files import Columns
 from distillery.preprocessing.values import label_text
@@ -27,6 +27,7 @@ from distillery.recipes import DataRecipe
 from distillery.tasks import imdb
 from distillery.text import vectors
 from tests.faults.mutations import answer, astray, mutated
+from tests.splitting import make
 
 RECIPE = DataRecipe(dev_rows=2)
 ROWS = [{"text": f"a {word} film", "label": "xy"[n % 2]} for n, word in enumerate("abcdefgh")]
@@ -65,11 +66,11 @@ def read_user_file(path: Path) -> None:
     numbered = [
         example._replace(label=order.index(label)) for example, label in rows if label is not None
     ]
-    made = answer(lambda: splits.make({"train": numbered}, RECIPE))
+    made = answer(lambda: make({"train": numbered}, RECIPE, order))
     if made:
-        for split in made[0].values():
-            for row in split:
-                f"{row.text}{row.text_pair}".encode()
+        kept = [row for split in made[0].values() for row in split]
+        assert len(kept) + sum(made[1].values()) == len(numbered)
+        assert {(row.row, row.text) for row in kept} <= {(e.row, e.text) for e in numbered}
 
 
 def read_back(path: Path, rows: list[tuple[str, str]]) -> None:
@@ -360,7 +361,7 @@ def read_archive(path: Path) -> None:
             "test": 2,
             "unlabeled": 1,
         }
-        answer(lambda: splits.make(found[0], RECIPE))
+        answer(lambda: make(found[0], RECIPE))
 
 
 @given(content=mutated(ARCHIVES))

@@ -30,7 +30,9 @@ class Data(Command):
             action="store_true",
             help="the source holds a part of the official rows: take it, and say so in results",
         )
-        own = parser.add_argument_group("your own data (CSV, TSV, JSONL or Parquet, UTF-8)")
+        own = parser.add_argument_group(
+            "your own data (CSV, TSV, JSON, JSON lines or Parquet, each also with .gz, or a pipe)"
+        )
         own.add_argument("--data", type=Path, metavar="FILE", help="labelled rows")
         own.add_argument(
             "--test-data", type=Path, metavar="FILE", help="test rows [a share of --data]"
