@@ -1,5 +1,6 @@
 """Using a saved model: label and probability of texts."""
 
+import gc
 import itertools
 import os
 import sys
@@ -45,8 +46,11 @@ def load(folder: Path) -> Classifier:
     if (folder / ONNX).is_file():
         return OnnxClassifier(folder)
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # of loading a second's weights
-    from distillery.distillation.classifier import TorchClassifier
-
+    gc.disable()  # importing makes no garbage, and looking for it takes a sixth of the time
+    try:
+        from distillery.distillation.classifier import TorchClassifier
+    finally:
+        gc.enable()
     return TorchClassifier(folder)
 
 
