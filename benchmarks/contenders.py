@@ -14,7 +14,8 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from distillery import encoders
 from distillery.bench.turns import Worker
 from distillery.distillation import losses
-from distillery.models import fast_bert, registry, rnn, tensors, tokenization
+from distillery.models import fast_bert, registry, tensors, tokenization
+from distillery.networks import rnn
 from distillery.preprocessing import store
 from distillery.recipes import Phase
 from distillery.text import encode

@@ -11,8 +11,10 @@ import torch
 
 from distillery.compression import export, onnx_module
 from distillery.errors import UserError
-from distillery.models.base import StudentForSequenceClassification
-from distillery.models.rnn import LSTMForSequenceClassification
+from distillery.models.students import (
+    LSTMForSequenceClassification,
+    StudentForSequenceClassification,
+)
 from distillery.recipes.names import OWN_STUDENTS
 from distillery.runtime.session import INPUTS
 from distillery.text.encode import Encoded

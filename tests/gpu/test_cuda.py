@@ -14,7 +14,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from distillery.cli import main
 from distillery.distillation import losses
 from distillery.models import fast_bert, registry
-from distillery.models.rnn import _padded
+from distillery.networks.rnn import _padded
 from distillery.recipes import Phase
 from distillery.training import graphs, inference, loop, machine
 from tests.conftest import STAGES

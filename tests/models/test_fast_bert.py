@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import BertConfig, BertForSequenceClassification
 
-from distillery.models import fast_bert, fused_attention
+from distillery.models import fast_bert
+from distillery.networks import fused_attention
 
 Tensors = list[Tensor]
 

@@ -11,7 +11,8 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, pipeline
 
 import distillery.models  # noqa: F401  registers the students
-from distillery.models import base, registry, tensors, tokenization
+from distillery.models import registry, students, tensors, tokenization
+from distillery.networks import base
 from distillery.recipes.names import OWN_STUDENTS
 from distillery.text import encode
 
@@ -126,7 +127,7 @@ def test_long_text_is_cut_as_training_cut_it(architecture: str, head: float) -> 
 @pytest.mark.parametrize("head", [0.0, 0.25, 0.5, 0.75, 1.0])
 @pytest.mark.parametrize("room", [8, 9, 15])
 def test_shorten_keeps_exactly_what_cut_keeps(head: float, room: int) -> None:
-    config = base.StudentConfig(max_length=room, head=head)
+    config = students.StudentConfig(max_length=room, head=head)
     for length in range(2, 30):
         mask = (torch.arange(30) < length).long()[None]
         places = torch.arange(30)[None] * mask
@@ -140,7 +141,7 @@ def test_shorten_keeps_exactly_what_cut_keeps(head: float, room: int) -> None:
 @pytest.mark.parametrize("head", [0.0, 0.1, 0.25, 0.5, 1.0])
 @pytest.mark.parametrize("room", [8, 9, 15])
 def test_shorten_cuts_a_pair_as_training_cut_it(head: float, room: int, tiny_folder: Path) -> None:
-    config = base.StudentConfig(max_length=room, head=head)
+    config = students.StudentConfig(max_length=room, head=head)
     lengths = [(one, two) for one in range(1, 20) for two in range(1, 20)]
     words = [(" ".join("abc"[n % 3] for n in range(one)), "d " * two) for one, two in lengths]
     texts = [one for one, _ in words], [two for _, two in words]
@@ -342,7 +343,7 @@ def test_the_seed_decides_the_start(student: str) -> None:
 @pytest.mark.parametrize("student", ["bilstm2", "bigru2"])
 def test_each_direction_alone_gives_what_the_packed_layer_gives(student: str) -> None:
     """Outputs and gradients, for texts of several lengths, down to one piece."""
-    from distillery.models import rnn
+    from distillery.networks import rnn
 
     torch.manual_seed(0)
     layer = registry.create(student, num_labels=2).encoder.layers[1]

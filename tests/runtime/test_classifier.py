@@ -3,22 +3,26 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import pipeline
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel, pipeline
 
 import distillery.models  # noqa: F401  registers the students
-from distillery import files
+from distillery import files, networks
 from distillery.distillation.classifier import TorchClassifier
+from distillery.distillation.teacher import load_model
 from distillery.errors import UserError
-from distillery.models import tokenization
+from distillery.models import tensors, tokenization
+from distillery.recipes.names import OWN_STUDENTS
 from distillery.runtime.classifier import OnnxClassifier
 from distillery.runtime.facts import FACTS
-from tests.saved import LABELS, MAX_LENGTH, TEXTS
+from tests.saved import LABELS, MAX_LENGTH, TEXTS, save
 
 MARKUP = ["A gem<br /><br />from start<br />to end.", "if a <b and c> d then stop", "Map<A>"]
 SPACES = ["Tr\u00e8s bon\u00a0!", "a\tb\nc", "x\u200d\u3000y", "[SEP] [MASK]"]
@@ -41,6 +45,46 @@ def test_probabilities_are_those_of_pipeline(
     found = model.probabilities(TEXTS + MARKUP + SPACES)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     np.testing.assert_allclose(found.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("kind", OWN_STUDENTS)
+@pytest.mark.parametrize("pairs", [False, True])
+def test_a_student_answers_alike_with_and_without_transformers(
+    tiny_folder: Path, tmp_path: Path, kind: str, pairs: bool
+) -> None:
+    """Long texts are cut alike, and the second text of a pair is told apart."""
+    folder = save(tmp_path / "student", tiny_folder, "pytorch", kind, pairs=pairs)
+    second = TEXTS[::-1] if pairs else None
+    found = TorchClassifier(folder)
+    batch = tensors.batch(found.reader.encode(TEXTS, second), np.arange(len(TEXTS)))
+    with torch.no_grad():
+        expected = load_model(folder).eval()(**batch).logits.softmax(dim=1)
+    assert isinstance(found.model, networks.Classifier)
+    assert not isinstance(found.model, PreTrainedModel)
+    np.testing.assert_allclose(found.probabilities(TEXTS, second), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda weights, config: weights.pop("classifier.weight"), "no weights for classifier.w"),
+        (lambda weights, config: config.pop("hidden_size"), "no attribute 'hidden_size'"),
+        (lambda weights, config: config.update(hidden_size=32), "has the shape"),
+        (lambda weights, config: config.update(hidden_size="a"), "holds no whole model"),
+    ],
+)
+def test_a_student_that_is_not_whole_is_one_line(
+    students: dict[str, Path], tmp_path: Path, change: Any, said: str
+) -> None:
+    folder = shutil.copytree(students["pytorch"], tmp_path / "copy")
+    (folder / files.SUMS).unlink()
+    weights = load_file(folder / "model.safetensors")
+    config = json.loads((folder / "config.json").read_text())
+    change(weights, config)
+    save_file(weights, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=said):
+        TorchClassifier(folder)
 
 
 def test_an_int8_model_answers_a_text_alike_whatever_stands_beside_it(

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from transformers import BertForSequenceClassification
 
 from distillery.errors import UserError
-from distillery.models.attention import AttentionModel
-from distillery.models.base import Pool
 from distillery.models.pruned_bert import PrunedBertConfig, PrunedBertForSequenceClassification
-from distillery.models.rnn import RNNModel
-from distillery.models.transformer import TransformerModel
+from distillery.networks.attention import AttentionEncoder
+from distillery.networks.base import Pool
+from distillery.networks.rnn import RNNEncoder
+from distillery.networks.transformer import TransformerEncoder
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ def of(model: Any) -> list[Group]:
     if isinstance(model, BertForSequenceClassification):
         return [*_bert(model)]
     encoder = model.base_model
-    if isinstance(encoder, RNNModel):
+    if isinstance(encoder, RNNEncoder):
         return [*_recurrent(model)]
-    if isinstance(encoder, AttentionModel):
+    if isinstance(encoder, AttentionEncoder):
         return [*_attention(encoder)]
     raise UserError(f"a model of the type {model.config.model_type} cannot be pruned")
 
@@ -70,7 +70,7 @@ def smaller(model: Any, kept: dict[str, int]) -> Any:
     if isinstance(model, BertForSequenceClassification):
         sizes = {"kept_heads": kept["heads"], "intermediate_size": kept["neurons"]}
         return PrunedBertForSequenceClassification(PrunedBertConfig(**config | sizes))
-    if isinstance(model.base_model, RNNModel):
+    if isinstance(model.base_model, RNNEncoder):
         sizes = {"hidden_size": 2 * kept["hidden"]}
     else:
         width = model.config.attention_head_size
@@ -103,11 +103,11 @@ def _bert(model: Any) -> Iterator[Group]:
         yield Group("neurons", neurons, _both(f"{at}.intermediate.dense"), (read,))
 
 
-def _attention(encoder: AttentionModel) -> Iterator[Group]:
+def _attention(encoder: AttentionEncoder) -> Iterator[Group]:
     layers: Any = encoder.layers
     for number, layer in enumerate(layers):
         at, attention = f"encoder.layers.{number}", layer
-        if isinstance(encoder, TransformerModel):
+        if isinstance(encoder, TransformerEncoder):
             neurons = layer.feed_forward[1].out_features
             read = Slice(f"{at}.feed_forward.3.weight", 1)
             yield Group("neurons", neurons, _both(f"{at}.feed_forward.1"), (read,))

@@ -22,7 +22,7 @@ from transformers import BertForSequenceClassification
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from transformers.models.bert.modeling_bert import BertLayer, BertSelfAttention
 
-from distillery.models import fused_attention
+from distillery.networks import fused_attention
 
 
 @dataclass(frozen=True)

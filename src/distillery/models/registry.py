@@ -4,15 +4,15 @@ from typing import Any
 
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
-from distillery.models import attention, bag, pruned_bert, rnn, transformer
+from distillery.models import pruned_bert, students
 from distillery.recipes.names import OWN_STUDENTS
 
 CLASSES: dict[str, type] = {
-    "bilstm": rnn.LSTMForSequenceClassification,
-    "bigru": rnn.GRUForSequenceClassification,
-    "attention": attention.AttentionForSequenceClassification,
-    "transformer": transformer.TransformerForSequenceClassification,
-    "bag": bag.BagForSequenceClassification,
+    "bilstm": students.LSTMForSequenceClassification,
+    "bigru": students.GRUForSequenceClassification,
+    "attention": students.AttentionForSequenceClassification,
+    "transformer": students.TransformerForSequenceClassification,
+    "bag": students.BagForSequenceClassification,
 }
 
 

@@ -6,24 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from distillery.models import gru
-from distillery.models.base import (
-    StudentConfig,
-    StudentForSequenceClassification,
-    StudentModel,
-    is_exported,
-)
+from distillery.networks import gru
+from distillery.networks.base import Classifier, Encoder, is_exported
 
 
-class LSTMConfig(StudentConfig):
-    model_type = "distillery_bilstm"
-
-
-class GRUConfig(StudentConfig):
-    model_type = "distillery_bigru"
-
-
-class RNNModel(StudentModel):
+class RNNEncoder(Encoder):
     """Layers of a bidirectional RNN; the backward direction begins at a text's own end.
 
     The weights keep the names and the layout of `nn.LSTM` and `nn.GRU`. On a GPU the layers run
@@ -100,21 +87,17 @@ def _one_direction(layer: nn.LSTM | nn.GRU, inputs: Tensor, suffix: str) -> Tens
     return torch.gru(inputs, start, weights, *options)[0]
 
 
-class LSTMModel(RNNModel):
-    config_class = LSTMConfig
+class LSTMEncoder(RNNEncoder):
     cell_class = nn.LSTM
 
 
-class GRUModel(RNNModel):
-    config_class = GRUConfig
+class GRUEncoder(RNNEncoder):
     cell_class = nn.GRU
 
 
-class LSTMForSequenceClassification(StudentForSequenceClassification):
-    config_class = LSTMConfig
-    encoder_class = LSTMModel
+class LSTMClassifier(Classifier):
+    encoder_class: ClassVar[type[nn.Module]] = LSTMEncoder
 
 
-class GRUForSequenceClassification(StudentForSequenceClassification):
-    config_class = GRUConfig
-    encoder_class = GRUModel
+class GRUClassifier(Classifier):
+    encoder_class: ClassVar[type[nn.Module]] = GRUEncoder

@@ -1,19 +1,11 @@
 """The transformer student: as the attention student, with feed-forward blocks."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from distillery.models.attention import AttentionConfig, AttentionModel, SelfAttention
-from distillery.models.base import StudentForSequenceClassification
-
-
-class TransformerConfig(AttentionConfig):
-    """intermediate_size: width inside a feed-forward block."""
-
-    model_type = "distillery_transformer"
-
-    intermediate_size: int = 512
+from distillery.networks.attention import AttentionEncoder, SelfAttention
+from distillery.networks.base import Classifier
 
 
 class TransformerBlock(nn.Module):
@@ -37,14 +29,10 @@ class TransformerBlock(nn.Module):
         return states + self.feed_forward(states), weights
 
 
-class TransformerModel(AttentionModel):
-    config_class = TransformerConfig
-
+class TransformerEncoder(AttentionEncoder):
     def layer(self, config: Any) -> nn.Module:
         return TransformerBlock(config)
 
 
-class TransformerForSequenceClassification(StudentForSequenceClassification):
-    config_class = TransformerConfig
-    encoder_class = TransformerModel
-    capturable = True
+class TransformerClassifier(Classifier):
+    encoder_class: ClassVar[type[nn.Module]] = TransformerEncoder

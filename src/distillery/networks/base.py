@@ -1,4 +1,4 @@
-"""What every student shares: configuration, embeddings, pooling, head, saving and loading.
+"""What every student shares: embeddings, pooling, head.
 
 A student reads `input_ids`, `attention_mask` (1 on text) and `token_type_ids` (1 on the second
 text of a pair), all (B, T). Texts longer than its `max_length` are cut inside the model, so that
@@ -6,37 +6,13 @@ a `pipeline` gives the answer of `predict`. Its tokenizer is saved without a max
 (`text.encode.save_tokenizer`): `truncation=True` cuts nothing and changes no answer.
 """
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
-from transformers.utils.generic import can_return_tuple
-
-from distillery.models.loss import classification_loss
 
 WORD_STD = 0.5  # of the entries of word embeddings at the start
-
-
-class StudentConfig(PreTrainedConfig):
-    """Sizes shared by all students.
-
-    hidden_size: width of the last hidden state. max_length: word pieces kept of a text, special
-    tokens included. head: of a text that is cut, the fraction of `max_length` kept from its
-    beginning (the rest is kept from its end). pairs: the model classifies pairs of texts.
-    """
-
-    vocab_size: int = 30522
-    embedding_size: int = 128
-    hidden_size: int = 256
-    num_hidden_layers: int = 1
-    dropout: float = 0.1
-    pooling: str = "attention_max"
-    max_length: int = 256
-    head: float = 0.25
-    pad_token_id: int = 0
-    pairs: bool = False
 
 
 def shorten(config: Any, mask: Tensor, types: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -93,25 +69,53 @@ def complete_inputs(
     return input_ids, mask if mask.dtype == torch.long else mask.long(), types
 
 
-class StudentModel(PreTrainedModel):
-    """An encoder: word pieces to states. A subclass defines `build` and `encode`."""
+@dataclass
+class Encoded:
+    """What an encoder makes of a batch. T' is T, or `max_length` where that is less.
 
-    config_class: ClassVar[type] = StudentConfig
-    base_model_prefix = "encoder"
-    main_input_name = "input_ids"
+    last_hidden_state: (B, T', H). pooler_output: (B, E), of an encoder without states.
+    hidden_states: the embedded pieces and the states after each layer. attentions: of each layer.
+    """
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
+    last_hidden_state: Tensor | None = None
+    pooler_output: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] = ()
+    attentions: tuple[Tensor, ...] = ()
+
+
+class Network(nn.Module):
+    """A module made from a configuration.
+
+    config: attributes as of `models.students.StudentConfig`. None where a class of transformers
+    is mixed in (`models.students`), which then calls `make` itself.
+    """
+
+    config: Any
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__()
+        if config is not None:
+            self.config = config
+            self.make(config)
+
+    def make(self, config: Any) -> None:
+        """Creates the layers."""
+        raise NotImplementedError
+
+
+class Encoder(Network):
+    """Word pieces to states. A subclass defines `build` and `encode`."""
+
+    def make(self, config: Any) -> None:
         self.word_embeddings = nn.Embedding(
             config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id
         )
         self.token_type_embeddings = nn.Embedding(2, config.embedding_size)
         self.dropout = nn.Dropout(config.dropout)
         self.build(config)
-        self.post_init()
 
     def build(self, config: Any) -> None:
-        """Creates the layers."""
+        """Creates the layers behind the embeddings."""
         raise NotImplementedError
 
     def encode(
@@ -120,40 +124,15 @@ class StudentModel(PreTrainedModel):
         """(B, T, E) and the mask (B, T) -> states after each layer (B, T, H), attentions."""
         raise NotImplementedError
 
-    def _init_weights(self, module: nn.Module) -> None:
-        initialize(module)
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.word_embeddings
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        self.word_embeddings = value  # type: ignore[assignment]
-
-    @can_return_tuple  # type: ignore[untyped-decorator]
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
-        **kwargs: Any,
-    ) -> BaseModelOutput:
-        """(B, T) -> last_hidden_state (B, T', H), T' = T or `max_length` where that is less."""
-        if output_hidden_states is None:
-            output_hidden_states = self.config.output_hidden_states
-        if output_attentions is None:
-            output_attentions = self.config.output_attentions
-        ids, mask, types = complete_inputs(self, input_ids, attention_mask, token_type_ids, kwargs)
+    def compute(
+        self, ids: Tensor, mask: Tensor, types: Tensor, with_attentions: bool = False
+    ) -> Encoded:
+        """Complete inputs (B, T) -> the states."""
         mask, types, ids = shorten(self.config, mask, types, ids)
         embedded = self.word_embeddings(ids) + self.token_type_embeddings(types)
         embedded = self.dropout(embedded)  # (B, T, E)
-        states, attentions = self.encode(embedded, mask, bool(output_attentions))
-        return BaseModelOutput(
-            last_hidden_state=states[-1],
-            hidden_states=(embedded, *states) if output_hidden_states else None,
-            attentions=tuple(attentions) if output_attentions else None,
-        )
+        states, attentions = self.encode(embedded, mask, with_attentions)
+        return Encoded(states[-1], hidden_states=(embedded, *states), attentions=tuple(attentions))
 
 
 def is_exported() -> bool:
@@ -198,32 +177,20 @@ def compare(one: Tensor, two: Tensor) -> Tensor:
     return torch.cat([one, two, (one - two).abs(), one * two], dim=-1)
 
 
-class StudentForSequenceClassification(PreTrainedModel):
+class Classifier(Network):
     """An encoder with the shared head of classification tasks.
 
     The texts of a pair are read as one, each in sight of the other, then pooled apart and compared.
-    gives: what losses on layers can have of it, token by token; one without says `()`.
-    capturable: whether a training step can be a CUDA graph: nothing in it waits for the GPU, as
-    packing and sparse gradients do.
     """
 
-    config_class: ClassVar[type] = StudentConfig
-    gives: ClassVar[tuple[str, ...]] = ("hidden_states",)
-    capturable: ClassVar[bool] = False
-    accepts_loss_kwargs: ClassVar[bool] = True  # `Trainer` passes num_items_in_batch
-    encoder_class: ClassVar[type[PreTrainedModel]] = StudentModel
-    base_model_prefix = "encoder"
-    main_input_name = "input_ids"
+    encoder_class: ClassVar[type[nn.Module]]
+    encoder: Any
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self.num_labels = config.num_labels
+    def make(self, config: Any) -> None:
         self.encoder = self.encoder_class(config)
         width = self.build_head(config)
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(width, config.num_labels)
-        self.loss_function = classification_loss
-        self.post_init()
 
     def build_head(self, config: Any) -> int:
         """Creates what makes one vector of the encoder's output; gives the vector's width."""
@@ -240,52 +207,19 @@ class StudentForSequenceClassification(PreTrainedModel):
         pooled: Tensor = self.pool(states, mask)
         return pooled
 
-    def _init_weights(self, module: nn.Module) -> None:
-        initialize(module)
-
-    @can_return_tuple  # type: ignore[untyped-decorator]
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        labels: Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
-        num_items_in_batch: Tensor | int | None = None,
-        **kwargs: Any,
-    ) -> SequenceClassifierOutput:
-        """(B, T) -> logits (B, num_labels), and the loss where `labels` are given
-        (`loss.classification_loss`)."""
-        ids, mask, types = complete_inputs(self, input_ids, attention_mask, token_type_ids, kwargs)
-        encoded = self.encoder(
-            ids,
-            mask,
-            types,
-            output_hidden_states=output_hidden_states,
-            output_attentions=output_attentions,
-            return_dict=True,
-        )
-        logits = self.classifier(self.dropout(self.vector(encoded, mask, types)))
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(
-                labels=labels,
-                pooled_logits=logits,
-                config=self.config,
-                num_items_in_batch=num_items_in_batch,
-            )
-        return SequenceClassifierOutput(
-            loss=loss,
-            logits=logits,
-            hidden_states=encoded.hidden_states,
-            attentions=encoded.attentions,
-        )
-
     def _pooled_part(self, states: Tensor, part: Tensor) -> Tensor:
         """(B, T, H) and a mask (B, T) -> (B, 2H), zero for a row without any such token."""
         pooled: Tensor = self.pool(states, part)
         return pooled.masked_fill(~part.bool().any(dim=1, keepdim=True), 0)
+
+    def head(self, encoded: Any, mask: Tensor, types: Tensor) -> Tensor:
+        """The encoder's output, mask and token types (B, T) -> logits (B, num_labels)."""
+        logits: Tensor = self.classifier(self.dropout(self.vector(encoded, mask, types)))
+        return logits
+
+    def logits(self, ids: Tensor, mask: Tensor, types: Tensor) -> Tensor:
+        """Complete inputs (B, T) -> logits (B, num_labels)."""
+        return self.head(self.encoder.compute(ids, mask, types), mask, types)
 
 
 def initialize(module: nn.Module) -> None:

@@ -1,24 +1,12 @@
 """The attention student: a small convolution, then self-attention without feed-forward blocks."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from distillery.models.base import StudentConfig, StudentForSequenceClassification, StudentModel
-from distillery.models.fused_attention import attend
-
-
-class AttentionConfig(StudentConfig):
-    """kernel_size: pieces that the convolution in front sees at once (odd). attention_head_size:
-    width of a head, hidden_size / num_attention_heads where None; pruned models have fewer heads
-    of the old width."""
-
-    model_type = "distillery_attention"
-
-    num_attention_heads: int = 4
-    attention_head_size: int | None = None
-    kernel_size: int = 5
+from distillery.networks.base import Classifier, Encoder
+from distillery.networks.fused_attention import attend
 
 
 class SelfAttention(nn.Module):
@@ -51,10 +39,8 @@ class SelfAttention(nn.Module):
         return states + self.output(mixed.transpose(1, 2).flatten(2)), weights
 
 
-class AttentionModel(StudentModel):
+class AttentionEncoder(Encoder):
     """Learned positions, a convolution over neighbouring pieces, then layers of self-attention."""
-
-    config_class = AttentionConfig
 
     def layer(self, config: Any) -> nn.Module:
         return SelfAttention(config)
@@ -87,7 +73,5 @@ class AttentionModel(StudentModel):
         return [*every[:-1], self.norm(every[-1])], attentions
 
 
-class AttentionForSequenceClassification(StudentForSequenceClassification):
-    config_class = AttentionConfig
-    encoder_class = AttentionModel
-    capturable = True
+class AttentionClassifier(Classifier):
+    encoder_class: ClassVar[type[nn.Module]] = AttentionEncoder

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from distillery.models import gru, registry
+from distillery.models import registry
+from distillery.networks import gru
 
 NAMES = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 

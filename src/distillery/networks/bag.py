@@ -11,33 +11,11 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPooling
-from transformers.utils.generic import can_return_tuple
 
-from distillery.models.base import (
-    StudentConfig,
-    StudentForSequenceClassification,
-    complete_inputs,
-    initialize,
-    is_exported,
-    shorten,
-)
+from distillery.networks.base import Classifier, Encoded, Network, is_exported, shorten
 
 _LOW = 2**31 - 1  # the bits that count
 _FACTORS = (668_265_263, 374_761_393)  # odd, of no small order: any mix well
-
-
-class BagConfig(StudentConfig):
-    """ngrams: longest n-gram of word pieces. buckets: rows of the table they are hashed into.
-    ngram_dropout: share of a text's n-grams left out in training."""
-
-    model_type = "distillery_bag"
-
-    embedding_size: int = 2
-    ngrams: int = 2
-    buckets: int = 2**20
-    ngram_dropout: float = 0.0
 
 
 def hashed(pieces: Tensor, mask: Tensor, ngrams: int, buckets: int) -> Tensor:
@@ -62,60 +40,20 @@ def hashed(pieces: Tensor, mask: Tensor, ngrams: int, buckets: int) -> Tensor:
     return torch.cat(found, dim=1)
 
 
-class BagModel(PreTrainedModel):
+class BagEncoder(Network):
     """(B, T) -> a vector per text, `pooler_output` (B, E): the sum of its n-grams' vectors over
     the root of their number."""
 
-    config_class: ClassVar[type] = BagConfig
-    base_model_prefix = "encoder"
-    main_input_name = "input_ids"
-
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
+    def make(self, config: Any) -> None:
         self.table = nn.EmbeddingBag(
             config.buckets + 1,
             config.embedding_size,
             mode="sum",
             padding_idx=config.buckets,
         )
-        self.post_init()
 
-    def _init_weights(self, module: nn.Module) -> None:
-        initialize(module)
-        table = self.table.weight
-        if module is self.table and not getattr(table, "_is_hf_initialized", False):
-            nn.init.normal_(table, std=0.01)
-            nn.init.zeros_(table[self.config.buckets])
-
-    def get_input_embeddings(self) -> nn.Module:
-        """The table of n-grams, (buckets + 1, E): it has no row per word piece."""
-        return self.table
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        self.table = value  # type: ignore[assignment]
-
-    def resize_token_embeddings(self, *sizes: Any, **options: Any) -> nn.Module:
-        """Changes nothing, since added word pieces are hashed into the same table.
-
-        `config.vocab_size` stays too: the hash of a pair's second text depends on it.
-        """
-        return self.table
-
-    @can_return_tuple  # type: ignore[untyped-decorator]
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
-        **kwargs: Any,
-    ) -> BaseModelOutputWithPooling:
-        if output_hidden_states is None:
-            output_hidden_states = self.config.output_hidden_states
-        if output_hidden_states or output_attentions or self.config.output_attentions:
-            raise ValueError("BagModel has no hidden states and no attentions to give")
-        ids, mask, types = complete_inputs(self, input_ids, attention_mask, token_type_ids, kwargs)
+    def compute(self, ids: Tensor, mask: Tensor, types: Tensor) -> Encoded:
+        """Complete inputs (B, T) -> the vectors."""
         mask, types, pieces = shorten(self.config, mask, types, ids)
         pieces = pieces + types * self.config.vocab_size  # a word of the second text is another
         buckets = hashed(pieces, mask, self.config.ngrams, self.config.buckets)
@@ -129,19 +67,11 @@ class BagModel(PreTrainedModel):
             summed = self.table(buckets.long())  # which indices of a gradient must be
         else:  # reads the row of padding too: leaving it out takes 13 times as long
             summed = nn.functional.embedding_bag(buckets, self.table.weight, mode="sum")
-        vector = summed / count.clamp(min=1).to(summed.dtype).sqrt()
-        return BaseModelOutputWithPooling(pooler_output=vector)
+        return Encoded(pooler_output=summed / count.clamp(min=1).to(summed.dtype).sqrt())
 
 
-class BagForSequenceClassification(StudentForSequenceClassification):
-    config_class = BagConfig
-    encoder_class = BagModel
-    gives = ()
-
-    def resize_token_embeddings(self, *sizes: Any, **options: Any) -> nn.Module:
-        """As `BagModel.resize_token_embeddings`."""
-        table: nn.Module = self.encoder.resize_token_embeddings(*sizes, **options)
-        return table
+class BagClassifier(Classifier):
+    encoder_class: ClassVar[type[nn.Module]] = BagEncoder
 
     def build_head(self, config: Any) -> int:
         return int(config.embedding_size)

@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, AttentionMaskInterface
 
 NAME = "distillery"  # under which models of transformers know it
 CELLS = 2**20  # of the (T, T) matrices held at a time: 2 MB in bf16
@@ -121,6 +120,8 @@ def _mask(*_: Any, attention_mask: Tensor | None = None, **__: Any) -> Tensor | 
 def use_in(model: Any) -> None:
     """Makes a model of transformers give its attention layers the mask (B, T) as it is, None
     where nothing is hidden, as `attend` wants it."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+
     AttentionMaskInterface.register(NAME, _mask)
     AttentionInterface.register(NAME, attend)
     model.set_attn_implementation(NAME)
