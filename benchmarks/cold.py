@@ -8,12 +8,12 @@ only fills the page cache. Writes `cold.json` and `cold.md` beside itself.
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,16 @@ import sys
 from transformers import pipeline
 classify = pipeline("text-classification", model=sys.argv[1], device="cpu")
 for found in classify(sys.argv[2:]): print(found["label"], found["score"])
+"""
+# Runs a command from a small process: Linux counts what its parent had in memory as the child's.
+MEASURE = """
+import json, os, sys, time
+start = time.perf_counter()
+process = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
+_, status, used = os.wait4(process, 0)
+seconds = time.perf_counter() - start
+print(json.dumps([seconds, used.ru_utime + used.ru_stime, used.ru_maxrss]), file=sys.stderr)
+sys.exit(os.waitstatus_to_exitcode(status) and 1)
 """
 BASELINE = "DistilBERT's shape, `pipeline` of transformers"
 
@@ -97,24 +107,20 @@ def commands(place: Path) -> dict[str, list[str]]:
 
 
 def run(command: list[str]) -> dict[str, float]:
-    """Seconds, CPU seconds and peak memory (bytes) of a process.
-
-    This process must be small: Linux counts what its parent had in memory as the child's.
-    """
+    """Seconds, CPU seconds and peak memory (bytes) of a process."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(paths.ROOT / "src")}
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    done = subprocess.run(
+        [sys.executable, "-SE", "-c", MEASURE, *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert process.stderr
-    said = process.stderr.read().decode()
-    _, status, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise UserError(f"{' '.join(command[:5])} failed: {(said.splitlines() or ['?'])[-1]}")
-    cpu = used.ru_utime + used.ru_stime
-    return {"seconds": seconds, "cpu_seconds": cpu, "peak_memory": used.ru_maxrss * 1024.0}
+    *said, figures = done.stderr.splitlines() or [""]
+    if done.returncode:
+        raise UserError(f"{' '.join(command[:5])} failed: {said[-1] if said else 'no word of it'}")
+    seconds, cpu, memory = json.loads(figures)
+    return {"seconds": seconds, "cpu_seconds": cpu, "peak_memory": memory * 1024.0}
 
 
 def measure(place: Path, repeats: int) -> list[dict[str, Any]]:
@@ -174,24 +180,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench-cold", description="Cost of a cold start.")
     parser.add_argument("--repeats", type=int, default=7, help="counted runs of each [7]")
     parser.add_argument("--out", type=Path, help="folder for the two files [benchmarks]")
-    parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)  # writes the models there
     options = parser.parse_args()
-    if options.make:
-        make(options.make)
-        return 0
     try:
         if options.repeats < 1:
             raise UserError(f"--repeats {options.repeats} is impossible: 1 or more")
         out = folder(parser, options)
         commit = results.commit()
         with tempfile.TemporaryDirectory() as place:
-            subprocess.run(  # in another process: this one must stay small
-                [sys.executable, "-m", "benchmarks.cold", "--make", place],
-                env={**os.environ, "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
-                check=True,
-            )
+            make(Path(place))
             rows = measure(Path(place), options.repeats)
-        from distillery.training import machine  # now that this process may be large
+        from distillery.training import machine
 
         environment = machine.environment("fp32")
         found = {"command": "make bench-cold", "commit": commit, "environment": environment}
