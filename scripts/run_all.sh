@@ -10,7 +10,7 @@
 # --seeds       how many seeds (N: 0 to N-1), in place of the plan's; --force  all of it again
 # options of stage 1, such as --source PATH: scripts/distillery data --help
 #
-#   scripts/run_all.sh demo                                 generated reviews, under 10 minutes
+#   scripts/run_all.sh demo                                 generated reviews, to see it all work
 #   scripts/run_all.sh imdb --source aclImdb_v1.tar.gz      IMDB from the official archive
 #   scripts/run_all.sh imdb --teachers bert                 with BERT base as the teacher
 #   scripts/run_all.sh mine --data reviews.csv              your own data
@@ -56,13 +56,13 @@ trap 'exit 143' TERM # once the stage has answered it: with the whole process gr
 runs() { [ "$from" -le "$1" ] && [ "$1" -le "$to" ]; }
 # Commands run in one process, after all are known: importing torch takes seconds each time. With
 # DISTILLERY_LAUNCH each is launched by itself.
-commands=""
+commands=()
 distillery() {
   if [ -n "${DISTILLERY_LAUNCH:-}" ]; then
     echo "== distillery $*" >&2
     "$scripts/distillery" "$@"
   else
-    commands+=$(printf '%s' "$1" && printf '\t%s' "${@:2}")$'\n'
+    commands+=(--then "$@")
   fi
 }
 
@@ -118,4 +118,4 @@ fi
 if runs 6; then
   distillery report --task "$task"
 fi
-[ -z "$commands" ] || "$scripts/distillery" @/dev/fd/3 3<<<"${commands%$'\n'}"
+[ ${#commands[@]} -eq 0 ] || "$scripts/distillery" "${commands[@]:1}"

@@ -8,14 +8,12 @@ import pytest
 from distillery import paths, results
 from distillery.cli import main
 
+DATA = ["data", "--task", "smoke"]
+BASELINE = ["baseline", "--task", "smoke", "--baseline"]
 
-def test_the_commands_of_a_file_run_in_turn(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "commands"
-    baseline = "baseline\t--task\tsmoke\t--baseline"
-    file.write_text(f"data\t--task\tsmoke\n{baseline}\tmajority\n{baseline}\ttfidf\n")
-    assert main([f"@{file}"]) == 0
+
+def test_commands_run_one_after_the_other(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*DATA, "--then", *BASELINE, "majority", "--then", *BASELINE, "tfidf"]) == 0
     assert set(results.read_all(paths.results(local=True))) == {"majority_smoke", "tfidf_smoke"}
     said = capsys.readouterr().err.splitlines()
     assert [line for line in said if line.startswith("== ")] == [
@@ -26,22 +24,21 @@ def test_the_commands_of_a_file_run_in_turn(
 
 
 @pytest.mark.parametrize(
-    ("line", "expected"),
+    ("command", "expected"),
     [
-        (b"data\t--task\t", "task '' cannot be a file's name"),
-        (b"data\t--task\tsm\xc3\xb6ke", "task 'sm\xf6ke' cannot be"),
-        (b"data\t--task\tsm\xffke", "argument 'sm\\udcffke' is not UTF-8"),
-        (b"dataa", "unknown command 'dataa'"),
+        (["data", "--task", ""], "task '' cannot be a file's name"),
+        (["data", "--task", "sm\udcffke"], "argument 'sm\\udcffke' is not UTF-8"),
+        (["dataa"], "unknown command 'dataa'"),
     ],
 )
 def test_the_first_command_that_fails_is_the_last(
-    home: Path, tmp_path: Path, refused: Callable[..., str], line: bytes, expected: str
+    home: Path, refused: Callable[..., str], command: list[str], expected: str
 ) -> None:
-    file = tmp_path / "commands"
-    file.write_bytes(line + b"\ndata\t--task\tsmoke\n")
-    assert expected in refused(f"@{file}")
+    assert expected in refused(*command, "--then", *DATA)
     assert not paths.manifest("smoke").exists()
 
 
-def test_a_file_of_commands_that_is_not_there(home: Path, refused: Callable[..., str]) -> None:
-    assert "No such file or directory (nowhere)" in refused("@nowhere")
+@pytest.mark.parametrize("given", [["--then", *DATA], ["--then", "--then", *DATA]])
+def test_a_missing_command_fails(home: Path, given: list[str]) -> None:
+    assert main(given) == 2
+    assert not paths.manifest("smoke").exists()

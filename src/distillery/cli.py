@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from distillery import commands, paths, progress
@@ -45,6 +44,7 @@ _HELP = {
 }
 
 
+_THEN = "--then"  # between commands that run in one process
 _OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory")  # PyTorch's, GPU and CPU
 
 
@@ -63,8 +63,8 @@ def _usage() -> str:
             *lines,
             "",
             f"{paths.program()} COMMAND --help lists a command's options and their values.",
-            f"{paths.program()} @FILE runs the commands in a file in one process: one per line,",
-            "its words separated by tabs. It stops at the first one that fails.",
+            f"{paths.program()} COMMAND ... {_THEN} COMMAND ... runs several in one process,",
+            "until one fails.",
         ]
     )
 
@@ -187,8 +187,8 @@ def _run(argv: Sequence[str] | None) -> int:
         if not given or given[0] in ("-h", "--help"):
             print(_usage(), flush=True)
             return 0 if given else 2
-        if len(given) == 1 and given[0].startswith("@"):
-            return _run_each(Path(given[0][1:]))
+        if _THEN in given:
+            return _run_each(given)
         command, arguments = parse(given)
         _quiet()
         if command.writes and not paths.in_clone():
@@ -214,12 +214,14 @@ def _run(argv: Sequence[str] | None) -> int:
         return _refuse("memory is full: free some, or train with a smaller batch (see --help)")
 
 
-def _run_each(file: Path) -> int:
-    """Runs the commands of a file; they share one import of torch, which takes seconds."""
-    text = file.read_text(encoding="utf-8", errors="surrogateescape")
-    for words in (line.split("\t") for line in text.removesuffix("\n").split("\n")):
-        _write(one_line(f"== distillery {' '.join(words)}"))
-        if status := _run(words):
+def _run_each(given: list[str]) -> int:
+    """Runs commands with `_THEN` between them: they share one import of torch, which takes
+    seconds."""
+    while given:
+        end = given.index(_THEN) if _THEN in given else len(given)
+        command, given = given[:end], given[end + 1 :]
+        _write(one_line(f"== distillery {' '.join(command)}"))
+        if status := _run(command):
             return status
     return 0
 
