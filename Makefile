@@ -38,10 +38,10 @@ install: $(VENV)/.installed ## makes the environment
 
 install-dev: $(VENV)/.installed-dev ## makes it with the tools of tests and lint
 
-demo: $(VENV)/.installed-train ## raw text to distilled student on generated reviews, in under 10 minutes
+demo: $(VENV)/.installed-train ## generated reviews to distilled students, one of them compressed, with table and picture
 	scripts/run_all.sh demo
 
-demo-seeds: $(VENV)/.installed-train ## the demo over 3 seeds; its table goes to docs/demo.md
+demo-seeds: $(VENV)/.installed-train ## the demo with 3 seeds; its table and picture go to docs/
 	scripts/run_all.sh demo --seeds 3
 	mkdir -p docs
 	cp results/local/demo.png docs/demo.png

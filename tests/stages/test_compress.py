@@ -209,15 +209,19 @@ def test_a_transformer_is_quantized_with_static_ranges(chain_copy: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("student", "steps"),
+    ("task_name", "student", "steps"),
     [
-        ("bilstm", ["export", "quantize", "prune", "export", "quantize"]),
-        ("attention", ["export", "quantize", "static", "prune", "export", "quantize", "static"]),
-        ("bag", ["export", "quantize"]),
+        ("imdb", "bilstm", ["export", "quantize", "prune", "export", "quantize"]),
+        ("imdb", "bag", ["export", "quantize"]),
+        (
+            *("imdb", "attention"),
+            ["export", "quantize", "static", "prune", "export", "quantize", "static"],
+        ),
+        ("demo", "bilstm", ["export", "quantize"]),
     ],
 )
-def test_the_chain_has_the_steps_that_suit_a_student(
-    monkeypatch: pytest.MonkeyPatch, student: str, steps: list[str]
+def test_the_chain_has_the_steps_that_suit_student_and_task(
+    monkeypatch: pytest.MonkeyPatch, task_name: str, student: str, steps: list[str]
 ) -> None:
     told = []
     for step in ("export", "quantize", "prune"):
@@ -226,9 +230,8 @@ def test_the_chain_has_the_steps_that_suit_a_student(
             told.append(options.get("variant") or _step)
 
         monkeypatch.setattr(compress, step, note)
-    names = ("imdb", student, "minilm")
-    task = tasks.get(names[0])
-    compress.chain(task, *names[1:], None, None, checkpoint_seconds=1.0, force=False)
+    names = (student, "minilm", None, None)
+    compress.chain(tasks.get(task_name), *names, checkpoint_seconds=1.0, force=False)
     assert told == steps
 
 

@@ -203,10 +203,15 @@ def as_phase(recipe: Any, splits: tuple[str, ...], losses: Losses) -> Phase:
 
 @dataclass(frozen=True)
 class Plan(Recipe):
-    """What `run_all.sh` runs for a task. compressed: the students that go through stage 5; seeds:
-    the teachers and students of which the task's table has more than one, and how many."""
+    """What `run_all.sh` runs for a task.
+
+    compressed: the students that go through stage 5. prunes: whether stage 5 prunes them and
+    distils them again, or exports and quantizes them only. seeds: the teachers and students that
+    run with more than one seed, and how many.
+    """
 
     teachers: tuple[str, ...]
     students: tuple[str, ...]
     compressed: tuple[str, ...] = ()
+    prunes: bool = True
     seeds: dict[str, int] = field(default_factory=dict)

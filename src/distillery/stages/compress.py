@@ -289,9 +289,11 @@ def chain(
     checkpoint_seconds: float,
     force: bool,
 ) -> None:
-    """Exports and quantizes a distilled student, then prunes it, distils it again, and exports
-    and quantizes what is left. A student without units to prune is exported and quantized; one of
-    the architectures `STATIC` is quantized by static ranges too."""
+    """Exports and quantizes a distilled student. If the task's plan prunes and the student has
+    units to prune, it is then pruned, distilled again, exported and quantized.
+
+    Students of the architectures `STATIC` are quantized by static ranges too.
+    """
     name = paths.distillation_result(task.name, student_name, teacher, teacher_variant, variant)
     smaller = paths.compressed(name, "pruned")
 
@@ -311,6 +313,8 @@ def chain(
             quantize(task, model, more, variant="static", command=told, force=force)
 
     convert(name)
+    if not recipes.plan(task.name).prunes:
+        return
     if student_name in UNPRUNED:
         logging.info("%s has no units to prune", name)
         return

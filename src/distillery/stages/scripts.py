@@ -77,11 +77,11 @@ def _experiments(task: str) -> Iterator[tuple[str, dict[str, str], str]]:
         names = {"task": task, "teacher": teacher, "student": student}
         yield "distil", names, f"Stage 4: distils {teacher} into {student} on {task}."
     for teacher in plan.teachers if plan.compressed else ():
-        yield from _compression(task, teacher, plan.compressed)
+        yield from _compression(task, teacher, plan)
 
 
 def _compression(
-    task: str, teacher: str, students: tuple[str, ...]
+    task: str, teacher: str, plan: recipes.Plan
 ) -> Iterator[tuple[str, dict[str, str], str]]:
     """Stage 5 of a teacher and of students distilled from it."""
     steps = {
@@ -89,8 +89,10 @@ def _compression(
         "quantize": "Stage 5: exports {} to ONNX with weights of 8 bits.",
         "export": "Stage 5: exports {} to ONNX, checked against PyTorch.",
     }
+    if not plan.prunes:
+        del steps["prune"]
     models = {paths.teacher_result(task, teacher): [*steps]}
-    for student in students:
+    for student in plan.compressed:
         names = {"task": task, "teacher": teacher, "student": student}
         yield "compress", names, f"Stage 5: {student}, distilled on {task}, through all of it."
         model = paths.distillation_result(task, student, teacher)

@@ -120,22 +120,19 @@ HELD_OUT: Lexicon = {
     ],
 }
 _WEIGHTS = {"adj": 60, "noun": 16, "state": 14, "verb": 10}
-_NEGATED_SHARE = 0.17  # of the clauses
-_FORMS = {"contrast": 27, "agree": 33, "question": 8, "remark": 12, "plain": 20}
+_NEGATED_SHARE = 0.12  # of the clauses
+_FORMS = {"contrast": 20, "agree": 40, "question": 8, "remark": 12, "plain": 20}
 
 # How an opinion is put: {a} is an aspect, {x} an entry of the lexicon.
 _PLAIN = {
     "adj": _split("""the {a} is {x} | the {a} feels {x} throughout | I found the {a} {x} | the
-        {a} struck me as {x} | the {a} is never less than {x} | the {a} is plainly
-        {x} | I cannot get over how {x} the {a} is | nobody had told me how {x} the
-        {a} would be | the {a} is {x} through and through | the {a} is not just {x},
-        it is {x2}"""),
-    "noun": _split("""the {a} is {x} | the {a} amounts to {x} | I can only call the {a} {x} | the
-        {a} is nothing but {x}"""),
-    "state": _split("""the {a} left me {x} | by the credits I was {x} | I have never been so {x} |
-        thanks to the {a} I went home {x}"""),
-    "verb": _split("""the {a} {x} | the {a} {x} whenever it matters | there is no doubt that the
-        {a} {x}"""),
+        {a} struck me as {x} | the {a} is plainly {x} | I cannot get over how {x} the {a} is | the
+        {a} is {x} through and through | the {a} is both {x} and {x2}"""),
+    "noun": _split("""the {a} is {x} | the {a} amounts to {x} | I can only call the {a} {x}"""),
+    "state": _split("""the {a} left me {x} | by the credits I was {x} | thanks to the {a} I went
+        home {x}"""),
+    "verb": _split("""the {a} {x} | the {a} {x} whenever it matters | it is clear that the {a}
+        {x}"""),
 }
 _NEGATED = {
     "adj": _split("""the {a} is never {x} | the {a} is anything but {x} | the {a} is far from {x}
@@ -149,7 +146,7 @@ _NEGATED = {
     "verb": _split("""the {a} never {x} | at no point would I say that the {a} {x}"""),
 }
 # {m} the minor clause (against the verdict), {c} and {d} clauses that agree with the verdict.
-_AGREE = _split("""{c}, and {d}. | {c}; {d}. | Not only that, {c}, and {d}. | {c}. On top of
+_AGREE = _split("""{c}, and {d}. | {c}; {d}. | {c}. On top of
     it, {d}.""")
 _CONTRAST = _split("""{m}, but what decides the matter is that {c}. | Granted, {m}, yet {c}. |
     Although {m}, in the end {c}. | It may be true that {m}; what counts is that
@@ -271,13 +268,14 @@ class _Writer:
     def review(self, polarity: int) -> str:
         """A whole review whose overall verdict is `polarity`."""
         rng = self.rng
-        body = [self.opinion(polarity) for _ in range(rng.choice((1, 2, 2, 2)))]
-        count = max(3 - len(body), rng.choice((1, 1, 2)))
-        body += [self.filler(group) for group in rng.sample(range(len(_FILLER)), count)]
+        body = [self.opinion(polarity)]
+        if rng.random() < 0.25:
+            body.append(self.filler(rng.randrange(len(_FILLER))))
         rng.shuffle(body)
-        if rng.random() < 0.2:
+        ending = rng.random()
+        if ending < 0.15:
             body.append(self.word("advice", polarity) + ".")
-        else:
+        elif ending < 0.55:
             first = rng.random() < 0.2
             verdict = rng.choice(_VERDICT_FIRST if first else _VERDICT)
             body.insert(0 if first else len(body), verdict.format(c=self.clause(polarity, _WHOLE)))
@@ -293,9 +291,7 @@ def key(text: str) -> str:
 _MIX = {"train": (1.0, 0.0, 0.0), "unlabeled": (0.1, 0.3, 0.6), "test": (0.45, 0.3, 0.25)}
 
 
-def generate(
-    seed: int = 0, train: int = 2000, unlabeled: int = 3000, test: int = 1000
-) -> dict[str, list[Row]]:
+def generate(seed: int, train: int, unlabeled: int, test: int) -> dict[str, list[Row]]:
     """Rows (text, label) for "train", "unlabeled" and "test"; deterministic in `seed`.
 
     A label is 0 (negative) or 1 (positive), None for unlabeled rows. No text repeats, within a
@@ -310,7 +306,7 @@ def generate(
             polarity = len(rows) % 2
             writer.held_out = writer.rng.choices((0.0, 0.6, 1.0), _MIX[split])[0]
             text = writer.review(polarity)
-            if 34 <= len(text.split()) <= 90 and key(text) not in taken:
+            if 8 <= len(text.split()) <= 32 and key(text) not in taken:
                 taken.add(key(text))
                 rows.append((text, None if split == "unlabeled" else polarity))
         writer.rng.shuffle(rows)

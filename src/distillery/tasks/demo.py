@@ -7,14 +7,14 @@ ones: a pretrained teacher knows them, a student learns them from the teacher on
 from distillery.preprocessing.task import Example, Task
 from distillery.tasks import _demo_grammar
 
-SEED = 1  # seed 0 was looked at while the grammar was written
-_ROWS = {"train": 2000, "unlabeled": 3000, "test": 1000}
+SEED = 2  # grammar and recipes were chosen on the rows of seed 0, read with their test labels
+ROWS = {"train": 1400, "unlabeled": 3000, "test": 1000}
 
 
 def generate() -> dict[str, list[Example]]:
     return {
         split: [Example(row, text, label=label) for row, (text, label) in enumerate(rows)]
-        for split, rows in _demo_grammar.generate(seed=SEED, **_ROWS).items()
+        for split, rows in _demo_grammar.generate(seed=SEED, **ROWS).items()
     }
 
 
@@ -22,7 +22,11 @@ TASK = Task(
     name="demo",
     labels=("negative", "positive"),
     generate=generate,
-    counts={"train": (1000, 1000), "test": (500, 500), "unlabeled": (3000,)},
+    counts={
+        "train": (ROWS["train"] // 2,) * 2,
+        "test": (ROWS["test"] // 2,) * 2,
+        "unlabeled": (ROWS["unlabeled"],),
+    },
     local=True,
     synthetic=True,
 )
