@@ -1,9 +1,12 @@
 """distillery: from a fine-tuned BERT to a small, fast model.
 
-Importing this package loads neither torch nor transformers. `import distillery.models` registers
-the students with transformers, before or after transformers itself is imported; then
-`AutoModelForSequenceClassification.from_pretrained` and `pipeline` load a saved student.
+Importing this package loads neither torch nor transformers. Where transformers is used, before or
+after, `AutoModelForSequenceClassification.from_pretrained` and `pipeline` load a saved student.
 """
+
+from distillery.registration import register_with_transformers
 
 __version__ = "0.1.0"
 PYTHON = (3, 11)  # the oldest that runs it
+
+register_with_transformers()

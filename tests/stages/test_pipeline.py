@@ -70,10 +70,10 @@ def test_true_labels_of_test_lie_beside_the_predictions(smoke_copy: Path) -> Non
 def test_a_saved_student_predicts_what_its_result_says(
     in_smoke_home: Path, order: tuple[str, str]
 ) -> None:
-    """By `pipeline`, in a process that imports `distillery.models` before or after it."""
+    """By `pipeline`, in a process that imports the package before or after transformers."""
     test = store.read_split("smoke", "test")
     lines = {
-        "distillery": "import distillery.models",
+        "distillery": "import distillery",
         "transformers": "from transformers import pipeline",
     }
     imports = "\n".join(lines[name] for name in order)
