@@ -33,9 +33,9 @@ def test_messages_name_the_extra_that_brings_a_package(
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     for extra, needs in OF_EXTRA.items():
         for need in needs:
-            assert packages.install(need.name).endswith(f"bert-distillery[{extra}]'")
-    assert packages.install().endswith("'bert-distillery[train]'")
-    assert packages.install("numpy").endswith(" bert-distillery")
+            assert packages.install(need.name).endswith(f" '.[{extra}]', in a clone of distillery")
+    assert packages.install().endswith(" '.[train]', in a clone of distillery")
+    assert packages.install("numpy").endswith(" ., in a clone of distillery")
     assert packages.package_of("sklearn.linear_model") == "scikit-learn"
 
 

@@ -31,4 +31,5 @@ def install(package: str | None = None) -> str:
         requirements = f"{paths.ROOT}/requirements.txt"
         return shlex.join([sys.executable, "-m", "pip", "install", "-r", requirements])
     extra = "" if package in RUNTIME else f"[{EXTRAS.get(package or '', ('train',))[0]}]"
-    return shlex.join([sys.executable, "-m", "pip", "install", f"bert-distillery{extra}"])
+    command = shlex.join([sys.executable, "-m", "pip", "install", f".{extra}"])
+    return f"{command}, in a clone of distillery"  # which is not on PyPI yet
