@@ -1,6 +1,7 @@
 """The doctor: what is missing is named with the command that mends it, and decides the status."""
 
 import ast
+import importlib.util
 import os
 import re
 import shlex
@@ -131,7 +132,7 @@ def test_a_bare_python_is_told_every_package(home: Path) -> None:
     for name, version in doctor.pins().items():
         state = "note    " if name in packages.EXTRAS else "missing "
         assert f"{state} package {name} {version} is not installed" in done.stdout
-    assert "missing  compute: cannot be looked at (No module named" in done.stdout
+    assert "missing  compute: could not be checked (No module named" in done.stdout
 
 
 def test_other_commands_of_a_bare_python_are_refused_in_one_line(home: Path) -> None:
@@ -212,7 +213,7 @@ def test_a_check_that_fails_oddly_does_not_silence_the_others() -> None:
         raise RuntimeError("numpy.dtype size changed")
 
     [finding] = doctor._guarded(_odd)
-    assert "odd: cannot be looked at (numpy.dtype size changed)" in str(finding)
+    assert "odd: could not be checked (numpy.dtype size changed)" in str(finding)
 
 
 def test_a_terminal_without_some_letters_shows_the_rest(home: Path) -> None:
@@ -256,3 +257,17 @@ def test_what_the_doctor_is_made_of_is_read_by_older_pythons(module: str) -> Non
     assert "from __future__ import annotations" in text or not any(
         isinstance(getattr(node, "op", None), ast.BitOr) for node in unions
     )
+
+
+def test_the_runtime_alone_is_enough_outside_a_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "torch" else find(name)
+    )
+    assert doctor.run() == 0
+    said = capsys.readouterr().out
+    assert "ok       the runtime is installed" in said
+    assert "note     the stages are not installed" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # older Pythons read it too, to say that they are old
 
+import os
 import sys
 from typing import Any
 
@@ -12,6 +13,8 @@ from distillery.errors import reason
 def main() -> int:
     """Runs the command line; where Python is too old or a package missing or broken, says so in
     one line."""
+    if sys.stderr is None:  # closed by the caller: lines meant for it go nowhere
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
     stdout: Any = sys.stdout
     if hasattr(stdout, "reconfigure"):  # not where it is closed
         stdout.reconfigure(errors="backslashreplace")  # for terminals that lack some letters

@@ -175,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(argv)
     except KeyboardInterrupt as stop:
-        _say("stopped; the same command goes on where it was")
+        _say(str(stop) or "stopped")
         return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -187,7 +187,7 @@ def _run(argv: Sequence[str] | None) -> int:
         if not given or given[0] in ("-h", "--help"):
             print(_usage(), flush=True)
             return 0 if given else 2
-        if _THEN in given:
+        if _THEN in (given[: given.index("--")] if "--" in given else given):
             return _run_each(given)
         command, arguments = parse(given)
         _quiet()
@@ -195,11 +195,11 @@ def _run(argv: Sequence[str] | None) -> int:
             where = f"data in {paths.data()}, results in {paths.results(local=False)}"
             logging.info("%s", where)
         with _prepared() if command.computes else contextlib.nullcontext():
-            status = command.run(arguments) or 0
+            status = _run_resumable(command, arguments)
         if sys.stdout:
             sys.stdout.flush()  # here, where a closed pipe is expected
         return status
-    except BrokenPipeError:  # whoever reads, such as `head`, has enough
+    except BrokenPipeError:  # the reader, such as `head`, closed the pipe
         with contextlib.suppress(OSError, ValueError):  # nothing is left to flush at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
@@ -212,6 +212,16 @@ def _run(argv: Sequence[str] | None) -> int:
         if not _OUT_OF_MEMORY.search(str(error)):
             raise
         return _refuse("memory is full: free some, or train with a smaller batch (see --help)")
+
+
+def _run_resumable(command: Command, arguments: argparse.Namespace) -> int:
+    """Runs a command; an interrupt says whether it can be resumed."""
+    try:
+        return command.run(arguments) or 0
+    except KeyboardInterrupt as stop:
+        if command.writes:
+            stop.args = ("stopped; run the same command again to resume",)
+        raise
 
 
 def _run_each(given: list[str]) -> int:

@@ -5,6 +5,7 @@ Only the standard library is imported at first, so that it also speaks where pac
 
 from __future__ import annotations  # older Pythons read it too, to say that they are old
 
+import importlib.util
 import os
 import re
 import shlex
@@ -39,7 +40,8 @@ class Finding:
 def run() -> int:
     """Prints every finding; gives 0 where the demo could run, 1 where something it needs lacks."""
     missing = False
-    for check in CHECKS:
+    runtime_alone = not paths.in_clone() and importlib.util.find_spec("torch") is None
+    for check in (_python, _runtime) if runtime_alone else CHECKS:
         for finding in _guarded(check):
             print(finding, flush=True)
             missing |= finding.state == "missing"
@@ -53,7 +55,7 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     except Exception as error:  # whatever a broken package raises
         name = check.__name__.strip("_")
         yield Finding(
-            "missing", f"{name}: cannot be looked at ({reason(error)})", packages.install()
+            "missing", f"{name}: could not be checked ({reason(error)})", packages.install()
         )
 
 
@@ -66,6 +68,16 @@ def _python() -> Iterator[Finding]:
     for name, why in {"make": "for make demo", "git": "results would name no commit"}.items():
         if not shutil.which(name):
             yield Finding("note", f"{name} is not installed: {why}", f"apt-get install {name}")
+
+
+def _runtime() -> Iterator[Finding]:
+    """What answers with exported students, where nothing else was installed."""
+    absent = [name for name in packages.RUNTIME if importlib.util.find_spec(name) is None]
+    for name in absent:
+        yield Finding("missing", f"package {name} is not installed", packages.install(name))
+    if not absent:
+        yield Finding("ok", "the runtime is installed: predict with exported students")
+    yield Finding("note", "the stages are not installed", packages.install())
 
 
 def pins() -> dict[str, str]:

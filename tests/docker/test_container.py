@@ -32,7 +32,7 @@ BASE = os.environ.get("BASE_IMAGE", "debian:12")
 OTHER = 12345  # a user id that no image knows
 LIMIT = 2.5e9  # bytes over the base, with PyTorch's CPU build
 REBUILD_SECONDS = 60
-STOPPED = "distillery: stopped; the same command goes on where it was"
+STOPPED = "distillery: stopped; run the same command again to resume"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

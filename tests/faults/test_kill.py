@@ -49,7 +49,7 @@ def test_stopped_in_training_it_goes_on_to_the_same_files(
     assert process.returncode == status
     said = (smoke_copy / "log").read_text()
     assert "Traceback" not in said
-    stopped = "distillery: stopped; the same command goes on where it was"
+    stopped = "distillery: stopped; run the same command again to resume"
     assert (said.splitlines()[-1:] == [stopped]) == (how != signal.SIGKILL)
     (smoke_copy / "log").unlink()
     assert any(runs.rglob("checkpoint.safetensors"))

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from distillery.errors import UserError
-from distillery.preprocessing.user_files import Columns, read_examples, spooled
+from distillery.preprocessing.user_files import USUAL, Columns, read_examples, spooled
 
 AB = [("a", "x"), ("b", "y")]
 AB_JSON = b'{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n'
@@ -440,3 +440,21 @@ def test_memory_does_not_grow_with_rows(
         tracemalloc.stop()
         assert rows == count
     assert peaks[1] < peaks[0] + 1_000_000
+
+
+def test_stray_quotes_swallow_no_rows(tmp_path: Path) -> None:
+    rows = [f"text {number},{'xy'[number % 2]}" for number in range(60)]
+    rows[5], rows[50] = '"an unclosed quote,x', 'a screen of 12",y'
+    path = tmp_path / "stray.csv"
+    path.write_text("text,label\n" + "\n".join(rows) + "\n")
+    with pytest.raises(
+        UserError, match=r"\(line 7\): the lines up to 52 look like rows inside one"
+    ):
+        list(read_examples(path, USUAL))
+
+
+def test_a_long_quoted_text_is_one_row(tmp_path: Path) -> None:
+    poem = "\n".join(["a line, with a comma", "and one without"] * 20)
+    path = tmp_path / "poem.csv"
+    path.write_text(f'text,label\n"{poem}",x\nb,y\n')
+    assert [example.text for example, _ in read_examples(path, USUAL)] == [poem, "b"]

@@ -96,7 +96,9 @@ def test_a_pair_of_texts_is_read_trained_on_and_predicted(
     assert capsys.readouterr().out.splitlines() == lines
     pairs = [["a film", "note 1"], ["the plot", "note 2"]]
     assert [line.split("\t")[2:] for line in lines] == pairs
-    assert "reads pairs of texts, and 1 are given" in refused("predict", folder, "a film")
+    assert "reads pairs of texts: give an even number, not 1" in refused(
+        "predict", folder, "a film"
+    )
     (home / "lines.txt").write_text("a film\tnote 1\nthe plot\n")
     assert "line 2: the model reads pairs" in refused(
         "predict", folder, "--file", home / "lines.txt"

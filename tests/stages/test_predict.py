@@ -159,7 +159,7 @@ def test_pairs_are_two_texts_or_columns(
     file.write_text("a film\tnote 1\nthe plot\tnote 2\n")
     assert main(["predict", str(model), "--file", str(file)]) == 0
     assert lines(capsys) == expected
-    assert "reads pairs of texts, and 1 are given" in refused("predict", model, "a film")
+    assert "reads pairs of texts: give an even number, not 1" in refused("predict", model, "a film")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ class Data(Command):
             help="the source holds a part of the official rows: take it, and say so in results",
         )
         own = parser.add_argument_group(
-            "your own data (CSV, TSV, JSON, JSON lines or Parquet, each also with .gz, or a pipe)"
+            "your own data (CSV, TSV, JSON, JSON lines or Parquet, optionally gzipped, or a pipe)"
         )
         own.add_argument("--data", type=Path, metavar="FILE", help="labelled rows")
         own.add_argument(
@@ -76,8 +76,18 @@ class Data(Command):
             return
         if "train" not in given or arguments.source or arguments.subset:
             raise UserError("your own data needs --data FILE, and neither --source nor --subset")
-        labels = next(csv.reader([arguments.labels])) if arguments.labels else None
+        labels = _labels(arguments.labels)
         data.run_user_files(arguments.task, recipe, given, columns, labels, arguments.force)
+
+
+def _labels(text: str | None) -> list[str] | None:
+    """The labels in `--labels`, a line of CSV."""
+    if text is None:
+        return None
+    try:
+        return next(csv.reader([text]), [])
+    except csv.Error:
+        raise UserError("--labels: put a label with a line break in double quotes") from None
 
 
 class Augment(Command):

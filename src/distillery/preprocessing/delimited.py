@@ -22,6 +22,10 @@ _CELL = r'(?:"[^"]*(?:""[^"]*)*"|[^"\t]*)'
 _QUOTED_BY_A_WRITER = re.compile(rf"{_CELL}(?:\t{_CELL})*[\r\n]*")
 _LONE_CR, _LONE_CR_PATTERN = "\udcff", re.compile(r"\r(?!\n)")
 _LINES_MERGED = 20  # a quoted cell with so many lines that each look like a row isn't one
+_MERGED = (
+    "the lines up to {} look like rows inside one quoted cell: close its quote, or save the file"
+    " as JSON lines"
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,9 @@ class Table:
         """The header, then the rows."""
         skipped = self._dialect.skipped
         with self._source.explained(), _opened(self._source) as file:
-            reader = self._dialect.reader(itertools.islice(file, skipped, None))
+            taken: list[str] = []  # the lines of a record
+            lines = itertools.islice(file, skipped, None)
+            reader = self._dialect.reader(_remembered(lines, taken))
             width = None
             row, line = 0, skipped + 1
             try:
@@ -97,6 +103,9 @@ class Table:
                         width = _Width(cells)
                     elif not width.fits(cells) and not width.is_blank(cells):
                         raise self._error(row, line, width.fault(cells))
+                    if width.are_rows(taken, self._dialect.delimiter):
+                        raise self._error(row, line, _MERGED.format(line + len(taken) - 1))
+                    taken.clear()
                     if cells and not (len(cells) < width.least):
                         yield cells
                         row += 1
@@ -107,6 +116,13 @@ class Table:
     def _error(self, row: int, line: int, fault: str) -> UserError:
         place = f"row {row} (line {line})" if row else f"header (line {line})"
         return UserError(f"data file {self._source.path}, {place}: {fault}")
+
+
+def _remembered(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
+    """The lines, which are added to `taken` as they are read."""
+    for line in lines:
+        taken.append(line)
+        yield line
 
 
 def _explained(error: csv.Error) -> str:
@@ -132,10 +148,15 @@ class _Width:
         count = len(cells)
         return count >= self.least and not any(cells[self.most :])
 
-    def is_whole(self, line: str) -> bool:
-        """Whether a line is blank or a whole row, if quotes are text and tabs separate cells."""
-        cells = line.rstrip("\r\n").split("\t")
+    def is_whole(self, line: str, delimiter: str = "\t") -> bool:
+        """Whether a line is blank or a whole row, if quotes are text."""
+        cells = line.rstrip("\r\n").split(delimiter)
         return self.fits(cells) or self.is_blank(cells)
+
+    def are_rows(self, lines: Sequence[str], delimiter: str) -> bool:
+        """Whether so many lines of one record are whole rows that a quote must be a stray one."""
+        many = len(lines) >= _LINES_MERGED and self.least > 1
+        return many and all(self.is_whole(line, delimiter) for line in lines)
 
     def is_blank(self, cells: Sequence[str]) -> bool:
         """Whether the cells are of a blank line."""
@@ -242,7 +263,6 @@ def _taking(
     yield taken[0]
     for _, line in lines:
         taken.append(line)
-        many = len(taken) == _LINES_MERGED and width is not None and width.least > 1
-        if many and width and all(map(width.is_whole, taken)):
+        if len(taken) == _LINES_MERGED and width and width.are_rows(taken, "\t"):
             raise csv.Error("rows inside a quoted cell")
         yield line

@@ -36,25 +36,25 @@ def check_file(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def spooled(path: Path) -> Iterator[Path]:
+def spooled(path: Path, nameless: str = "pipe") -> Iterator[Path]:
     """A path whose content can be read more than once, such as for a checksum and then its rows.
 
     That is `path` itself, or, where it is a pipe, a temporary copy that is deleted at the end.
-    The copy keeps the name of a named pipe; others are called `stdin` or `pipe`, so the name
-    does not depend on which file descriptor the shell happened to choose.
+    The copy keeps the name of a named pipe; others are called `nameless`, so the name does not
+    depend on which file descriptor the shell happened to choose.
     """
     check_file(path)
     if path.is_file():
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="distillery-") as folder:
-        yield _copy(path, Path(folder))
+        yield _copy(path, Path(folder), nameless)
 
 
-def _copy(path: Path, folder: Path) -> Path:
+def _copy(path: Path, folder: Path, nameless: str = "pipe") -> Path:
     name = path.name
     if path.parent.is_relative_to("/dev") or path.parent.is_relative_to("/proc"):
-        name = "stdin" if name in ("stdin", "0") else "pipe"
+        name = nameless
     copy = folder / name
     try:
         with path.open("rb") as source, copy.open("wb") as target:

@@ -28,7 +28,10 @@ def as_text(value: Any) -> str | None:
     elif isinstance(value, Decimal):
         text = f"{value:f}"
     elif isinstance(value, bytes):  # some programs write texts to Parquet without saying so
-        return value.decode()
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"not UTF-8 (byte {error.start})") from None
     else:
         raise ValueError(f"neither text nor number: {repr(value)[:60]}")
     try:
@@ -62,10 +65,12 @@ def label_order(
     Raises UserError for a label that isn't declared, for fewer than two and more than 1,000.
     """
     found = [*dict.fromkeys(texts)]
-    if declared:
+    if declared is not None:
         order = [label_text(text) or "" for text in declared]
         if len(order) < 2 or len(set(order)) < len(order) or not all(order):
-            raise UserError(f"--labels {','.join(declared)} is impossible: different labels, A,B")
+            raise UserError(
+                f"--labels {','.join(declared)} needs at least two different labels: A,B"
+            )
         for text in sorted(found):
             choose(f"label in {where}", text, order)
         return tuple(order)

@@ -15,9 +15,7 @@ PLAN = Plan(
 
 
 def teacher(name: str) -> TeacherRecipe:
-    """Most of the demo's time. Embeddings and the lowest of MiniLM's six layers stay frozen; on the
-    test rows of seed 0, accuracy was 91.9 with three tuned layers, 93.7 with four, 95.0 with five.
-    """
+    """Most of the demo's time. Embeddings and the lowest of MiniLM's six layers stay frozen."""
     return TeacherRecipe(
         tuned_layers=5,
         epochs=3,

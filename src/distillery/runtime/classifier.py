@@ -26,7 +26,8 @@ class Classifier:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise UserError(f"model folder {folder} does not exist")
+            wrong = "is a file: name its folder" if folder.is_file() else "does not exist"
+            raise UserError(f"model folder {folder} {wrong}")
         self.facts = read_facts(folder)
         self.config = _json(folder / "config.json")
         self.labels = _labels(self.config, self.facts["labels"])

@@ -41,7 +41,7 @@ def run(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
     """Makes the splits of one of the project's tasks."""
     with contextlib.ExitStack() as stack:
         if given.unlabeled:
-            file = stack.enter_context(user_files.spooled(given.unlabeled))
+            file = stack.enter_context(user_files.spooled(given.unlabeled, "unlabeled"))
             given = replace(given, unlabeled=file)
         _make(task, recipe, given, force)
 
@@ -121,7 +121,8 @@ def run_user_files(
         raise UserError(f"task '{name}' would take a folder of the project: choose another name")
     with contextlib.ExitStack() as stack:
         given = {
-            role: stack.enter_context(user_files.spooled(path)) for role, path in given.items()
+            role: stack.enter_context(user_files.spooled(path, role))
+            for role, path in given.items()
         }
         _make_own(name, recipe, given, columns, labels, force)
 

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 from distillery import paths, recipes
+from distillery.preprocessing import store
 from distillery.preprocessing.task import Task
 from distillery.recipes.names import STUDENTS
 
@@ -51,7 +52,8 @@ def next_command(
         return paths.command("compress", both)
     assert model, f"{stage} makes a model"
     folder = shlex.quote(str(shown(paths.model(task.name, model))))
-    return f"{paths.command('predict', {})} {folder} 'a text'"
+    texts = "'a text' 'another text'" if store.read_split(task.name, "dev").paired else "'a text'"
+    return f"{paths.command('predict', {})} {folder} {texts}"
 
 
 def shown(path: Path) -> Path:

@@ -69,7 +69,7 @@ def _given(texts: list[str], pairs: bool) -> list[Row]:
     if not pairs:
         return [(text,) for text in texts]
     if len(texts) % 2:
-        raise UserError(f"the model reads pairs of texts, and {len(texts)} are given")
+        raise UserError(f"the model reads pairs of texts: give an even number, not {len(texts)}")
     return list(zip(texts[::2], texts[1::2], strict=True))
 
 

@@ -198,18 +198,18 @@ def precision(wanted: str) -> str:
     says, or else bf16 on a CPU with instructions for it and on any recent GPU. All processes use
     the main one's.
 
-    Raises UserError if DISTILLERY_PRECISION is neither.
+    Raises UserError if DISTILLERY_PRECISION is none of auto, fp32 and bf16.
     """
     preferred = os.environ.get("DISTILLERY_PRECISION")
     if preferred:
-        choose("DISTILLERY_PRECISION", preferred, ("fp32", "bf16"))
+        choose("DISTILLERY_PRECISION", preferred, ("auto", "fp32", "bf16"))
     if wanted != "auto":
         return wanted
     if device().type == "cuda":
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         bf16 = cpu_has_bf16()
-    chosen = [preferred or ("bf16" if bf16 else "fp32")]
+    chosen = [preferred if preferred in ("fp32", "bf16") else "bf16" if bf16 else "fp32"]
     if accelerator().num_processes > 1:
         broadcast_object_list(chosen)
     return chosen[0]
