@@ -16,7 +16,7 @@ from distillery import paths
         "import distillery",
         "from transformers import BertModel\nimport distillery",
         "import distillery\nfrom transformers import BertModel",
-        "import importlib.util, distillery\nimportlib.util.find_spec('transformers.modeling_utils')",
+        "import importlib.util, distillery\nimportlib.util.find_spec('transformers.trainer')",
     ],
 )
 def test_a_configuration_alone_is_known(tmp_path: Path, imports: str) -> None:
