@@ -14,7 +14,7 @@ TAG = (  # an HTML tag; the flag stands inside, so that tokenizers can use the p
     r"|small|span|strong|sub|sup|table|td|th|tr|tt|u|ul)"
     r"(?:\s+[a-z-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s\"'<>]+))*\s*/?>)"
 )
-SPACE = r"[\s\x1c-\x1f]+"  # Python's white space, some of which other engines' \s leaves out
+SPACE = r"[\s\x1c-\x1f]+"  # Python's white space; \s of other engines lacks some of it
 _TAG, _SPACE = re.compile(TAG), re.compile(SPACE)
 MASK = "[MASK]"  # a masked word in augmented texts; each tokenizer reads its own mask there
 

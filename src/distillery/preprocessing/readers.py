@@ -121,7 +121,7 @@ _LONGEST_TOKEN = 16  # characters: nothing but a string is longer and can be cut
 
 
 class _JsonText:
-    """JSON text, of which only the part that is being parsed is in memory."""
+    """JSON text; only the part that is being parsed is in memory."""
 
     def __init__(self, file: TextIO, line: int) -> None:
         self._file, self._line = file, line

@@ -176,8 +176,8 @@ def _refuse_one_class(splits: dict[str, Chosen], names: tuple[str, ...]) -> None
 
 
 def _enough_for_dev(pool: dict[int, int]) -> int | None:
-    """The fewest dev rows, rounded up to two digits, of which two classes have one and leave train
-    one; None where the rows are too few."""
+    """The smallest dev_rows, rounded up to two digits, that gives two classes a row in dev and in
+    train; None if there are too few rows."""
     for count in range(2, sum(pool.values())):
         step: int = 10 ** max(0, len(str(count)) - 2)
         rounded = -(-count // step) * step

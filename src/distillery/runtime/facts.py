@@ -34,7 +34,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     so UserError where one of its files is missing or changed. Anywhere else it is the user's, who
     may have fine-tuned a copy and saved it again: files that changed since are named in a warning
     and used, if they are whole. A change in the text of such a file cannot be told from a new
-    version of it; whoever wants the check back copies the folder anew.
+    version of it. To have the files checked again, copy the folder again.
 
     A student's own configuration says how it reads texts. With that alone, as `Trainer` saves it,
     `distillery.json` may be missing.

@@ -12,7 +12,7 @@ from distillery.preprocessing.task import Task
 from distillery.report import page, table
 from distillery.stages import ending
 
-_EXAMPLES = 100  # rows of dev of which the shortest is shown
+_EXAMPLES = 100  # rows of dev to pick the shortest example from
 
 
 def run(task: Task) -> None:
