@@ -10,6 +10,7 @@ import importlib
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def _pause_after(calls: int, name: str, file: Path, resumed: threading.Event) ->
         if left == 0:
             file.touch()
             while not resumed.is_set():
-                resumed.wait(0.01)
+                time.sleep(0.01)  # in `Event.wait` Ctrl-C may come while a lock is half taken
         return result
 
     setattr(owner, function, pausing)
