@@ -38,7 +38,7 @@ def stderr(monkeypatch: pytest.MonkeyPatch) -> Use:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """A clock that stands still until it is told to go on."""
+    """A clock that moves only when a test advances it."""
     now = [1000.0]
     monkeypatch.setattr("tqdm.std.time", lambda: now[0])
 

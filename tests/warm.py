@@ -143,7 +143,7 @@ def _guard(connection: socket.socket) -> list[str]:
     length, streams, _, _ = socket.recv_fds(connection, 4, MOST)
     with connection.makefile("rb") as message:
         request = json.loads(message.read(int.from_bytes(length, "big")))
-    ended, alive = os.pipe()  # of which no other process has the second end
+    ended, alive = os.pipe()  # no other process holds the second end
     pid = os.fork()
     if pid == 0:
         os.close(ended)

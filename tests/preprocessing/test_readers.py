@@ -136,7 +136,7 @@ DELIMITED = {
     "commas in a .tsv": ("a.tsv", "text,label\na,x\n", "a"),
     "Excel's first line": ("a.csv", "sep=;\ntext;label\na;x\n", "a"),
     "Excel's first line with tabs": ("a.csv", "sep=\t\r\ntext\tlabel\r\na\tx\r\n", "a"),
-    "an unusual delimiter that is told": ("a.csv", "SEP=^\ntext^label\na^x\n", "a"),
+    "an unusual delimiter named by the file": ("a.csv", "SEP=^\ntext^label\na^x\n", "a"),
     "comments": ("a.csv", "# exported, by me\n#\n\ntext,label\na,x\n", "a"),
     "a header that starts with #": ("a.csv", "#,text,label\n1,a,x\n", "a"),
     "a text that starts with #": ("a.csv", "text,label\n#a,x\n", "#a"),

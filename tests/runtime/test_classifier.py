@@ -52,7 +52,7 @@ def test_probabilities_are_those_of_pipeline(
 def test_a_student_answers_alike_with_and_without_transformers(
     tiny_folder: Path, tmp_path: Path, kind: str, pairs: bool
 ) -> None:
-    """Long texts are cut alike, and the second text of a pair is told apart."""
+    """Long texts are cut alike, and the second text of a pair is marked."""
     folder = save(tmp_path / "student", tiny_folder, "pytorch", kind, pairs=pairs)
     second = TEXTS[::-1] if pairs else None
     found = TorchClassifier(folder)

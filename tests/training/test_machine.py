@@ -237,7 +237,7 @@ def _sunken_after_a_step() -> int:
 
 
 def test_means_that_sink_become_zero_in_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a process whose threads start anew; one that cannot start is an error, not a wait."""
+    """Run in a new process, which starts its own threads; if it cannot start, the test fails."""
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
         assert fresh.submit(_sunken_after_a_step).result() == 0

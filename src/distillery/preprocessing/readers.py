@@ -40,7 +40,7 @@ class JsonTable:
 
     The columns are the keys of the first 1,000 objects. Of keys that come later only the columns
     that the user names are read. Parsed by Python's json, since pyarrow infers a type for each
-    column: it refuses labels of which some are text and some numbers, and rewrites numbers.
+    column: it refuses columns that mix text and numbers as labels, and rewrites numbers.
     """
 
     def __init__(self, source: Source, columns: Columns) -> None:

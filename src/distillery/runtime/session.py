@@ -37,6 +37,6 @@ def logits(session: onnxruntime.InferenceSession, batch: dict[str, np.ndarray]) 
     """
     try:
         (found,) = session.run(["logits"], {name: batch[name] for name in INPUTS})
-    except Exception as error:  # ONNX Runtime's own kinds, of which none is public
+    except Exception as error:  # ONNX Runtime's exception types, none of which is public
         raise UserError(f"the ONNX model cannot read a batch ({reason(error)})") from None
     return np.asarray(found, np.float32)
