@@ -189,9 +189,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as place:
             make(Path(place))
             rows = measure(Path(place), options.repeats)
-        from distillery.training import machine
+        from distillery.kernels import hardware
 
-        environment = machine.environment("fp32")
+        environment = hardware.environment("fp32")
         found = {"command": "make bench-cold", "commit": commit, "environment": environment}
         found |= {"repeats": options.repeats, "rows": rows}
         files.write_json(out / "cold.json", found)

@@ -13,14 +13,14 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from distillery import encoders
 from distillery.bench.turns import Worker
+from distillery.data import store
 from distillery.distillation import losses
-from distillery.models import fast_bert, registry, tensors, tokenization
-from distillery.networks import rnn
-from distillery.preprocessing import store
+from distillery.kernels import fast_bert, hardware
+from distillery.models import registry, rnn, tensors, tokenization
 from distillery.recipes import Phase
 from distillery.text import encode
 from distillery.text.splits import SplitReader
-from distillery.training import inference, loop, machine
+from distillery.training import inference, loop
 
 ALPHA, TEMPERATURE = 0.5, 2.0  # of the distillation loss, the same for all
 SHAPES = {  # layers, width, heads, feed-forward
@@ -103,7 +103,7 @@ def live_teacher(folder: str) -> Any:
     from transformers import AutoModelForSequenceClassification
 
     model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
-    return model.to(machine.device()).eval()
+    return model.to(hardware.device()).eval()
 
 
 def usual(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
@@ -180,7 +180,7 @@ def usual(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None
 def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
     """This project's loop, on recorded logits where there is a teacher."""
     recorded = np.load(given["recorded"]) if given["recorded"] else None
-    machine.prepare()
+    hardware.prepare()
     if given["way"] in ("ours", "compiled"):
         fast_bert.use_in(model)
         if given["way"] == "compiled":
@@ -201,7 +201,7 @@ def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
             found["teacher_logits"] = torch.from_numpy(recorded[some])
         return found
 
-    precision = machine.precision(given.get("precision") or "auto")
+    precision = hardware.precision(given.get("precision") or "auto")
     job = loop.Job(
         phase=Phase(
             splits=("train",),
@@ -245,7 +245,7 @@ def losses_seen() -> list[torch.Tensor]:
 def recording(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
     """The teacher's one pass over the rows. A turn records as many as its steps have, of every
     length, all at once, for recording sorts rows by length before it cuts them into batches."""
-    machine.prepare()
+    hardware.prepare()
     model = live_teacher(given["teacher"])
     fast_bert.use_in(model)
     order = np.argsort(-rows.train.lengths, kind="stable")
@@ -276,7 +276,7 @@ def finish(worker: Worker, rows: Rows, model: Any, seen: Sequence[Any], precisio
 def peak(worker: Worker, given: dict[str, Any]) -> None:
     """Square matmuls without end: the machine's peak in a precision."""
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[given["way"]]
-    size, device = given["size"], machine.device()
+    size, device = given["size"], hardware.device()
     one, other = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     out = torch.empty_like(one)
     for _ in range(given["steps"]):

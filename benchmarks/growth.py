@@ -74,7 +74,7 @@ class Memory:
 
 def pieces(task: str, encoder: str, count: int, place: Path) -> Path:
     """Writes (count, 32) word pieces, special tokens included, and gives the file."""
-    from distillery.preprocessing import store
+    from distillery.data import store
 
     tokenizer = tokenization.load(encoders.locate(encoder))
     path, made, inner = place / PIECES, 0, LENGTH - 2
@@ -112,12 +112,12 @@ def recording(
     """What records all rows anew, and says when it was done; it has warmed up."""
     from distillery.distillation import teacher as teachers
     from distillery.distillation.outputs import TeacherOutputs
-    from distillery.models import fast_bert
-    from distillery.training import inference, machine
+    from distillery.kernels import fast_bert, hardware
+    from distillery.training import inference
 
     shutil.rmtree(paths.outputs("growth", str(len(ids))), ignore_errors=True)
     outputs = TeacherOutputs("growth", str(len(ids)), "minilm")
-    model = teachers.load_model(Path(given["teacher"])).to(machine.device()).eval()
+    model = teachers.load_model(Path(given["teacher"])).to(hardware.device()).eval()
     fast_bert.use_in(model)
 
     def logits_of(rows: encode.Encoded, progress: Any) -> np.ndarray:
@@ -141,15 +141,16 @@ def distilling(
 
     from distillery.distillation import losses
     from distillery.distillation.outputs import TeacherOutputs
+    from distillery.kernels import hardware
     from distillery.models import registry
     from distillery.recipes import Phase
-    from distillery.training import inference, loop, machine
+    from distillery.training import inference, loop
 
     outputs = TeacherOutputs("growth", str(len(ids)), "minilm")
     torch.manual_seed(0)
     model = registry.create(
         STUDENT, vocab_size=given["pieces"], pad_token_id=encoded.pad, num_labels=2
-    ).to(machine.device())
+    ).to(hardware.device())
     total = losses.combined((("mse", 1.0, {}),))
     done: list[tuple[float, float]] = []
 
@@ -165,7 +166,7 @@ def distilling(
 
     for some in WARM.reshape(-1, 64):
         batch = batch_of(some)
-        with machine.autocast("bf16"):
+        with hardware.autocast("bf16"):
             out = model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
         total(out.logits, batch).backward()
     job = loop.Job(
@@ -194,10 +195,10 @@ def work(given: dict[str, Any]) -> dict[str, float]:
     memory = Memory()
     import transformers
 
-    from distillery.training import machine
+    from distillery.kernels import hardware
 
     transformers.utils.logging.disable_progress_bar()
-    machine.prepare()
+    hardware.prepare()
     tokenizer = tokenization.load(Path(given["teacher"]))
     given = {**given, "pieces": len(tokenizer)}
     encoded = as_encoded(Path(given["place"]) / PIECES, given["rows"], tokenizer.pad_token_id)
@@ -290,7 +291,7 @@ def main() -> int:
     if options.work:
         print(json.dumps(work(options.work)))
         return 0
-    from distillery.training import machine
+    from distillery.kernels import hardware
 
     try:
         if not options.sizes or min(options.sizes) < len(WARM):
@@ -300,7 +301,7 @@ def main() -> int:
         paths.data().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=paths.data()) as place:
             rows = measure(options, Path(place))
-        environment = machine.environment("bf16")
+        environment = hardware.environment("bf16")
         found = {"command": "make bench-growth", "commit": commit, "environment": environment}
         found |= {"task": options.task, "encoder": options.encoder, "rows": rows}
         files.write_json(out / "growth.json", found)

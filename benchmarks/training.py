@@ -22,10 +22,10 @@ from benchmarks import folder
 from benchmarks.training_report import report
 from distillery import encoders, files, paths, recipes, results
 from distillery.bench.turns import Contender, run
+from distillery.data import store
 from distillery.errors import UserError, choose
-from distillery.preprocessing import store
+from distillery.kernels import hardware
 from distillery.recipes.names import OWN_STUDENTS
-from distillery.training import machine
 
 STUDENTS = tuple(name for name in OWN_STUDENTS if name != "bag")  # of the table that is timed
 PEAK_SIZE = 4096  # of the square matmul that stands for the machine's peak
@@ -76,7 +76,7 @@ def groups(rounds: int, scale: float) -> list[Group]:
     def steps(count: int) -> int:
         return max(1, round(count * scale))
 
-    return (on_gpu if machine.device().type == "cuda" else on_cpu)(rounds, steps)
+    return (on_gpu if hardware.device().type == "cuda" else on_cpu)(rounds, steps)
 
 
 def on_gpu(rounds: int, steps: Callable[[int], int]) -> list[Group]:
@@ -202,7 +202,7 @@ def peaks(steps: int) -> list[Contender]:
     for precision in ("fp32", "bf16"):
         facts = {
             **{"kind": "peak", "way": precision, "size": PEAK_SIZE, "steps": steps},
-            "times": PEAK_TIMES[machine.device().type],
+            "times": PEAK_TIMES[hardware.device().type],
         }
         command = [sys.executable, "-m", "benchmarks.contenders", json.dumps(facts)]
         found.append(Contender(precision, command))
@@ -249,7 +249,7 @@ def measure(
             contenders.append(Contender(name, command(group, way, seed, facts)))
         matmuls = [] if peak else peaks(group.all_steps)
         run([*contenders, *matmuls], group.warm, group.rounds, group.steps)
-        flops = 2 * PEAK_SIZE**3 * PEAK_TIMES[machine.device().type]
+        flops = 2 * PEAK_SIZE**3 * PEAK_TIMES[hardware.device().type]
         peak |= {c.name: flops / statistics.median(c.seconds) for c in matmuls}
         rows = Rows(*(given[name] for name in FIELDS))
         lengths = rows.train.lengths
@@ -412,15 +412,15 @@ def main() -> int:
     try:
         out = folder(parser, options)
         _check(options)
-        machine.prepare()
+        hardware.prepare()
         about = {
             "command": "make bench",
             "options": {name: str(value) for name, value in vars(options).items() if name != "out"},
             "commit": results.commit(),
-            "environment": machine.environment("see each row"),
+            "environment": hardware.environment("see each row"),
             "length": options.length,
         }
-        name = "training" if machine.device().type == "cpu" else "training_gpu"
+        name = "training" if hardware.device().type == "cpu" else "training_gpu"
         part = out / f"{name}.part.json"  # what was measured, should the run be cut off
         with tempfile.TemporaryDirectory() as place:
             measured = measure(options, Path(place), lambda some: files.write_json(part, some))

@@ -4,9 +4,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from distillery.preprocessing import splits, spool
-from distillery.preprocessing.store import Row
-from distillery.preprocessing.task import Example
+from distillery.data import splits, spool
+from distillery.data.store import Row
+from distillery.data.task import Example
 from distillery.recipes import DataRecipe
 
 LETTERS = DataRecipe(clean="markup", same_text="letters", dev_rows=4)

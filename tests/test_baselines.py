@@ -11,8 +11,8 @@ import pytest
 from scipy import sparse
 
 from distillery import baselines
+from distillery.data.store import Split
 from distillery.errors import UserError
-from distillery.preprocessing.store import Split
 from distillery.recipes import BaselineRecipe, NbsvmRecipe, Recipe
 from distillery.recipes.names import BASELINES
 

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from distillery import progress
+from distillery.data.store import Split
 from distillery.errors import UserError
 from distillery.evaluation import metrics
-from distillery.preprocessing.store import Split
 from distillery.recipes import BaselineRecipe, NbsvmRecipe, Recipe
 
 

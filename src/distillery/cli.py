@@ -148,11 +148,11 @@ def _prepared() -> Iterator[None]:
     import torch
     import transformers
 
-    import distillery.models  # noqa: F401  registers the students
-    from distillery.training import machine
+    import distillery.models.registry  # noqa: F401  registers the students
+    from distillery.kernels import hardware
 
     transformers.utils.logging.disable_progress_bar()
-    machine.prepare()
+    hardware.prepare()
     try:
         yield
     finally:  # who called `main` has his smallest numbers back

@@ -113,7 +113,7 @@ def _packages() -> Iterator[Finding]:
 def _compute() -> Iterator[Finding]:
     import torch
 
-    from distillery.training import machine
+    from distillery.kernels import hardware
 
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
@@ -130,8 +130,8 @@ def _compute() -> Iterator[Finding]:
             command = f"pip install --force-reinstall torch{pin and f'=={pin}'}"
             text = "a GPU is here, and a PyTorch for CPUs only"
             yield Finding("note", text, f"{sys.executable} -m {command}  # from an index with CUDA")
-    bf16 = "bf16" if machine.cpu_has_bf16() else "no bf16 instructions"
-    yield Finding("ok", f"CPU {machine.cpu_name()}, {torch.get_num_threads()} threads, {bf16}")
+    bf16 = "bf16" if hardware.cpu_has_bf16() else "no bf16 instructions"
+    yield Finding("ok", f"CPU {hardware.cpu_name()}, {torch.get_num_threads()} threads, {bf16}")
 
 
 def _says(*command: str) -> str:
@@ -196,7 +196,7 @@ def _encoders() -> Iterator[Finding]:
 
 def _data_sets() -> Iterator[Finding]:
     from distillery import tasks
-    from distillery.preprocessing import store
+    from distillery.data import store
 
     made = {path.parent.name for path in paths.data().glob("*/manifest.json")}
     own = made - {*tasks.names(), *paths.RESERVED}

@@ -27,7 +27,7 @@ def register_with_transformers() -> None:
 
 def _register() -> None:
     if importlib.util.find_spec("torch"):  # transformers can be used without
-        importlib.import_module("distillery.models")
+        importlib.import_module("distillery.models.registry")
 
 
 class _Finder(importlib.abc.MetaPathFinder, threading.local):

@@ -13,8 +13,8 @@ from distillery import files, paths, results, tasks
 from distillery.bench import inference
 from distillery.bench.contender import Contender, Texts
 from distillery.cli import main
+from distillery.data import store
 from distillery.errors import UserError
-from distillery.preprocessing import store
 
 MODEL = "distil_bilstm_tiny_smoke"
 

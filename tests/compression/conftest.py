@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-import distillery.models  # noqa: F401  registers the students
+import distillery.models.registry  # noqa: F401  registers the students
 from distillery.compression import units
 from distillery.models import registry
 from distillery.recipes.names import OWN_STUDENTS

@@ -11,7 +11,7 @@ import torch
 
 from distillery.compression import export, onnx_module
 from distillery.errors import UserError
-from distillery.models.students import (
+from distillery.models.pretrained import (
     LSTMForSequenceClassification,
     StudentForSequenceClassification,
 )

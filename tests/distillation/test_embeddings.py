@@ -9,7 +9,7 @@ from transformers import AutoModel
 
 from distillery.distillation import embeddings
 from distillery.errors import UserError
-from distillery.networks.base import WORD_STD
+from distillery.models.base import WORD_STD
 
 
 def matrix(rows: int = 40, width: int = 6) -> torch.Tensor:

@@ -10,7 +10,8 @@ from transformers import BertConfig, BertForSequenceClassification, DistilBertCo
 from distillery import recipes
 from distillery.distillation import layers
 from distillery.errors import UserError
-from distillery.models import fast_bert, registry
+from distillery.kernels import fast_bert
+from distillery.models import registry
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from distillery import files, paths
+from distillery.data.task import Task
 from distillery.distillation import teacher
 from distillery.errors import UserError
-from distillery.preprocessing.task import Task
 from distillery.runtime.facts import FACTS
 
 NAMES = ("negative", "neutral", "positive")

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from distillery import files, paths, results, tasks
-from distillery.preprocessing import downloads
-from distillery.preprocessing.task import Task
+from distillery.data import downloads
+from distillery.data.task import Task
 from distillery.stages import fetch
 from tests.conftest import WarmPython
 from tests.faults import pipeline

@@ -12,13 +12,14 @@ import torch
 
 from distillery import encoders, files, paths, recipes, results, tasks
 from distillery.cli import main
+from distillery.data import store
 from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError
-from distillery.preprocessing import store
+from distillery.kernels import hardware
 from distillery.runtime.facts import read_facts
 from distillery.stages import teacher as stage_2
-from distillery.training import loop, machine
+from distillery.training import loop
 from tests.faults.pipeline import differences
 
 Refused = Callable[..., str]
@@ -98,7 +99,7 @@ ARTEFACTS = {
         "results/local/predictions/smoke.labels.json",
         lambda path: vars(results.read_labels(path.parent.parent, "smoke")) | {"values": None},
     ),
-    "measured choices": Artefact("data/machine.json", lambda _: machine._known()),
+    "measured choices": Artefact("data/machine.json", lambda _: hardware._known()),
 }
 
 

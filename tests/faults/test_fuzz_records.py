@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery import files, paths, results, tasks
+from distillery.data import splits, store
+from distillery.data.task import Example, Task
 from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
-from distillery.preprocessing import splits, store
-from distillery.preprocessing.task import Example, Task
 from distillery.recipes import DataRecipe
 from distillery.report import table
 from distillery.runtime import facts as runtime_facts

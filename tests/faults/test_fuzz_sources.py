@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from distillery.preprocessing import sources, user_files
-from distillery.preprocessing.task import Example, Task
-from distillery.preprocessing.user_files import Columns
-from distillery.preprocessing.values import label_text
+from distillery.data import sources, user_files
+from distillery.data.task import Example, Task
+from distillery.data.user_files import Columns
+from distillery.data.values import label_text
 from distillery.recipes import DataRecipe
 from distillery.tasks import imdb
 from distillery.text import vectors

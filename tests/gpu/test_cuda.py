@@ -13,10 +13,11 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from distillery.cli import main
 from distillery.distillation import losses
-from distillery.models import fast_bert, registry
-from distillery.networks.rnn import _padded
+from distillery.kernels import fast_bert, graphs, hardware
+from distillery.models import registry
+from distillery.models.rnn import _padded
 from distillery.recipes import Phase
-from distillery.training import graphs, inference, loop, machine
+from distillery.training import inference, loop
 from tests.conftest import STAGES
 
 pytestmark = pytest.mark.gpu
@@ -159,7 +160,7 @@ def test_a_stopped_training_goes_on_to_the_same_numbers(tmp_path: Path) -> None:
 
 
 def test_every_replay_draws_its_own_dropout() -> None:
-    model = bert(dropout=0.5).to(machine.device()).train()
+    model = bert(dropout=0.5).to(hardware.device()).train()
 
     def step(batch: loop.Batch) -> torch.Tensor:
         loss = model(**batch).loss
@@ -205,7 +206,7 @@ def test_packed_texts_are_answered_as_padded_ones(monkeypatch: pytest.MonkeyPatc
         return attend(texts, *arguments)
 
     monkeypatch.setattr(fast_bert.Packed, "attend", counted)
-    model = bert().to(machine.device()).eval()
+    model = bert().to(hardware.device()).eval()
     text = {n: t for n, t in batch_of(np.arange(8)).items() if n != "labels"}
     packed = inference.forward(model, text, "bf16")
     assert len(packings) == model.config.num_hidden_layers
@@ -235,10 +236,10 @@ def test_cudnn_gives_what_the_cpu_gives(architecture: str) -> None:
     assert inputs.grad is not None
     found = [states, inputs.grad, *(weight.grad for weight in layer.parameters())]
     expected = [tensor.detach().clone() for tensor in found if tensor is not None]
-    model.to(machine.device()).zero_grad()
-    again = inputs.detach().to(machine.device()).requires_grad_()
+    model.to(hardware.device()).zero_grad()
+    again = inputs.detach().to(hardware.device()).requires_grad_()
     with torch.backends.cudnn.flags(allow_tf32=False):
-        every, _ = model.encoder.encode(again, mask.to(machine.device()), False)
+        every, _ = model.encoder.encode(again, mask.to(hardware.device()), False)
         every[0].square().sum().backward()
     there = [every[0], again.grad, *(weight.grad for weight in layer.parameters())]
     for one, two in zip(there, expected, strict=True):

@@ -7,8 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distillery.models import registry
-from distillery.networks import bag
+from distillery.models import bag, registry
 
 pieces_of = st.lists(st.integers(0, 30_000), min_size=1, max_size=12)
 

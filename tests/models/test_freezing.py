@@ -23,7 +23,8 @@ from transformers import (
 from distillery import paths
 from distillery.cli import main
 from distillery.errors import UserError
-from distillery.models import fast_bert, freezing
+from distillery.kernels import fast_bert
+from distillery.models import freezing
 from distillery.recipes import TeacherRecipe
 from distillery.training import loop
 

@@ -10,7 +10,8 @@ from transformers import (
 )
 
 from distillery import encoders
-from distillery.models import fast_bert, segments
+from distillery.kernels import fast_bert
+from distillery.models import segments
 
 IDS = torch.randint(5, 30, (3, 8), generator=torch.Generator().manual_seed(0))
 INPUTS = {"input_ids": IDS, "attention_mask": torch.ones_like(IDS)}

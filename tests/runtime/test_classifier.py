@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, pipeline
 
-import distillery.models  # noqa: F401  registers the students
-from distillery import files, networks
+import distillery.models.registry  # noqa: F401  registers the students
+from distillery import files
 from distillery.distillation.classifier import TorchClassifier
 from distillery.distillation.teacher import load_model
 from distillery.errors import UserError
-from distillery.models import tensors, tokenization
+from distillery.models import networks, tensors, tokenization
 from distillery.recipes.names import OWN_STUDENTS
 from distillery.runtime.classifier import OnnxClassifier
 from distillery.runtime.facts import FACTS

@@ -13,7 +13,7 @@ import pytest
 from distillery import files, paths, results
 from distillery.augmentation.part_of_speech import Tagger
 from distillery.cli import main
-from distillery.preprocessing import keys, store
+from distillery.data import keys, store
 from distillery.tasks import smoke
 from tests.conftest import WarmPython
 from tests.faults import pipeline

@@ -13,9 +13,9 @@ import torch
 
 from distillery import files, paths, results, tasks
 from distillery.cli import main
+from distillery.data import store
 from distillery.distillation import teacher as teachers
 from distillery.models import tensors, tokenization
-from distillery.preprocessing import store
 from distillery.recipes import QuantizationRecipe, quantization
 from distillery.runtime.facts import read_facts
 from distillery.stages import compress, predict

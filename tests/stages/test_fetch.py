@@ -13,8 +13,8 @@ import pytest
 from distillery import encoders, files, paths, recipes, tasks
 from distillery.augmentation import part_of_speech
 from distillery.cli import main
+from distillery.data import downloads, sources, store
 from distillery.errors import UserError
-from distillery.preprocessing import downloads, sources, store
 from distillery.stages import data, fetch
 from distillery.tasks import imdb
 

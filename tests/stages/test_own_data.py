@@ -10,8 +10,8 @@ import pytest
 
 from distillery import files, paths, recipes, results, tasks
 from distillery.cli import main
-from distillery.preprocessing import store
-from distillery.stages.experiment import split_inputs
+from distillery.data import store
+from distillery.experiments.experiment import split_inputs
 from distillery.tasks import smoke
 
 ROWS = [

@@ -10,7 +10,7 @@ import pytest
 
 from distillery import files, paths, results
 from distillery.cli import main
-from distillery.preprocessing import store
+from distillery.data import store
 
 NAMES = {
     "tiny_smoke",

@@ -10,14 +10,14 @@ import pytest
 
 from distillery import paths, results, tasks
 from distillery.cli import main
-from distillery.preprocessing import store
+from distillery.data import store
 from distillery.tasks import smoke
 
 FILE = '''\
 """Opinions: what does the second text say of the first one's film?"""
 
-from distillery.preprocessing import tables
-from distillery.preprocessing.task import Task
+from distillery.data import tables
+from distillery.data.task import Task
 
 LABELS = ("bad", "fair", "good")
 
@@ -35,7 +35,7 @@ TASK = Task(
 OF_THE_HUB = '''\
 """Claims: does the evidence bear them out?"""
 
-from distillery.preprocessing.task import Hub, Task
+from distillery.data.task import Hub, Task
 
 TASK = Task(
     name="claims",

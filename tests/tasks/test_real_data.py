@@ -10,9 +10,9 @@ import pytest
 
 from distillery import paths, tasks
 from distillery.cli import main
+from distillery.data import keys, sources, store
+from distillery.data.task import Task
 from distillery.evaluation import metrics
-from distillery.preprocessing import keys, sources, store
-from distillery.preprocessing.task import Task
 
 SHARED = paths.ROOT.parent / "shared" / "data"
 TASKS = [task for task in map(tasks.get, tasks.names()) if task.hub]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
+from distillery.data import keys
 from distillery.models import tiny, tokenization
-from distillery.preprocessing import keys
 from distillery.text.encode import Reader
 
 TEXT = "the plot<br /><BR/>was <b class='x'>great</b>, 1 < 2 <and> <\tfilm\n  at home"

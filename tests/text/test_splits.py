@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from distillery import files, paths
+from distillery.data.store import Split
 from distillery.errors import UserError
 from distillery.models import tokenization
-from distillery.preprocessing.store import Split
 from distillery.text import splits
 from distillery.text.encode import Encoded, Reader
 from distillery.text.stored import Stored

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from distillery.data import store
 from distillery.models import tokenization
-from distillery.preprocessing import store
 
 
 def test_words_are_counted_over_all_splits(in_smoke_home: Path, tmp_path: Path) -> None:

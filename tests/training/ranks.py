@@ -11,11 +11,11 @@ import torch
 from accelerate.utils import gather_object
 
 from distillery.distillation.outputs import TeacherOutputs
+from distillery.kernels.processes import accelerator
 from distillery.models import registry, tensors
 from distillery.recipes import Phase
 from distillery.text.encode import Encoded
 from distillery.training import inference, loop
-from distillery.training.processes import accelerator
 
 ROWS = 65  # in batches of 16: the last one has fewer rows than there are processes
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from distillery.models import fast_bert, registry
+from distillery.kernels import fast_bert
+from distillery.models import registry
 from distillery.recipes.names import OWN_STUDENTS
 from distillery.training import inference
 

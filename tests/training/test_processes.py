@@ -13,9 +13,9 @@ import pytest
 
 from distillery import files, paths, results
 from distillery.cli import main
+from distillery.data import store
 from distillery.distillation import teacher as teachers
 from distillery.models import tokenization
-from distillery.preprocessing import store
 from distillery.runtime.facts import read_facts
 from distillery.training import inference
 from tests.conftest import WarmPython

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from distillery.preprocessing.keys import MASK
+from distillery.data.keys import MASK
 
 
 def masked(word: str, tag: int, chance: Random) -> str:

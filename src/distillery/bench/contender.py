@@ -11,12 +11,13 @@ import transformers
 from distillery.bench import plan
 from distillery.bench.turns import Worker, peak_memory
 from distillery.compression import onnx_module
+from distillery.data import store
 from distillery.errors import UserError
-from distillery.models import fast_bert, tensors, tokenization
-from distillery.preprocessing import store
+from distillery.kernels import fast_bert, hardware
+from distillery.models import tensors, tokenization
 from distillery.runtime.facts import read_facts
 from distillery.text import encode
-from distillery.training import inference, machine
+from distillery.training import inference
 
 FEWEST = {1: 16, 32: 4}  # batch -> calls of a turn at least
 ALIKE = 0.9  # of a model's first answers, the share that must be those of its result
@@ -170,7 +171,7 @@ class Contender:
         ]
         self._call(chosen[0], tokenization)  # memory given back after the last turn comes again
         seconds = [self._call(rows, tokenization) for rows in chosen]
-        machine.release_memory()  # others wait for their turn in it
+        hardware.release_memory()  # others wait for their turn in it
         return {"seconds": seconds, "rows": [len(rows) for rows in chosen]}
 
 
@@ -179,7 +180,7 @@ def main(given: dict[str, Any]) -> None:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(given["threads"])
-    machine.prepare()
+    hardware.prepare()
     worker = Worker()
     try:
         worker.listen()

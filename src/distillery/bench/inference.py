@@ -20,16 +20,16 @@ from distillery.bench import contender, plan
 from distillery.bench.contender import Texts
 from distillery.bench.ratios import ratios, steps
 from distillery.bench.turns import Contender
+from distillery.data import store
+from distillery.data.task import Task
 from distillery.errors import UserError, choose
+from distillery.kernels import hardware
 from distillery.models import tokenization
-from distillery.preprocessing import store
-from distillery.preprocessing.task import Task
 from distillery.recipes import InferenceRecipe
 from distillery.report import ablation
 from distillery.report.timed import BASELINE, BATCH
 from distillery.runtime.facts import read_facts
 from distillery.text import splits
-from distillery.training import machine
 
 SIZES = (1, BATCH)  # rows of a batch
 
@@ -89,7 +89,7 @@ def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
     return {
         "command": command,
         "commit": commit,
-        "environment": {**machine.environment("see each row"), "device": "cpu"},
+        "environment": {**hardware.environment("see each row"), "device": "cpu"},
         "task": task.name,
         "split": "test",
         "n": len(test),

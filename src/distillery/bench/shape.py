@@ -11,10 +11,10 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from distillery import encoders, recipes, tasks
 from distillery.compression import export, quantize
+from distillery.data import store
 from distillery.distillation import teacher as teachers
 from distillery.errors import UserError
 from distillery.models import tokenization
-from distillery.preprocessing import store
 
 SHAPES: dict[str, dict[str, int]] = {
     "bert-base": {},  # what BertConfig says by itself

@@ -82,7 +82,7 @@ def searched(
 ) -> None:
     """Runs `--search`, with one seed unless more are asked for. prepare: recipe, options of the
     experiment -> experiment and fit."""
-    from distillery.stages import search
+    from distillery.experiments import search
 
     if arguments.variant or arguments.force:
         raise UserError("a search makes no result: leave out --variant and --force")

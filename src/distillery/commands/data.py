@@ -16,7 +16,7 @@ class Data(Command):
     computes = False
 
     def add(self, parser: argparse.ArgumentParser, known: argparse.Namespace) -> None:
-        from distillery.preprocessing.user_files import OBVIOUS
+        from distillery.data.user_files import OBVIOUS
 
         force_option(parser)
         parser.add_argument(
@@ -57,7 +57,7 @@ class Data(Command):
         options.add(parser, recipes.data(known.task or ""))
 
     def run(self, arguments: argparse.Namespace) -> None:
-        from distillery.preprocessing.user_files import Columns
+        from distillery.data.user_files import Columns
         from distillery.stages import data
 
         recipe = options.apply(recipes.data(arguments.task), arguments)

@@ -72,7 +72,8 @@ class Record(Command):
         add_teacher_variant(parser)
 
     def run(self, arguments: argparse.Namespace) -> None:
-        from distillery.stages import ending, teacher
+        from distillery.experiments import ending
+        from distillery.stages import teacher
 
         name, variant = short(arguments.teacher), arguments.teacher_variant
         task = tasks.get(arguments.task)

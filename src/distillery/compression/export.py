@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from distillery.compression import onnx_module
 from distillery.errors import UserError
-from distillery.models import fast_bert
+from distillery.kernels import fast_bert
 from distillery.runtime.session import INPUTS
 from distillery.text.encode import Encoded
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from transformers import BertForSequenceClassification
 
 from distillery.errors import UserError
+from distillery.models.attention import AttentionEncoder
+from distillery.models.base import Pool
 from distillery.models.pruned_bert import PrunedBertConfig, PrunedBertForSequenceClassification
-from distillery.networks.attention import AttentionEncoder
-from distillery.networks.base import Pool
-from distillery.networks.rnn import RNNEncoder
-from distillery.networks.transformer import TransformerEncoder
+from distillery.models.rnn import RNNEncoder
+from distillery.models.transformer import TransformerEncoder
 
 
 @dataclass(frozen=True)

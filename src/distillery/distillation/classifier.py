@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from distillery import networks
 from distillery.errors import UserError, reason
+from distillery.models import networks
 from distillery.runtime.classifier import Classifier
 from distillery.runtime.session import INPUTS
 
@@ -73,7 +73,7 @@ def _of_transformers(folder: Path) -> Any:
 
     model = teachers.load_model(folder)
     if model.config.model_type == "bert":
-        from distillery.models import fast_bert
+        from distillery.kernels import fast_bert
 
         fast_bert.use_in(model)
     return model

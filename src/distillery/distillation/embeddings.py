@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from distillery import encoders
 from distillery.errors import UserError
-from distillery.networks.base import WORD_STD
+from distillery.models.base import WORD_STD
 
 
 def word_embeddings(folder: Path) -> torch.Tensor:

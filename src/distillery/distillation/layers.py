@@ -12,10 +12,10 @@ from transformers import AutoConfig, BertForSequenceClassification
 from distillery import encoders
 from distillery.distillation.teacher import Teacher, load_model
 from distillery.errors import UserError, reason
-from distillery.models import fast_bert, registry
+from distillery.kernels import fast_bert, hardware
+from distillery.models import registry
 from distillery.recipes import SequenceRecipe, StudentRecipe
 from distillery.recipes.names import BERT_STUDENTS, STUDENTS
-from distillery.training import machine
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 EVERYTHING = ("hidden_states", "attentions", "values")  # what a BERT gives
@@ -128,12 +128,12 @@ class LiveTeacher:
     """A teacher that runs beside its student: frozen, in its own precision, wrapped in nothing."""
 
     def __init__(self, teacher: Teacher) -> None:
-        model = load_model(teacher.folder).to(machine.device())
+        model = load_model(teacher.folder).to(hardware.device())
         self.model = WithLayers(model).eval().requires_grad_(False)
         self.precision = teacher.facts["precision"]
 
     @torch.no_grad()
     def __call__(self, batch: Mapping[str, Tensor]) -> Layers:
-        with machine.autocast(self.precision):
+        with hardware.autocast(self.precision):
             layers: Layers = self.model(**{name: batch[name] for name in INPUTS})
         return layers

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from distillery.distillation import losses
 from distillery.distillation.layers import Layers, LiveTeacher, Source, WithLayers
 from distillery.distillation.teacher import Teacher
-from distillery.models import fast_bert
+from distillery.kernels import fast_bert
 
 LossOf = Callable[[Any, Mapping[str, Tensor]], Tensor]
 

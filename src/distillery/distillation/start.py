@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from distillery import encoders, files, paths
+from distillery.data import store
+from distillery.data.task import Task
 from distillery.distillation import bert_start, embeddings
 from distillery.distillation.layers import of_teacher
 from distillery.distillation.teacher import Teacher, load_model
 from distillery.errors import UserError
 from distillery.models import bert, registry, segments, tokenization
-from distillery.preprocessing import store
-from distillery.preprocessing.task import Task
 from distillery.recipes import BertStudentRecipe, SequenceRecipe, StudentRecipe
 from distillery.recipes.names import BERT_STUDENTS
 from distillery.text import vectors

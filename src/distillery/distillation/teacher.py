@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from distillery import encoders, files, paths
+from distillery.data.task import Task
 from distillery.errors import UserError, reason
 from distillery.models import segments, tokenization
-from distillery.preprocessing.task import Task
 from distillery.recipes import TextRecipe
 from distillery.runtime.facts import AGAIN, FACTS, is_number, read_facts
 from distillery.text.splits import SplitReader

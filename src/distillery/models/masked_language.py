@@ -11,7 +11,7 @@ from torch.nn.functional import linear, pad
 from transformers.modeling_outputs import MaskedLMOutput
 
 from distillery.errors import UserError, reason
-from distillery.models import fast_bert
+from distillery.kernels import fast_bert
 
 MULTIPLE = 512  # of the places computed: few shapes of these large blocks, or memory fragments
 

@@ -4,15 +4,15 @@ from typing import Any
 
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
-from distillery.models import pruned_bert, students
+from distillery.models import pretrained, pruned_bert
 from distillery.recipes.names import OWN_STUDENTS
 
 CLASSES: dict[str, type] = {
-    "bilstm": students.LSTMForSequenceClassification,
-    "bigru": students.GRUForSequenceClassification,
-    "attention": students.AttentionForSequenceClassification,
-    "transformer": students.TransformerForSequenceClassification,
-    "bag": students.BagForSequenceClassification,
+    "bilstm": pretrained.LSTMForSequenceClassification,
+    "bigru": pretrained.GRUForSequenceClassification,
+    "attention": pretrained.AttentionForSequenceClassification,
+    "transformer": pretrained.TransformerForSequenceClassification,
+    "bag": pretrained.BagForSequenceClassification,
 }
 
 
@@ -32,3 +32,6 @@ def create(student: str, **sizes: Any) -> Any:
     model = CLASSES[architecture]
     config = model.config_class(num_hidden_layers=layers, **sizes)  # type: ignore[attr-defined]
     return model(config)
+
+
+register()

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from distillery.errors import UserError, reason
-from distillery.models.students import StudentForSequenceClassification
+from distillery.models.pretrained import StudentForSequenceClassification
 from distillery.text import cleaning, splits, vocabulary
 
 # What loading leaves in a tokenizer's settings: where it was, and the truncation of its file.

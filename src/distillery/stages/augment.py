@@ -15,8 +15,8 @@ import numpy as np
 from distillery import files, paths, progress
 from distillery.augmentation.examples import Augmenter, Text, text_of
 from distillery.augmentation.part_of_speech import Replacement, Tagger
-from distillery.preprocessing import keys, store
-from distillery.preprocessing.task import Task
+from distillery.data import keys, store
+from distillery.data.task import Task
 from distillery.recipes import AugmentationRecipe
 
 VERSION = 1  # of the copies: raise it when the same recipe would give other ones

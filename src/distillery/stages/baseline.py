@@ -4,13 +4,13 @@ import json
 import time
 
 from distillery import baselines, files, paths, results
+from distillery.data import store
+from distillery.data.task import Task
 from distillery.evaluation import calibration, metrics
-from distillery.preprocessing import store
-from distillery.preprocessing.task import Task
+from distillery.experiments import ending
+from distillery.experiments.experiment import split_inputs, write_labels
+from distillery.kernels import hardware
 from distillery.recipes import Recipe
-from distillery.stages import ending
-from distillery.stages.experiment import split_inputs, write_labels
-from distillery.training import machine
 
 VERSION = 2
 
@@ -55,7 +55,7 @@ def run(task: Task, name: str, recipe: Recipe, *, command: str, force: bool) -> 
             **wanted,
             "outputs": {},
             "commit": commit,
-            "environment": machine.environment("fp64"),
+            "environment": hardware.environment("fp64"),
             "parameters": fitted.parameters,
             "command": command,
             "subset": store.subset(task.name),

@@ -16,23 +16,23 @@ from distillery.compression import export as exporting
 from distillery.compression import prune as pruning
 from distillery.compression import quantize as quantizing
 from distillery.compression import units, vocabulary
+from distillery.data import store
+from distillery.data.task import Task
 from distillery.distillation import losses
 from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError
+from distillery.experiments.experiment import Experiment, Fitted, split_inputs, weights_of
+from distillery.kernels import hardware
 from distillery.models import tensors, tokenization
-from distillery.preprocessing import store
-from distillery.preprocessing.task import Task
 from distillery.recipes import PruningRecipe, QuantizationRecipe, Recipe, StudentRecipe
 from distillery.recipes.names import STATIC, STUDENTS, UNPRUNED
 from distillery.runtime.classifier import OnnxClassifier
 from distillery.runtime.facts import read_facts
 from distillery.runtime.session import INPUTS
 from distillery.stages import student
-from distillery.stages.experiment import Experiment, Fitted, split_inputs, weights_of
 from distillery.text import encode
 from distillery.text.splits import SplitReader
-from distillery.training import machine
 
 VERSION = 1
 
@@ -216,7 +216,7 @@ def prune(
         model, tokenizer = teachers.load_model(source.folder), source.tokenizer()
         units.of(model)  # refuses a model without units
         if recipe.method == "magnitude":
-            pruning.zero_smallest(model.to(machine.device()), recipe.sparsity)
+            pruning.zero_smallest(model.to(hardware.device()), recipe.sparsity)
         elif recipe.sparsity:
             model = _without_units(source, model, recipe, outputs)
         if recipe.pieces:
@@ -247,7 +247,7 @@ def _without_units(
     text = source.reader().encode_split(source.task.name, train)
     chosen = np.random.default_rng(0).permutation(len(train))[: recipe.rows]
     total = losses.combined(recipe.phases[0].losses)
-    model.to(machine.device())
+    model.to(hardware.device())
 
     def of_row(row: int) -> Callable[[Any], torch.Tensor]:
         rows = np.array([row])
@@ -256,7 +256,7 @@ def _without_units(
             "teacher_logits": torch.from_numpy(outputs.logits(train.ids[rows])),
             "labels": torch.from_numpy(train.labels[rows]),
         }
-        batch = {name: tensor.to(machine.device()) for name, tensor in batch.items()}
+        batch = {name: tensor.to(hardware.device()) for name, tensor in batch.items()}
         inputs = {name: batch[name] for name in INPUTS}
         return lambda model: total(model(**inputs).logits, batch)
 

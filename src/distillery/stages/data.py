@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from distillery import files, paths, progress, tasks
+from distillery.data import downloads, sources, splits, spool, store, user_files
+from distillery.data.task import Task
 from distillery.errors import UserError, choose, one_line
 from distillery.evaluation import metrics
-from distillery.preprocessing import downloads, sources, splits, spool, store, user_files
-from distillery.preprocessing.task import Task
+from distillery.experiments import ending
 from distillery.recipes import DataRecipe
-from distillery.stages import ending
 
 MOST_LABELS = 1000  # of a user's data: more are most likely the wrong column
 

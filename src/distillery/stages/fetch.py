@@ -11,8 +11,8 @@ from pathlib import Path
 
 from distillery import encoders, files, hub, paths, tasks
 from distillery.augmentation import part_of_speech
+from distillery.data import downloads, sources
 from distillery.errors import UserError, choose, reason
-from distillery.preprocessing import downloads, sources
 from distillery.text import vectors as word_vectors
 
 GLOVE = "stanfordnlp/glove"  # on the hub, whose checksums are checked

@@ -17,17 +17,18 @@ import torch
 from torch.nn.functional import cross_entropy, pad
 
 from distillery import encoders, files, paths, recipes, results
+from distillery.data import store
+from distillery.data.task import Task
 from distillery.errors import UserError
+from distillery.experiments import ending
+from distillery.experiments.experiment import lock_of_main, split_inputs
+from distillery.kernels import hardware
+from distillery.kernels.processes import accelerator
 from distillery.models import tensors, tokenization
 from distillery.models.masked_language import MaskedLanguageModel, padding
-from distillery.preprocessing import store
-from distillery.preprocessing.task import Task
 from distillery.recipes import PretrainingRecipe
-from distillery.stages import ending
-from distillery.stages.experiment import lock_of_main, split_inputs
 from distillery.text import batches, encode
-from distillery.training import inference, loop, machine
-from distillery.training.processes import accelerator
+from distillery.training import inference, loop
 
 VERSION = 1
 METRIC = "masked_accuracy"
@@ -65,14 +66,14 @@ def run(
         tokenizer = tokenization.load(folder, store.cleaning(task.name))
         if tokenizer.mask_token_id is None:
             raise UserError(f"the tokenizer in {folder} has no mask token")
-        model = MaskedLanguageModel(folder, tokenizer.mask_token_id).to(machine.device())
+        model = MaskedLanguageModel(folder, tokenizer.mask_token_id).to(hardware.device())
         facts = _train(task, model, tokenizer, recipe, place, checkpoint_seconds, name)
         if accelerator().is_main_process:
             with files.replacing_folder(target) as temporary:
                 model.encoder.save_pretrained(temporary)
                 tokenization.save(tokenizer, temporary)
                 sums = {encoders.WEIGHTS: files.sha256(temporary / encoders.WEIGHTS)}
-                environment = machine.environment(str(facts["precision"]))
+                environment = hardware.environment(str(facts["precision"]))
                 made = {"commit": commit, "environment": environment}
                 result = {**wanted, "run": facts, "outputs": sums, **made}
                 files.write_json(temporary / about.name, result)
@@ -111,7 +112,7 @@ def _train(
     dev = reader.encode_split(task.name, store.read_split(task.name, "dev"))
     special = torch.tensor(tokenizer.all_special_ids)
     masked = _masking(special, tokenizer.mask_token_id, recipe.masked)
-    precision = machine.precision(recipe.precision)
+    precision = hardware.precision(recipe.precision)
 
     def evaluate() -> dict[str, float]:
         with torch.random.fork_rng(devices=[]):
@@ -174,10 +175,10 @@ def _scores(
     with torch.inference_mode():
         for rows in batches.inference(texts.lengths, inference.tokens_per_batch()):
             batch = {
-                n: t.to(machine.device()) for n, t in masked(tensors.batch(texts, rows)).items()
+                n: t.to(hardware.device()) for n, t in masked(tensors.batch(texts, rows)).items()
             }
             words = batch.pop("masked")
-            with machine.autocast(precision):
+            with hardware.autocast(precision):
                 logits = model(**batch).logits.float()
             right += int((logits.argmax(dim=-1) == words).sum())
             loss += float(cross_entropy(logits, words, reduction="sum", ignore_index=NONE))

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from distillery import encoders, files, paths, recipes, results, tasks
+from distillery.data import store
+from distillery.data.task import Task
 from distillery.errors import UserError
-from distillery.preprocessing import store
-from distillery.preprocessing.task import Task
+from distillery.experiments import ending
 from distillery.report import page, table
-from distillery.stages import ending
 
 _EXAMPLES = 100  # rows of dev to pick the shortest example from
 

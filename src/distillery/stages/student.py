@@ -14,21 +14,22 @@ import numpy as np
 import torch
 
 from distillery import paths
+from distillery.data import store
+from distillery.data.task import Task
 from distillery.distillation import layers, learner, losses
 from distillery.distillation import start as starts
 from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError
 from distillery.evaluation import metrics
-from distillery.models import fast_bert, tensors, tokenization
-from distillery.preprocessing import store
-from distillery.preprocessing.task import Task
+from distillery.experiments.experiment import Experiment, Fitted, check_on_dev, split_inputs
+from distillery.kernels import fast_bert, hardware
+from distillery.models import tensors, tokenization
 from distillery.recipes import Phase, StudentRecipe
 from distillery.recipes.names import STUDENTS
-from distillery.stages.experiment import Experiment, Fitted, check_on_dev, split_inputs
 from distillery.text import batches, encode
 from distillery.text.splits import SplitReader
-from distillery.training import inference, loop, machine
+from distillery.training import inference, loop
 
 VERSION = 2
 
@@ -180,8 +181,8 @@ def fit(
     fast_bert.use_in(model)
     dev = store.read_split(task.name, "dev")
     dev_text = reader.encode_split(task.name, dev)
-    model.to(machine.device())
-    precision = machine.precision(recipe.precision)
+    model.to(hardware.device())
+    precision = hardware.precision(recipe.precision)
 
     def evaluate() -> dict[str, float]:
         found = inference.logits(model, dev_text, precision, "dev")
@@ -246,8 +247,8 @@ def _loss_on(
     total = 0.0
     with torch.inference_mode():
         for rows in batches.inference(text.lengths, inference.tokens_per_batch()):
-            batch = {name: t.to(machine.device()) for name, t in tensors.batch(text, rows).items()}
-            with machine.autocast(precision):
+            batch = {name: t.to(hardware.device()) for name, t in tensors.batch(text, rows).items()}
+            with hardware.autocast(precision):
                 output = module(**batch)
             total += len(rows) * float(loss_of(output, batch))
     module.train()

@@ -9,27 +9,28 @@ import numpy as np
 import torch
 
 from distillery import encoders, files, paths
+from distillery.data import store
+from distillery.data.task import Task
 from distillery.distillation import losses
 from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError, reason
 from distillery.evaluation import metrics
-from distillery.models import fast_bert, freezing, segments, tensors, tokenization
-from distillery.preprocessing import store
-from distillery.preprocessing.task import Task
-from distillery.recipes import TeacherRecipe
-from distillery.recipes.names import BASELINES, STUDENTS
-from distillery.stages.experiment import (
+from distillery.experiments.experiment import (
     Experiment,
     Fitted,
     check_on_dev,
     lock_of_main,
     split_inputs,
 )
+from distillery.kernels import fast_bert, graphs, hardware
+from distillery.kernels.processes import accelerator
+from distillery.models import freezing, segments, tensors, tokenization
+from distillery.recipes import TeacherRecipe
+from distillery.recipes.names import BASELINES, STUDENTS
 from distillery.text import encode
 from distillery.text.splits import SplitReader
-from distillery.training import graphs, inference, loop, machine
-from distillery.training.processes import accelerator
+from distillery.training import inference, loop
 
 VERSION = 2
 # A training of fewer steps does not win back its compilation, of up to half a minute: on an H200 it
@@ -116,8 +117,8 @@ def _fit(
     fast_bert.use_in(model)
     segments.use_in(model)
     _set_dropout(model, recipe.dropout)
-    model.to(machine.device())
-    precision = machine.precision(recipe.precision)
+    model.to(hardware.device())
+    precision = hardware.precision(recipe.precision)
     steps = recipe.epochs * -(-len(train) // recipe.batch_size)
     if steps >= COMPILE_STEPS:
         _compile(model, train_text, precision)
@@ -217,10 +218,10 @@ def _compile(model: Any, text: encode.Encoded, precision: str) -> None:
     if not graphs.can_hold(model):
         return
     rows = np.argsort(-text.lengths, kind="stable")[:8]
-    probe = {n: t.to(machine.device()) for n, t in tensors.batch(text, rows).items()}
+    probe = {n: t.to(hardware.device()) for n, t in tensors.batch(text, rows).items()}
 
     def timed(on: bool) -> Callable[[], None]:
-        step = machine.step_of(model, probe, precision)
+        step = hardware.step_of(model, probe, precision)
 
         def run_step() -> None:
             fast_bert.compile_in(model, on)
@@ -231,7 +232,7 @@ def _compile(model: Any, text: encode.Encoded, precision: str) -> None:
     model.train()
     choices = {"as written": timed(False), "compiled": timed(True)}
     shape = f"{model.config.model_type} {model.num_parameters()} parameters"
-    choice = machine.fastest(f"compilation of {shape}", choices, margin=1.05)
+    choice = hardware.fastest(f"compilation of {shape}", choices, margin=1.05)
     fast_bert.compile_in(model, choice == "compiled")
 
 
@@ -274,7 +275,7 @@ def _recorder(
     found: teachers.Teacher,
 ) -> tuple[Callable[[encode.Encoded, Callable[[int], None]], np.ndarray], SplitReader]:
     """(rows, progress) -> the teacher's logits (n, labels); and how it reads texts."""
-    model = teachers.load_model(found.folder).to(machine.device()).eval()
+    model = teachers.load_model(found.folder).to(hardware.device()).eval()
     fast_bert.use_in(model)
     precision = found.facts["precision"]
 

@@ -4,9 +4,9 @@ import importlib
 import pkgutil
 
 from distillery import paths
+from distillery.data import store
+from distillery.data.task import Task
 from distillery.errors import UserError
-from distillery.preprocessing import store
-from distillery.preprocessing.task import Task
 
 
 def names() -> list[str]:

@@ -1,6 +1,6 @@
 """What the tasks of GLUE share (Wang et al. 2018, arXiv:1804.07461): their place on the hub."""
 
-from distillery.preprocessing.task import Hub
+from distillery.data.task import Hub
 
 
 def hub(config: str, text: str, text_pair: str | None = None, dev: str = "validation") -> Hub:

@@ -1,7 +1,7 @@
 """CoLA of GLUE: is a sentence acceptable English (Warstadt et al. 2019)?"""
 
-from distillery.preprocessing import tables
-from distillery.preprocessing.task import Task
+from distillery.data import tables
+from distillery.data.task import Task
 from distillery.tasks import _glue
 
 TASK = Task(

@@ -4,7 +4,7 @@ Part of the opinion words of test never occurs in the labelled rows, but does in
 ones: a pretrained teacher knows them, a student learns them from the teacher only.
 """
 
-from distillery.preprocessing.task import Example, Task
+from distillery.data.task import Example, Task
 from distillery.tasks import _demo_grammar
 
 SEED = 3  # grammar and recipes were chosen on seeds 0 and 2, read with their test labels

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from distillery.preprocessing.task import Example, Hub, Task
+from distillery.data.task import Example, Hub, Task
 
 _REVIEW = re.compile(r"(train|test)/(neg|pos|unsup)/(\d+)_\d+\.txt")
 

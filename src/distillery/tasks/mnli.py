@@ -1,7 +1,7 @@
 """MNLI, matched: does the first sentence entail the second (Williams et al. 2018)?"""
 
-from distillery.preprocessing import tables
-from distillery.preprocessing.task import Task
+from distillery.data import tables
+from distillery.data.task import Task
 from distillery.tasks import _glue
 
 LABELS = ("entailment", "neutral", "contradiction")

@@ -1,7 +1,7 @@
 """MRPC of GLUE: do two sentences of the news mean the same (Dolan and Brockett 2005)?"""
 
-from distillery.preprocessing import tables
-from distillery.preprocessing.task import Task
+from distillery.data import tables
+from distillery.data.task import Task
 from distillery.tasks import _glue
 
 TASK = Task(

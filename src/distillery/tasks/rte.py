@@ -1,7 +1,7 @@
 """RTE of GLUE: does the first text entail the second (Dagan et al. 2006 and its sequels)?"""
 
-from distillery.preprocessing import tables
-from distillery.preprocessing.task import Task
+from distillery.data import tables
+from distillery.data.task import Task
 from distillery.tasks import _glue
 
 LABELS = ("entailment", "not_entailment")

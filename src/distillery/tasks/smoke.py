@@ -2,7 +2,7 @@
 
 import random
 
-from distillery.preprocessing.task import Example, Task
+from distillery.data.task import Example, Task
 
 _OPINIONS = (
     ("awful", "boring", "bad", "weak", "poor"),

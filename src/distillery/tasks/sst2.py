@@ -5,8 +5,8 @@ from train's sentences, and the phrases that only those have leave train (`recip
 two rows differ in their marks alone the longer one stays, which has its full stop.
 """
 
-from distillery.preprocessing import tables
-from distillery.preprocessing.task import Task
+from distillery.data import tables
+from distillery.data.task import Task
 from distillery.tasks import _glue
 
 TASK = Task(

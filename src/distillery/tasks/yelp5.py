@@ -1,7 +1,7 @@
 """Yelp reviews with one to five stars (Zhang et al. 2015)."""
 
-from distillery.preprocessing import tables
-from distillery.preprocessing.task import Hub, Task
+from distillery.data import tables
+from distillery.data.task import Hub, Task
 
 
 def unescape(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, normalizers
 
-from distillery.preprocessing import keys
+from distillery.data import keys
 
 _STEPS = {"none": (), "spaces": (keys.SPACE,), "markup": (keys.TAG, keys.SPACE)}
 _DOES = {keys.TAG: keys.cut_tags, keys.SPACE: keys.single_spaces}  # each as a function

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from distillery import files, paths, progress
+from distillery.data.keys import MASK
+from distillery.data.store import Split
 from distillery.errors import UserError
-from distillery.preprocessing.keys import MASK
-from distillery.preprocessing.store import Split
 from distillery.text.encode import Encoded, Reader, offsets_of
 from distillery.text.stored import Stored
 from distillery.text.words import Words

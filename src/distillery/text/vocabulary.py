@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from distillery.preprocessing.store import Split
+from distillery.data.store import Split
 
 CHUNK = 2048  # texts read at once
 PAD, UNKNOWN, FIRST, LAST, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"

@@ -8,16 +8,16 @@ from accelerate.utils import gather_object
 
 from distillery import progress as bars
 from distillery.errors import UserError
+from distillery.kernels import hardware
+from distillery.kernels.processes import accelerator
 from distillery.models import tensors
 from distillery.text import batches
 from distillery.text.encode import Encoded
-from distillery.training import machine
-from distillery.training.processes import accelerator
 
 
 def tokens_per_batch() -> int:
     """Tokens of one inference batch: what fits a CPU's caches, or what fills a GPU."""
-    return 131072 if machine.device().type == "cuda" else 8192
+    return 131072 if hardware.device().type == "cuda" else 8192
 
 
 def lower(model: torch.nn.Module, precision: str) -> None:
@@ -34,8 +34,8 @@ def lower(model: torch.nn.Module, precision: str) -> None:
 @torch.inference_mode()
 def forward(model: torch.nn.Module, batch: dict[str, torch.Tensor], precision: str) -> torch.Tensor:
     """The logits (B, labels) of one batch, in fp32 on the CPU."""
-    moved = {name: tensor.to(machine.device()) for name, tensor in batch.items()}
-    with machine.autocast(precision):
+    moved = {name: tensor.to(hardware.device()) for name, tensor in batch.items()}
+    with hardware.autocast(precision):
         logits: torch.Tensor = model(**moved).logits
     return logits.float().cpu()
 

@@ -19,10 +19,10 @@ import torch
 from distillery import files
 from distillery import progress as bars
 from distillery.errors import UserError
+from distillery.kernels import graphs, hardware
+from distillery.kernels.processes import accelerator
 from distillery.recipes import Phase
 from distillery.text import batches
-from distillery.training import graphs, machine
-from distillery.training.processes import accelerator
 
 CHECK_EVERY = {"cpu": 1, "cuda": 20}  # steps between looks at the loss; a look stalls a GPU
 LOG_EVERY = 20  # steps between TensorBoard events
@@ -114,7 +114,7 @@ def optimizers(
         group["params"] = [weight for weight in group["params"] if id(weight) not in sparse]
     rate: Any = phase.learning_rate
     if captured:
-        rate = torch.tensor(rate, device=machine.device())
+        rate = torch.tensor(rate, device=hardware.device())
     found: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(groups, lr=rate, fused=True, capturable=captured)
     ]
@@ -334,7 +334,7 @@ class _Training:
         _check_precision(self.progress.precision, job.precision, folder)
         self.progress.precision = job.precision
         self.model = accelerator().prepare_model(model)
-        self.losses = _Losses(folder, CHECK_EVERY[machine.device().type], self.progress.loss)
+        self.losses = _Losses(folder, CHECK_EVERY[hardware.device().type], self.progress.loss)
         self.steps = -(-len(job.lengths) // phase.batch_size) * phase.epochs
 
     def epoch(self, display: _Display, checkpoint_seconds: float) -> None:
@@ -385,7 +385,7 @@ class _Training:
         else:
             # DDP averages over processes: weigh by each one's rows
             weight = len(mine) * processes / len(rows) if share else 1.0
-            loss = self._update({n: t.to(machine.device()) for n, t in batch.items()}, weight)
+            loss = self._update({n: t.to(hardware.device()) for n, t in batch.items()}, weight)
         self.checkpoint.average.update(self.progress.step)
         return loss
 
@@ -400,7 +400,7 @@ class _Training:
     def _update(self, batch: Batch, weight: float = 1.0) -> torch.Tensor:
         """Moves the weights by the gradient of a batch's loss times `weight`; gives that loss."""
         inputs = {n: batch[n] for n in ("input_ids", "attention_mask", "token_type_ids")}
-        with machine.autocast(self.job.precision):
+        with hardware.autocast(self.job.precision):
             output = self.model(**inputs)
         loss = self.job.loss_of(output, batch) * weight
         for optimizer in self.optimizers:
@@ -430,7 +430,7 @@ def train(
     Goes on from the checkpoint in `folder` where there is one. Returns the facts of the phase:
     `epochs`, `seconds`, `rows`, `history`, `best_epoch` and the dev metrics there.
     """
-    model.to(machine.device())
+    model.to(hardware.device())
     training = _Training(model, job, folder)
     progress = training.progress
     if progress.step:
@@ -449,7 +449,7 @@ def train(
     del training
     model.zero_grad(set_to_none=True)
     _set_sparse(model, False)  # other optimizers take dense gradients alone
-    machine.release_memory()
+    hardware.release_memory()
     best = progress.best(job.metric)
     return {
         "epochs": job.phase.epochs,

@@ -1,0 +1,128 @@
+"""Raw rows on disk while stage 1 decides where each goes: memory holds a few numbers a row."""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distillery.data import keys, phrases
+from distillery.data.task import Example
+from distillery.errors import UserError
+from distillery.recipes import DataRecipe
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CHUNK = 4096  # rows in memory at once
+
+
+@dataclass(frozen=True)
+class Spool:
+    """The rows of one source split, cleaned, in their order. Their texts are read from a file.
+
+    keys: (N,) uint64, equal where two rows count as the same text. turned: (N,) uint64, the keys of
+    pairs with their texts swapped; none for single texts. labels: (N,) int64, -1 where there is
+    none.
+    """
+
+    path: Path
+    keys: np.ndarray
+    turned: np.ndarray
+    labels: np.ndarray
+    paired: bool
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, places: np.ndarray) -> "Iterator[pa.Table]":
+        """The rows at (n,) places, in that order, some at a time. Ascending places are streamed."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if len(places) and (np.diff(places) <= 0).any():
+            yield pq.read_table(self.path).take(places)
+            return
+        start = 0
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+            for batch in file.iter_batches(4 * CHUNK):
+                low, high = np.searchsorted(places, [start, start + len(batch)])
+                if low < high:
+                    yield pa.Table.from_batches([batch]).take(places[low:high] - start)
+                start += len(batch)
+
+    def texts(self) -> list[str]:
+        """All first texts."""
+        import pyarrow.parquet as pq
+
+        found: list[str] = pq.read_table(self.path, columns=["text"])["text"].to_pylist()
+        return found
+
+
+class Writer:
+    """Writes the rows of a source split to a file, cleaned as the recipe says.
+
+    cut: whether each sentence of a text becomes a row of its own; rows are then numbered from 0.
+    """
+
+    def __init__(self, path: Path, recipe: DataRecipe, cut: bool = False) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        names = {
+            "row": pa.int64(),
+            "id": pa.string(),
+            "text": pa.string(),
+            "text_pair": pa.string(),
+        }
+        self.path, self.schema, self.cut = path, pa.schema(list(names.items())), cut
+        self.exact = recipe.same_text == "exact"
+        self.file = pq.ParquetWriter(path, self.schema, compression="lz4")
+        self.clean, self.key_of = keys.CLEAN[recipe.clean], keys.SAME_TEXT[recipe.same_text]
+        self.keys, self.turned, self.labels = array("Q"), array("Q"), array("q")
+        self.waiting: list[tuple[int, str, str, str | None]] = []
+        self.paired: bool | None = None
+
+    def add(self, example: Example) -> None:
+        """Adds a row. UserError where it is a pair and earlier ones are not, or the reverse."""
+        row, text, pair, label = example
+        text, pair = self.clean(text), None if pair is None else self.clean(pair)
+        if self.paired is None:
+            self.paired = pair is not None
+        if self.paired is not (pair is not None):
+            raise UserError("some rows have pairs of texts and some have single ones")
+        if not self.cut:
+            self._add(row, text, pair, label)
+        elif pair is not None:
+            raise UserError("unlabeled_as sentences is for single texts, and these are pairs")
+        else:
+            for sentence in phrases.cut(text):
+                self._add(len(self.labels), sentence, None, label)
+
+    def _add(self, row: int, text: str, pair: str | None, label: int | None) -> None:
+        exact = keys.digest(keys.exact(text, pair))
+        self.keys.append(exact if self.exact else keys.digest(self.key_of(text, pair)))
+        if pair is not None:
+            self.turned.append(keys.digest(self.key_of(pair, text)))
+        self.labels.append(-1 if label is None else label)
+        self.waiting.append((row, f"{exact:016x}", text, pair))
+        if len(self.waiting) == CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self.waiting:
+            columns = [*map(list, zip(*self.waiting, strict=True))]
+            self.file.write_table(pa.table(columns, schema=self.schema))
+            self.waiting.clear()
+
+    def finish(self) -> Spool:
+        """Closes the file; gives its rows."""
+        self._flush()
+        self.file.close()
+        found, turned = (np.array(values, np.uint64) for values in (self.keys, self.turned))
+        labels = np.array(self.labels, np.int64)
+        return Spool(self.path, found, turned, labels, bool(self.paired))

@@ -1,0 +1,312 @@
+"""Splits on disk: one Parquet file each, and the manifest that is written last."""
+
+import logging
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from distillery import files, paths
+from distillery.data import keys
+from distillery.data import splits as making
+from distillery.data.task import Task
+from distillery.errors import UserError
+from distillery.recipes import DataRecipe
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_AGAIN = "run stage 1 again with --force"
+VERSION = 3  # of the splits: raise it when the same source would give other rows
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows of a split, in order; their texts are read from its file.
+
+    ids: (N,) uint64, the hash of the exact text. labels: (N,) int64, -1 where there is none.
+    """
+
+    name: str
+    path: Path
+    ids: np.ndarray
+    labels: np.ndarray
+    paired: bool
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def chunks(self, size: int) -> Iterator[tuple[list[str], list[str] | None]]:
+        """The texts and, of pairs, the second texts, at most `size` rows at a time."""
+        import pyarrow.parquet as pq
+
+        columns = ["text", "text_pair"] if self.paired else ["text"]
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+            for part in file.iter_batches(size, columns=columns):
+                yield (
+                    part["text"].to_pylist(),
+                    part["text_pair"].to_pylist() if self.paired else None,
+                )
+
+    def keys(self, same_text: str) -> np.ndarray:
+        """(N,) uint64, equal where two rows count as the same text by the rule `same_text`."""
+        if same_text == "exact":
+            return self.ids
+        key_of = keys.SAME_TEXT[same_text]
+        found = array("Q")
+        for texts, pairs in self.chunks(4096):
+            for row in zip(texts, *([pairs] if pairs else []), strict=True):
+                found.append(keys.digest(key_of(*row)))
+        return np.array(found, np.uint64)
+
+
+class Row(NamedTuple):
+    """A row of a split as it is written. `label` is -1 where there is none."""
+
+    row: int
+    id: str
+    text: str
+    text_pair: str | None
+    label: int
+
+
+def _schema(paired: bool) -> "pa.Schema":
+    import pyarrow as pa
+
+    kinds = {"row": pa.int64(), "label": pa.int64()}
+    names = [name for name in Row._fields if name != "text_pair" or paired]
+    return pa.schema([(name, kinds.get(name, pa.string())) for name in names])
+
+
+def write(
+    task: Task, splits: dict[str, making.Chosen], facts: dict[str, Any], recipe: DataRecipe
+) -> dict[str, Any]:
+    """Writes the splits of a task and, last, their manifest; returns the manifest."""
+    paths.manifest(task.name).unlink(missing_ok=True)
+    checksums = {}
+    for name, split in splits.items():
+        _write_split(paths.split(task.name, name), split)
+        checksums[name] = files.sha256(paths.split(task.name, name))
+    manifest = {
+        "version": VERSION,
+        "task": task.name,
+        "kind": task.kind,
+        "labels": list(task.labels),
+        "metric": task.metric,
+        "local": task.local,
+        "synthetic": task.synthetic,
+        **facts,
+        "recipe": recipe.as_dict(),
+        "recipe_hash": recipe.hash(),
+        "rows": {name: len(split.places) for name, split in splits.items()},
+        "label_counts": {
+            name: making.label_counts(split.labels, task.labels)
+            for name, split in splits.items()
+            if name != "unlabeled"
+        },
+        "sha256": checksums,
+    }
+    files.write_json(paths.manifest(task.name), manifest)
+    return manifest
+
+
+def _write_split(path: Path, split: making.Chosen) -> None:
+    """Writes one split, some rows at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema(split.source.paired)
+    start = 0
+    with (
+        files.replacing(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
+        for table in split.source.take(split.places):
+            labels = pa.array(split.labels[start : start + len(table)])
+            writer.write_table(table.append_column("label", labels).select(schema.names))
+            start += len(table)
+
+
+def read_manifest(task_name: str) -> dict[str, Any]:
+    """The manifest of a task's splits; UserError where stage 1 has not made them."""
+    path = paths.manifest(task_name)
+    if not path.is_file():
+        script, command = f"scripts/run_all.sh {task_name} --to 1", f"data --task {task_name}"
+        raise UserError(
+            f"task {task_name} has no splits in {path.parent}:"
+            f" run {paths.script_or(script, command)}"
+        )
+    manifest = files.read_json(path, remedy=_AGAIN)
+    labels, sums = manifest.get("labels"), manifest.get("sha256")
+    if (
+        manifest.get("version") != VERSION
+        or not (isinstance(labels, list) and all(isinstance(label, str) for label in labels))
+        or not (isinstance(sums, dict) and sums.keys() == set(paths.SPLITS))
+        or not isinstance(manifest.get("rows"), dict)
+        or not _is_source(manifest.get("source", {}))
+        or "recipe_hash" not in manifest
+        or not isinstance(manifest.get("recipe"), dict)
+        or not manifest["recipe"].keys() >= {"clean", "same_text"}
+    ):
+        raise UserError(f"{path} is damaged or of another version: {_AGAIN}")
+    return manifest
+
+
+def read_source(task_name: str) -> dict[str, Any]:
+    """What the splits that are there, of whatever version, say of their source; empty where there
+    are none, or damaged ones."""
+    try:
+        source: dict[str, Any] = files.read_json(paths.manifest(task_name)).get("source", {})
+    except UserError:
+        return {}
+    return source if _is_source(source) else {}
+
+
+def _is_source(value: object) -> bool:
+    """Whether a manifest's facts of its source can be read."""
+    more = value.get("unlabeled") if isinstance(value, dict) else ""
+    if isinstance(more, dict):
+        return isinstance(more.get("name"), str) and isinstance(more.get("sha256"), str)
+    return more is None
+
+
+def read_split(task_name: str, name: str) -> Split:
+    """A split whose file is the one its manifest describes, else UserError."""
+    import pyarrow.parquet as pq
+
+    path = paths.split(task_name, name)
+    if name == paths.AUGMENTED:
+        expected, again = read_augmented_manifest(task_name)["sha256"], "augmentation"
+    else:
+        expected, again = read_manifest(task_name)["sha256"].get(name), "stage 1"
+    if not path.is_file():
+        raise UserError(f"{path} is missing: run {again} again with --force")
+    checksum = files.sha256(path)
+    if checksum != expected:
+        raise UserError(f"{path} is not the file of its manifest: run {again} again with --force")
+    ids, labels = array("Q"), [np.zeros(0, np.int64)]
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        for batch in file.iter_batches(columns=["id", "label"]):
+            ids.extend(int(name, 16) for name in batch["id"].to_pylist())
+            labels.append(batch["label"].to_numpy().astype(np.int64))
+    return Split(
+        name=name,
+        path=path,
+        ids=np.array(ids, np.uint64),
+        labels=np.concatenate(labels),
+        paired="text_pair" in pq.read_schema(path).names,
+        sha256=checksum,
+    )
+
+
+def cleaning(task_name: str) -> str:
+    """How the texts of the splits were cleaned, as the data recipe's `clean` says it."""
+    return str(read_manifest(task_name)["recipe"]["clean"])
+
+
+def subset(task_name: str) -> dict[str, list[int]] | None:
+    """The splits that hold a part of the official rows: [rows, official rows]; None: none does."""
+    return read_manifest(task_name).get("subset") or None
+
+
+def unlabeled_data(task_name: str) -> str | None:
+    """The file whose rows joined the source's unlabeled ones: its name and checksum."""
+    more = read_manifest(task_name).get("source", {}).get("unlabeled")
+    return f"{more['name']} (sha256 {more['sha256'][:12]})" if more else None
+
+
+def is_current(task_name: str, recipe: DataRecipe, wanted: dict[str, Any]) -> bool:
+    """Whether the splits on disk are whole and were made by this recipe from `wanted`.
+
+    wanted: facts of the source that the manifest must hold.
+    """
+    if not paths.manifest(task_name).is_file():
+        return False
+    try:
+        manifest = read_manifest(task_name)
+    except UserError as error:
+        logging.warning("%s", error)
+        return False
+    return (
+        manifest["recipe_hash"] == recipe.hash()
+        and all(manifest.get("source", {}).get(name) == fact for name, fact in wanted.items())
+        and all(
+            paths.split(task_name, name).is_file()
+            and files.sha256(paths.split(task_name, name)) == checksum
+            for name, checksum in manifest["sha256"].items()
+        )
+    )
+
+
+def write_augmented(
+    task_name: str, splits: list[Split], rows: Iterable[list[Row]], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Writes the augmented split, some rows at a time, and last its own manifest, returned.
+
+    The manifest of stage 1, on which all results depend, stays as it is. splits: those of stage 1,
+    in which none of the rows stands. facts: may be filled while `rows` are made.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema(splits[0].paired)
+    count = 0
+    with files.replacing(paths.split(task_name, paths.AUGMENTED)) as temporary:
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for chunk in rows:
+                columns = [[getattr(row, name) for row in chunk] for name in schema.names]
+                writer.write_table(pa.table(columns, schema=schema))
+                count += len(chunk)
+        paths.augmented_manifest(task_name).unlink(missing_ok=True)
+    manifest = {
+        "task": task_name,
+        "sources": {split.name: split.sha256 for split in splits},
+        **facts,
+        "rows": count,
+        "sha256": files.sha256(paths.split(task_name, paths.AUGMENTED)),
+    }
+    files.write_json(paths.augmented_manifest(task_name), manifest)
+    return manifest
+
+
+def read_augmented_manifest(task_name: str) -> dict[str, Any]:
+    """The manifest of the augmented split; UserError where there is none or where it was made
+    from other splits than those of now."""
+    path = paths.augmented_manifest(task_name)
+    script, command = f"scripts/data/augment.sh {task_name}", f"augment --task {task_name}"
+    again = f"run {paths.script_or(script, command)}"
+    if not path.is_file():
+        raise UserError(f"task {task_name} has no augmented rows: {again}")
+    manifest = files.read_json(path, "version", "recipe_hash", "sources", "rows", "sha256")
+    if manifest["sources"] != read_manifest(task_name)["sha256"]:
+        raise UserError(f"the augmented rows of {task_name} were made from other splits: {again}")
+    return manifest
+
+
+def augmented_fault(task_name: str) -> str | None:
+    """Why the augmented rows that there are cannot be used; None where they can, or are not."""
+    if not paths.augmented_manifest(task_name).is_file():
+        return None
+    try:
+        read_augmented_manifest(task_name)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def augmented_is_current(task_name: str, wanted: Mapping[str, Any]) -> bool:
+    """Whether the augmented split is whole, of these splits and made as `wanted` says."""
+    try:
+        manifest = read_augmented_manifest(task_name)
+    except UserError:
+        return False
+    path = paths.split(task_name, paths.AUGMENTED)
+    return (
+        all(manifest[key] == value for key, value in wanted.items())
+        and path.is_file()
+        and files.sha256(path) == manifest["sha256"]
+    )

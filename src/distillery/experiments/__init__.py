@@ -1,0 +1,1 @@
+"""One experiment from recipe to result, and searches over recipes."""

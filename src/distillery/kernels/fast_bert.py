@@ -1,0 +1,198 @@
+"""BERT classifiers of transformers with less to compute: the same function of the text.
+
+- Queries, keys and values come from one matmul in place of three.
+- A classifier reads the first token of the last layer and nothing else: of the other tokens that
+  layer needs keys and values alone. Their queries and feed-forward blocks are a seventh of a
+  six-layer model, nearly half of a two-layer one.
+- Attention is `fused_attention`'s. Where a GPU answers in bf16, the texts of a batch stand one
+  after the other, without padding (`Packed`).
+
+The weights keep their names; what is saved is an ordinary BERT.
+"""
+
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear, scaled_dot_product_attention
+from transformers import BertForSequenceClassification
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+from transformers.models.bert.modeling_bert import BertLayer, BertSelfAttention
+
+from distillery.kernels import fused_attention
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The texts of a batch, one after the other: text i is tokens starts[i]:starts[i + 1].
+
+    starts: (B + 1,) int32. longest: tokens of the longest text.
+    """
+
+    starts: Tensor
+    longest: int
+
+    @classmethod
+    def of(cls, mask: Tensor) -> "Packed":
+        """mask: (B, T), true on text."""
+        lengths = mask.sum(dim=1, dtype=torch.int32)
+        starts = torch.nn.functional.pad(lengths.cumsum(0, dtype=torch.int32), (1, 0))
+        return cls(starts, mask.shape[1])
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """(Q, heads, W) and (N, heads, W) twice -> (Q, heads, W). Q is N, all tokens, or B, the
+        first one of each text."""
+        count = len(self.starts) - 1
+        starts, longest = self.starts, self.longest
+        if len(query) == count:  # with as many tokens as texts both mean the same
+            starts = torch.arange(count + 1, dtype=torch.int32, device=query.device)
+            longest = 1
+        if query.is_cuda:
+            from torch.nn.attention.varlen import varlen_attn
+
+            out = varlen_attn(
+                *(query, key, value, starts, self.starts, longest, self.longest), scale=scale
+            )
+            assert isinstance(out, Tensor)  # no log-sum-exp was asked for
+            return out
+        found = []
+        for text in range(count):
+            some = slice(int(starts[text]), int(starts[text + 1]))
+            all_of_it = slice(int(self.starts[text]), int(self.starts[text + 1]))
+            parts = (query[some], key[all_of_it], value[all_of_it])
+            q, k, v = (part.transpose(0, 1) for part in parts)
+            found.append(scaled_dot_product_attention(q, k, v, scale=scale).transpose(0, 1))
+        return torch.cat(found)
+
+
+def _projected(attention: Any, states: Tensor, *names: str) -> list[Tensor]:
+    """(B, T, H) -> for each of query, key, value that is named (B, T, heads, H / heads)."""
+    layers = [getattr(attention, name) for name in names]
+    weight = torch.cat([layer.weight for layer in layers])
+    bias = torch.cat([layer.bias for layer in layers])
+    found = linear(states, weight, bias)
+    split = found.view(*states.shape[:2], len(names), -1, attention.attention_head_size)
+    return list(split.unbind(2))
+
+
+def _mixed(
+    attention: Any, query: Tensor, key: Tensor, value: Tensor, texts: Tensor | Packed | None
+) -> Tensor:
+    """(B, Q, heads, W), (B, T, heads, W) twice -> (B, Q, H)."""
+    if isinstance(texts, Packed):
+        return texts.attend(query[0], key[0], value[0], attention.scaling).flatten(1)[None]
+    dropout = attention.dropout.p if attention.training else 0.0
+    q, k, v = (part.transpose(1, 2) for part in (query, key, value))
+    found = fused_attention.attend(q, k, v, texts, attention.scaling, dropout)
+    return found.transpose(1, 2).flatten(2)
+
+
+def _attention(
+    attention: Any,
+    hidden_states: Tensor,
+    attention_mask: Tensor | Packed | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """As `BertSelfAttention.forward`."""
+    query, key, value = _projected(attention, hidden_states, "query", "key", "value")
+    if attention.watch:
+        attention.watch(query, key, value)
+    return _mixed(attention, query, key, value, attention_mask), None
+
+
+def _last_layer(
+    layer: Any,
+    hidden_states: Tensor,
+    attention_mask: Tensor | Packed | None = None,
+    *_: Any,
+    **__: Any,
+) -> Tensor:
+    """(B, T, H) -> (B, 1, H), packed (1, N, H) -> (1, B, H): what comes of the first tokens."""
+    packed, attention = isinstance(attention_mask, Packed), layer.attention.self
+    first = hidden_states[:, attention_mask.starts[:-1] if packed else slice(0, 1)]  # type: ignore[union-attr]
+    (query,) = _projected(attention, first, "query")
+    key, value = _projected(attention, hidden_states, "key", "value")
+    mixed = _mixed(attention, query, key, value, attention_mask)
+    output: Tensor = layer.feed_forward_chunk(layer.attention.output(mixed, first))
+    return output
+
+
+def _packs(states: Tensor) -> bool:
+    """Whether texts are to stand without padding: where a GPU answers and does not learn. The
+    kernel for it needs no plan for each new shape, as cuDNN's does, and takes as long; learning,
+    its backward pass takes 1.2 times as long, and counting the tokens would wait for the GPU."""
+    low = torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda") != torch.float32
+    return states.is_cuda and low and not torch.is_grad_enabled()
+
+
+def _encoder(
+    encoder: Any, hidden_states: Tensor, attention_mask: Tensor | None = None, **_: Any
+) -> BaseModelOutputWithPastAndCrossAttentions:
+    """As `BertEncoder.forward`, of the first tokens alone: (B, T, H) -> (B, 1, H)."""
+    texts: Tensor | Packed | None = attention_mask
+    packs = encoder.packs(hidden_states)
+    if packs:
+        mask = attention_mask
+        if mask is None:
+            mask = hidden_states.new_ones(hidden_states.shape[:2], dtype=torch.bool)
+        hidden_states, texts = hidden_states[mask][None], Packed.of(mask)
+    for layer in encoder.layer:
+        hidden_states = layer(hidden_states, texts)
+    first = hidden_states.transpose(0, 1) if packs else hidden_states
+    return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=first)
+
+
+def use_in(model: Any, packs: Callable[[Tensor], bool] = _packs) -> None:
+    """Makes a BERT classifier compute what its logits need, and that fast.
+
+    Other models stay as they are. `last_hidden_state` then holds the first token alone, and there
+    are no hidden states or attentions to ask for: this is for models whose logits are all that is
+    wanted. packs: states -> whether padding is taken out.
+    """
+    if not isinstance(model, BertForSequenceClassification) or model.config.is_decoder:
+        return
+    use_attention_in(model)
+    encoder = model.bert.encoder
+    encoder.packs = packs  # type: ignore[assignment]
+    encoder.forward = types.MethodType(_encoder, encoder)  # type: ignore[method-assign]
+    last: BertLayer = encoder.layer[-1]  # type: ignore[assignment]
+    last.forward = types.MethodType(_last_layer, last)  # type: ignore[method-assign]
+
+
+def use_attention_in(
+    model: Any, watch: Callable[[Tensor, Tensor, Tensor], None] | None = None
+) -> None:
+    """Makes a BERT with any head attend fast; its states are those of every token, also where
+    `use_in` had it compute less.
+
+    watch: is given queries, keys and values of each layer, (B, T, heads, W), from first to last.
+    """
+    fused_attention.use_in(model)
+    encoder = model.bert.encoder
+    for less in (encoder, encoder.layer[-1]):
+        vars(less).pop("forward", None)
+    for layer in encoder.layer:
+        attention: BertSelfAttention = layer.attention.self
+        attention.watch = watch  # type: ignore[assignment]
+        attention.forward = types.MethodType(_attention, attention)  # type: ignore[method-assign]
+
+
+def compile_in(model: Any, on: bool = True) -> None:
+    """Makes a BERT classifier's layers learn as `torch.compile` has them, or as they were: one
+    compilation for all lengths of text. They answer as before, which would be compiled anew. To be
+    called after `use_in`."""
+    for layer in model.bert.encoder.layer:
+        written = vars(layer).setdefault("written", layer.forward)
+        if on and "compiled" not in vars(layer):
+            layer.compiled = _learning(torch.compile(written, dynamic=True), written)
+        layer.forward = layer.compiled if on else written
+
+
+def _learning(compiled: Callable[..., Tensor], written: Callable[..., Tensor]) -> Any:
+    def forward(*arguments: Any, **named: Any) -> Tensor:
+        return (compiled if torch.is_grad_enabled() else written)(*arguments, **named)
+
+    return forward

@@ -1,0 +1,81 @@
+"""The bag student: hashed n-grams of word pieces, each with a vector of its own, and no order.
+
+The fastest student: a text costs one table lookup per n-gram (Joulin et al. 2017,
+arXiv:1607.01759). It has no state per piece, and so no hidden states or attentions.
+
+The table's gradients are dense, as AdamW and gradient clipping of `transformers.Trainer` need
+them. The training loop of this package makes them sparse for speed (`training.loop`).
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from distillery.models.base import Classifier, Encoded, Network, is_exported, shorten
+
+_LOW = 2**31 - 1  # the bits that count
+_FACTORS = (668_265_263, 374_761_393)  # odd, of no small order: any mix well
+
+
+def hashed(pieces: Tensor, mask: Tensor, ngrams: int, buckets: int) -> Tensor:
+    """The buckets (B, ngrams * T) int32 of all n-grams of (B, T) pieces; `buckets` where there is
+    none.
+
+    pieces: non-negative numbers below 2^31. Exact integer arithmetic: the same on every device.
+    32 bits are enough, since the lower bits of a product do not depend on the factors' higher ones.
+    """
+    found, text = [], mask.bool()
+    own = (pieces.int() + 1) * _FACTORS[1]
+    mixed = own
+    for n in range(ngrams):
+        if n:
+            mixed = mixed[:, :-1] * _FACTORS[0] + own[:, n:] + n
+        mixed = mixed & _LOW
+        bucket = (mixed ^ (mixed >> 15)) * _FACTORS[1] & _LOW
+        even = buckets & (buckets - 1) == 0  # a power of two needs no division
+        bucket = bucket & (buckets - 1) if even else bucket % buckets
+        bucket = torch.where(text[:, n:], bucket, buckets)
+        found.append(nn.functional.pad(bucket, (0, min(n, pieces.shape[1])), value=buckets))
+    return torch.cat(found, dim=1)
+
+
+class BagEncoder(Network):
+    """(B, T) -> a vector per text, `pooler_output` (B, E): the sum of its n-grams' vectors over
+    the root of their number."""
+
+    def make(self, config: Any) -> None:
+        self.table = nn.EmbeddingBag(
+            config.buckets + 1,
+            config.embedding_size,
+            mode="sum",
+            padding_idx=config.buckets,
+        )
+
+    def compute(self, ids: Tensor, mask: Tensor, types: Tensor) -> Encoded:
+        """Complete inputs (B, T) -> the vectors."""
+        mask, types, pieces = shorten(self.config, mask, types, ids)
+        pieces = pieces + types * self.config.vocab_size  # a word of the second text is another
+        buckets = hashed(pieces, mask, self.config.ngrams, self.config.buckets)
+        if self.training and self.config.ngram_dropout:
+            left_out = torch.rand(buckets.shape, device=buckets.device) < self.config.ngram_dropout
+            buckets = buckets.masked_fill(left_out, self.config.buckets)
+        count = (buckets != self.config.buckets).sum(dim=1, keepdim=True)
+        if is_exported():  # ONNX has no node for a bag; the row of padding is zero
+            summed = nn.functional.embedding(buckets, self.table.weight).sum(dim=1)
+        elif torch.is_grad_enabled():
+            summed = self.table(buckets.long())  # which indices of a gradient must be
+        else:  # reads the row of padding too: leaving it out takes 13 times as long
+            summed = nn.functional.embedding_bag(buckets, self.table.weight, mode="sum")
+        return Encoded(pooler_output=summed / count.clamp(min=1).to(summed.dtype).sqrt())
+
+
+class BagClassifier(Classifier):
+    encoder_class: ClassVar[type[nn.Module]] = BagEncoder
+
+    def build_head(self, config: Any) -> int:
+        return int(config.embedding_size)
+
+    def vector(self, encoded: Any, mask: Tensor, types: Tensor) -> Tensor:
+        found: Tensor = encoded.pooler_output
+        return found
