@@ -101,12 +101,12 @@ class Writer:
             for sentence in phrases.cut(text):
                 self._add(len(self.labels), sentence, None, label)
 
-    def _add(self, row: int, text: str, pair: str | None, label: int | None) -> None:
+    def _add(self, row: int, text: str, pair: str | None, label: float | None) -> None:
         exact = keys.digest(keys.exact(text, pair))
         self.keys.append(exact if self.exact else keys.digest(self.key_of(text, pair)))
         if pair is not None:
             self.turned.append(keys.digest(self.key_of(pair, text)))
-        self.labels.append(-1 if label is None else label)
+        self.labels.append(-1 if label is None else int(label))
         self.waiting.append((row, f"{exact:016x}", text, pair))
         if len(self.waiting) == CHUNK:
             self._flush()

@@ -94,7 +94,7 @@ def write(
     manifest = {
         "version": VERSION,
         "task": task.name,
-        "kind": task.kind,
+        "kind": task.kind.name,
         "labels": list(task.labels),
         "metric": task.metric,
         "local": task.local,

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from distillery.errors import choose
+from distillery.kinds import CLASSIFICATION, Kind
+
 
 class Example(NamedTuple):
     """A row of a source. `row` is its place there; `label` is None where there is none."""
@@ -11,7 +14,7 @@ class Example(NamedTuple):
     row: int
     text: str
     text_pair: str | None = None
-    label: int | None = None
+    label: float | None = None
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,13 @@ class Hub:
 
 @dataclass(frozen=True)
 class Task:
-    """A data set with one label per text (or pair of texts).
+    """A data set: what a model is asked of a text, or of a pair of texts.
 
+    labels: the names of a model's outputs, in order: the labels of classification, the name of the
+    one number of regression.
+    kind: what a label is, and everything that follows from it.
     counts: official split -> rows per label, or the one number of rows where it has no labels.
-    metric: the main one, by its name in `evaluation.metrics`.
+    metric: the main one, of `kind.metrics`.
     parse: reads one file of the official download: (path inside it, content) -> (split, example);
     ValueError says what is wrong with the file.
     top_folder: the one folder in the official archive, left out of those paths.
@@ -44,8 +50,8 @@ class Task:
 
     name: str
     labels: tuple[str, ...]
-    kind: str = "classification"
-    metric: str = "accuracy"
+    kind: Kind = CLASSIFICATION
+    metric: str = ""  # the kind's own where it is empty
     hub: Hub | None = None
     parse: Callable[[str, bytes], Iterator[tuple[str, Example]]] | None = None
     top_folder: str = ""
@@ -54,3 +60,8 @@ class Task:
     counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     local: bool = False
     synthetic: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.metric:
+            object.__setattr__(self, "metric", self.kind.metrics[0])
+        choose(f"metric of task {self.name}", self.metric, self.kind.metrics)

@@ -1,6 +1,7 @@
 """The students as models of transformers: configuration, loading and saving, losses, resizing.
 
-What they compute is in the files of each architecture; each class here is such a network and a `PreTrainedModel`.
+What they compute is in a file per architecture; each class here is such a network and a
+`PreTrainedModel`.
 """
 
 from typing import Any, ClassVar

@@ -14,8 +14,7 @@ import numpy as np
 from distillery import files, paths, progress, tasks
 from distillery.data import downloads, sources, splits, spool, store, user_files
 from distillery.data.task import Task
-from distillery.errors import UserError, choose, one_line
-from distillery.evaluation import metrics
+from distillery.errors import UserError, one_line
 from distillery.experiments import ending
 from distillery.recipes import DataRecipe
 
@@ -47,7 +46,6 @@ def run(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
 
 
 def _make(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
-    choose(f"metric of task {task.name}", task.metric, metrics.METRICS)
     source = given.path or downloads.own(task)
     more = _described(given.unlabeled, given.columns) if given.unlabeled else None
     own = tasks.declared(task.name) is None

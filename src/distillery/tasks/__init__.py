@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 
-from distillery import paths
+from distillery import kinds, paths
 from distillery.data import store
 from distillery.data.task import Task
 from distillery.errors import UserError
@@ -34,4 +34,5 @@ def get(name: str) -> Task:
             f" file with: {paths.program()} data --task {name} --data FILE"
         )
     manifest = store.read_manifest(name)
-    return Task(name=name, labels=tuple(manifest["labels"]), local=True)
+    kind = kinds.get(str(manifest["kind"]))
+    return Task(name=name, labels=tuple(manifest["labels"]), kind=kind, local=True)

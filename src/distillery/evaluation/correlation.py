@@ -1,0 +1,64 @@
+"""Metrics of predicted numbers, and whether two models differ in them on the same rows."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from distillery.evaluation.significance import LEVEL
+
+RESAMPLES = 2_000  # ranks are sorted anew for each, so fewer than of classification
+
+
+def pearson(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """The linear correlation of (N,) numbers, -1 to 1; 0 where all labels or predictions agree."""
+    one, two = (np.asarray(v, np.float64) - np.mean(v) for v in (labels, predicted))
+    spread = np.sqrt((one @ one) * (two @ two))
+    return float(one @ two / spread) if spread else 0.0
+
+
+def spearman(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Pearson's correlation of the ranks; equal numbers share the mean of their ranks."""
+    return pearson(_ranks(labels), _ranks(predicted))
+
+
+def mse(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """The mean squared error."""
+    return float(np.square(labels - predicted).mean())
+
+
+METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "spearman": spearman,
+    "pearson": pearson,
+    "mse": mse,
+}
+
+
+def gain_interval(
+    labels: np.ndarray, before: np.ndarray, after: np.ndarray, metric: str, seed: int = 0
+) -> tuple[float, float]:
+    """The 95 % interval of what `after` scores above `before`, by the paired bootstrap over rows.
+
+    labels: (N,). before, after: predictions (runs, N). As `significance.gain_interval`, which
+    counts rows of equal kind; numbers are all different, so rows are drawn themselves.
+    """
+    score = METRICS[metric]
+    generator = np.random.default_rng(seed)
+    differences = []
+    for _ in range(RESAMPLES):
+        rows = generator.integers(len(labels), size=len(labels))
+        drawn = labels[rows]
+        first, second = (
+            np.mean([score(drawn, run[rows]) for run in runs]) for runs in (before, after)
+        )
+        differences.append(second - first)
+    outside = 100 * (1 - LEVEL) / 2
+    low, high = np.percentile(differences, [outside, 100 - outside])
+    return float(low), float(high)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks (N,) from 0, the mean of them for equal values."""
+    _, number, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    means: np.ndarray = (ends - counts + ends - 1) / 2
+    return means[number]

@@ -1,0 +1,127 @@
+"""What a kind of task must say: the contract between a task's data and everything that uses it.
+
+N is a number of rows, C the number of outputs a model gives per row (`len(task.labels)`). Labels
+are one number a row; a kind says of which type, and which value marks a row without one.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from distillery.data.task import Task
+
+
+class LabelReader(Protocol):
+    """Reads the labels of a user's files, row by row."""
+
+    def read(self, text: str, where: str) -> float:
+        """The number that stands for a label as the file writes it, until `finish`. UserError
+        names `where` (file and row) if it can't be a label of this kind."""
+
+    def finish(self, found: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
+        """The names of a model's outputs, in order. found: file -> label -> rows, train first.
+        UserError where no model can be trained on such labels."""
+
+    def numbers(self, labels: np.ndarray) -> np.ndarray:
+        """What `read` gave (N,) as the final labels (N,), once `finish` has seen all."""
+
+
+class Kind(ABC):
+    """A kind of task.
+
+    name: as tasks and manifests write it. dtype: of labels. missing: the label of a row without
+    one. metrics: those a task may name as its main one, the default first. baselines: the names of
+    those that fit it (`baselines.py`).
+    """
+
+    name: ClassVar[str]
+    dtype: ClassVar[type[np.generic]]
+    missing: ClassVar[float]
+    metrics: ClassVar[tuple[str, ...]]
+    baselines: ClassVar[tuple[str, ...]]
+
+    # Data
+
+    @abstractmethod
+    def label_reader(self, declared: Sequence[str] | None) -> LabelReader:
+        """Reads the labels of a user's own files. declared: the labels in order, where given."""
+
+    @abstractmethod
+    def groups(self, labels: np.ndarray) -> np.ndarray:
+        """(N,) labels -> (N,) int64 numbers of groups. Carved splits get the same share of each
+        group; rows with the same text in different groups contradict each other."""
+
+    @abstractmethod
+    def summary(self, labels: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+        """What a manifest says of a split's labels (N,)."""
+
+    # Models
+
+    @abstractmethod
+    def check_config(self, config: Any, task: "Task", where: object) -> None:
+        """UserError if a fine-tuned model's configuration doesn't fit the task."""
+
+    @abstractmethod
+    def check_teacher(
+        self, name: str, logits: np.ndarray, labels: np.ndarray, task: "Task", lowest: float
+    ) -> None:
+        """UserError if outputs (N, C) on labelled dev rows are not those of a good teacher: not
+        finite, scored below `lowest`, or no better than a constant answer."""
+
+    # Predictions and scores
+
+    @abstractmethod
+    def decode(self, logits: np.ndarray) -> np.ndarray:
+        """Outputs (N, C) -> predictions (N,)."""
+
+    @abstractmethod
+    def scores(self, metric: str, labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+        """The metrics of predictions (N,), the task's main one first."""
+
+    def calibration_error(self, labels: np.ndarray, logits: np.ndarray) -> float | None:
+        """How far a model's probabilities are from how often it is right; None if it gives none."""
+        return None
+
+    @abstractmethod
+    def answer(self, outputs: np.ndarray, names: Sequence[str]) -> "Answer":
+        """What a user is told of one text: outputs (C,)."""
+
+    # Comparing two models on the same rows
+
+    @abstractmethod
+    def gain_interval(
+        self, metric: str, labels: np.ndarray, before: np.ndarray, after: np.ndarray
+    ) -> tuple[float, float]:
+        """The 95 % interval of the gain in `metric`, by the paired bootstrap; predictions
+        (runs, N)."""
+
+    def mcnemar(self, labels: np.ndarray, before: np.ndarray, after: np.ndarray) -> float | None:
+        """The p of both (N,) being right equally often; None if no row is right or wrong."""
+        return None
+
+    @abstractmethod
+    def agreement(self, predicted: np.ndarray, other: np.ndarray) -> float:
+        """How far two models' predictions agree, 0 to 1: (runs, N) and (N,)."""
+
+    # Storage in results
+
+    @abstractmethod
+    def pack(self, values: np.ndarray, names: Sequence[str]) -> bytes:
+        """Labels or predictions (runs, N) as bytes."""
+
+    @abstractmethod
+    def unpack(self, packed: bytes, runs: int, n: int, names: Sequence[str]) -> np.ndarray:
+        """What `pack` packed, (runs, N); ValueError if that can't be."""
+
+
+class Answer(Protocol):
+    """A model's answer to one text."""
+
+    def columns(self, top: int | None) -> list[str]:
+        """As columns of text, such as label and probability; of the `top` most probable labels."""
+
+    def as_dict(self, top: int | None) -> dict[str, Any]:
+        """As the fields of a JSON object."""
