@@ -110,14 +110,14 @@ def recording(
     given: dict[str, Any], encoded: encode.Encoded, ids: np.ndarray
 ) -> Callable[[], tuple[float, float]]:
     """What records all rows anew, and says when it was done; it has warmed up."""
-    from distillery.distillation import teacher as teachers
     from distillery.distillation.outputs import TeacherOutputs
     from distillery.kernels import fast_bert, hardware
+    from distillery.models.saved import load_network
     from distillery.training import inference
 
     shutil.rmtree(paths.outputs("growth", str(len(ids))), ignore_errors=True)
     outputs = TeacherOutputs("growth", str(len(ids)), "minilm")
-    model = teachers.load_model(Path(given["teacher"])).to(hardware.device()).eval()
+    model = load_network(Path(given["teacher"])).to(hardware.device()).eval()
     fast_bert.use_in(model)
 
     def logits_of(rows: encode.Encoded, progress: Any) -> np.ndarray:

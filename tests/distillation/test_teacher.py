@@ -199,16 +199,3 @@ def test_teacher_of_other_labels_or_without_weights_is_refused(folder: Path) -> 
     (folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"model\.safetensors is missing"):
         teacher.find(TASK, "tiny")
-
-
-def test_half_a_model_is_refused(folder: Path) -> None:
-    weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(UserError, match="holds no whole model"):
-        teacher.load_model(folder)
-
-
-def test_pickled_weights_are_not_loaded(folder: Path) -> None:
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(UserError, match="holds no whole model"):
-        teacher.load_model(folder)

@@ -9,8 +9,8 @@ import pytest
 from transformers import AutoTokenizer, pipeline
 
 from distillery.compression import export
-from distillery.distillation.classifier import TorchClassifier
 from distillery.models import registry
+from distillery.models.saved import TorchModel
 from distillery.runtime.classifier import OnnxClassifier
 from distillery.runtime.facts import ONNX
 from tests.models import saving
@@ -41,7 +41,7 @@ def test_a_student_gives_one_answer(
 ) -> None:
     saving.save(tmp_path, tiny_folder, student, pairs, head=0.25)
     texts: list[Any] = PAIRS if pairs else TEXTS
-    expected = by_predict(TorchClassifier(tmp_path), texts)
+    expected = by_predict(TorchModel(tmp_path), texts)
     assert np.ptp(expected[:, 0]) > 0.01
     np.testing.assert_allclose(by_pipeline(tmp_path, texts), expected, atol=1e-5)
     truncated = by_pipeline(tmp_path, texts, truncation=True)
@@ -55,7 +55,7 @@ def test_a_teacher_gives_one_answer_where_texts_are_truncated(
 ) -> None:
     saving.save(tmp_path, tiny_folder, "teacher", pairs, head)
     texts: list[Any] = PAIRS if pairs else TEXTS
-    expected = by_predict(TorchClassifier(tmp_path), texts)
+    expected = by_predict(TorchModel(tmp_path), texts)
     assert np.ptp(expected[:, 0]) > 0.01
     truncated = by_pipeline(tmp_path, texts, truncation=True)
     np.testing.assert_allclose(truncated, expected, atol=1e-5)
@@ -86,7 +86,7 @@ def test_an_exported_model_gives_the_same_answer(
 ) -> None:
     model = saving.save(tmp_path, tiny_folder, kind, pairs, head=1.0)
     texts: list[Any] = PAIRS if pairs else TEXTS
-    classifier = TorchClassifier(tmp_path)
+    classifier = TorchModel(tmp_path)
     expected = by_predict(classifier, texts)
     probes = classifier.reader.encode(TEXTS[1:], None)
     export.write(model, probes, saving.ROOM, tmp_path / ONNX)

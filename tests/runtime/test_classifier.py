@@ -15,10 +15,9 @@ from transformers import PreTrainedModel, pipeline
 
 import distillery.models.registry  # noqa: F401  registers the students
 from distillery import files
-from distillery.distillation.classifier import TorchClassifier
-from distillery.distillation.teacher import load_model
 from distillery.errors import UserError
 from distillery.models import networks, tensors, tokenization
+from distillery.models.saved import TorchModel, load_network
 from distillery.recipes.names import OWN_STUDENTS
 from distillery.runtime.classifier import OnnxClassifier
 from distillery.runtime.facts import FACTS
@@ -36,7 +35,7 @@ def expected(students: dict[str, Path]) -> np.ndarray:
     return np.array([[{a["label"]: a["score"] for a in row}[n] for n in LABELS] for row in answers])
 
 
-@pytest.mark.parametrize(("form", "kind"), [("pytorch", TorchClassifier), ("onnx", OnnxClassifier)])
+@pytest.mark.parametrize(("form", "kind"), [("pytorch", TorchModel), ("onnx", OnnxClassifier)])
 def test_probabilities_are_those_of_pipeline(
     students: dict[str, Path], expected: np.ndarray, form: str, kind: type
 ) -> None:
@@ -55,10 +54,10 @@ def test_a_student_answers_alike_with_and_without_transformers(
     """Long texts are cut alike, and the second text of a pair is marked."""
     folder = save(tmp_path / "student", tiny_folder, "pytorch", kind, pairs=pairs)
     second = TEXTS[::-1] if pairs else None
-    found = TorchClassifier(folder)
+    found = TorchModel(folder)
     batch = tensors.batch(found.reader.encode(TEXTS, second), np.arange(len(TEXTS)))
     with torch.no_grad():
-        expected = load_model(folder).eval()(**batch).logits.softmax(dim=1)
+        expected = load_network(folder).eval()(**batch).logits.softmax(dim=1)
     assert isinstance(found.model, networks.Classifier)
     assert not isinstance(found.model, PreTrainedModel)
     np.testing.assert_allclose(found.probabilities(TEXTS, second), expected, atol=1e-5)
@@ -84,7 +83,7 @@ def test_a_student_that_is_not_whole_is_one_line(
     save_file(weights, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=said):
-        TorchClassifier(folder)
+        TorchModel(folder)
 
 
 def test_an_int8_model_answers_a_text_alike_whatever_stands_beside_it(
@@ -99,7 +98,7 @@ def test_an_int8_model_answers_a_text_alike_whatever_stands_beside_it(
 
 @pytest.mark.parametrize("form", ["onnx", "int8", "pytorch"])
 def test_no_texts_give_no_answers(students: dict[str, Path], form: str) -> None:
-    kind = TorchClassifier if form == "pytorch" else OnnxClassifier
+    kind = TorchModel if form == "pytorch" else OnnxClassifier
     assert kind(students[form]).probabilities([]).shape == (0, len(LABELS))
 
 
@@ -179,7 +178,7 @@ def test_changed_names_of_labels_are_those_of_the_model(
 
 
 def test_outputs_that_are_not_finite_are_refused(students: dict[str, Path]) -> None:
-    model = TorchClassifier(students["pytorch"])
+    model = TorchModel(students["pytorch"])
     with torch.no_grad():
         model.model.classifier.bias.fill_(torch.nan)
     with pytest.raises(UserError, match="output for text 1 is not finite"):

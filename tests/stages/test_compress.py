@@ -14,8 +14,8 @@ import torch
 from distillery import files, paths, results, tasks
 from distillery.cli import main
 from distillery.data import store
-from distillery.distillation import teacher as teachers
 from distillery.models import tensors, tokenization
+from distillery.models.saved import load_network
 from distillery.recipes import QuantizationRecipe, quantization
 from distillery.runtime.facts import read_facts
 from distillery.stages import compress, predict
@@ -125,7 +125,7 @@ def test_the_table_has_a_row_for_each(in_chain_home: Path) -> None:
 
 def test_the_pruned_student_reads_with_its_own_vocabulary(in_chain_home: Path) -> None:
     folder = paths.model("smoke", SMALLER)
-    model = teachers.load_model(folder)
+    model = load_network(folder)
     assert len(tokenization.load(folder)) == model.config.vocab_size == 96
     assert model.config.hidden_size == 16
 
@@ -264,7 +264,7 @@ def test_weights_that_magnitude_set_to_zero_are_zero_after_distilling_again(
     more = ["--sparsity", "0.75", "--pieces", "0", "--epochs", "1"]
     assert main([*command, *more, "--variant", "magnitude"]) == 0
     name = f"{SOURCE}.pruned.magnitude"
-    weights = teachers.load_model(paths.model("smoke", name)).encoder.layers[0].weight_hh_l0
+    weights = load_network(paths.model("smoke", name)).encoder.layers[0].weight_hh_l0
     assert float((weights == 0).float().mean()) == pytest.approx(0.75, abs=1e-3)
     assert _result(name)["bytes"] == _result(SOURCE)["bytes"]  # zeros are stored
 
@@ -305,7 +305,7 @@ def test_a_teacher_is_pruned_from_its_own_outputs(chain_copy: Path) -> None:
     command = ["prune", "--task", "smoke", "--model", "tiny_smoke", "--epochs", "1"]
     assert main([*command, "--variant", "short"]) == 0
     folder = paths.model("smoke", "tiny_smoke.pruned.short")
-    model = teachers.load_model(folder)
+    model = load_network(folder)
     assert (model.config.kept_heads, model.config.intermediate_size) == (1, 32)
     assert isinstance(model(torch.tensor([[1, 2]])).logits, torch.Tensor)
     assert main(["export", "--task", "smoke", "--model", "tiny_smoke.pruned.short"]) == 0

@@ -14,8 +14,8 @@ import pytest
 from distillery import files, paths, results
 from distillery.cli import main
 from distillery.data import store
-from distillery.distillation import teacher as teachers
 from distillery.models import tokenization
+from distillery.models.saved import load_network
 from distillery.runtime.facts import read_facts
 from distillery.training import inference
 from tests.conftest import WarmPython
@@ -118,7 +118,7 @@ def _logits(name: str) -> np.ndarray:
     tokenizer = tokenization.load(folder)
     reader = tokenization.reader(tokenizer, reading["max_length"], reading["head"])
     text = reader.encode_split("smoke", store.read_split("smoke", "dev"))
-    return inference.logits(teachers.load_model(folder), text, "fp32", name)
+    return inference.logits(load_network(folder), text, "fp32", name)
 
 
 def test_stages_run_as_two_processes_and_end_as_one_does(

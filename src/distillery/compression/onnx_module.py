@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from distillery.distillation import teacher as teachers
 from distillery.errors import UserError
+from distillery.models.saved import load_network
 from distillery.runtime.classifier import OnnxClassifier
 from distillery.runtime.facts import ONNX
 from distillery.runtime.session import INPUTS, logits, open_session
@@ -49,4 +49,4 @@ def run(session: onnxruntime.InferenceSession, batch: dict[str, Tensor]) -> Tens
 
 def load(folder: Path) -> Any:
     """The classifier in a folder, whichever way it runs. UserError where there is no whole one."""
-    return OnnxModule(folder) if (folder / ONNX).is_file() else teachers.load_model(folder)
+    return OnnxModule(folder) if (folder / ONNX).is_file() else load_network(folder)

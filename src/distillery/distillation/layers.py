@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from transformers import AutoConfig, BertForSequenceClassification
 
 from distillery import encoders
-from distillery.distillation.teacher import Teacher, load_model
+from distillery.distillation.teacher import Teacher
 from distillery.errors import UserError, reason
 from distillery.kernels import fast_bert, hardware
 from distillery.models import registry
+from distillery.models.saved import load_network
 from distillery.recipes import SequenceRecipe, StudentRecipe
 from distillery.recipes.names import BERT_STUDENTS, STUDENTS
 
@@ -128,7 +129,7 @@ class LiveTeacher:
     """A teacher that runs beside its student: frozen, in its own precision, wrapped in nothing."""
 
     def __init__(self, teacher: Teacher) -> None:
-        model = load_model(teacher.folder).to(hardware.device())
+        model = load_network(teacher.folder).to(hardware.device())
         self.model = WithLayers(model).eval().requires_grad_(False)
         self.precision = teacher.facts["precision"]
 

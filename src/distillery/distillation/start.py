@@ -13,9 +13,10 @@ from distillery.data import store
 from distillery.data.task import Task
 from distillery.distillation import bert_start, embeddings
 from distillery.distillation.layers import of_teacher
-from distillery.distillation.teacher import Teacher, load_model
+from distillery.distillation.teacher import Teacher
 from distillery.errors import UserError
 from distillery.models import bert, registry, segments, tokenization
+from distillery.models.saved import load_network
 from distillery.recipes import BertStudentRecipe, SequenceRecipe, StudentRecipe
 from distillery.recipes.names import BERT_STUDENTS
 from distillery.text import vectors
@@ -104,7 +105,7 @@ class Start:
             model = bert.load(self.folder, shape, dropout=recipe.dropout, labels=labels)
             return model, f"hub {encoders.CHECKPOINTS[self.student].hub}"
         if self.kind in ("encoder", "teacher"):
-            other = load_model(self.folder) if self.kind == "teacher" else self._encoder(labels)
+            other = load_network(self.folder) if self.kind == "teacher" else self._encoder(labels)
             return bert_start.from_other(
                 shape, other, self.kind, dropout=recipe.dropout, labels=labels
             )

@@ -12,8 +12,8 @@ import numpy as np
 
 from distillery import encoders, files, paths
 from distillery.data.task import Task
-from distillery.errors import UserError, reason
-from distillery.models import segments, tokenization
+from distillery.errors import UserError
+from distillery.models import tokenization
 from distillery.recipes import TextRecipe
 from distillery.runtime.facts import AGAIN, FACTS, is_number, read_facts
 from distillery.text.splits import SplitReader
@@ -110,27 +110,6 @@ class Teacher:
         """How the teacher reads texts."""
         tokenizer = tokenization.load(self.folder)
         return tokenization.reader(tokenizer, self.facts["max_length"], self.facts["head"])
-
-
-def load_model(folder: Path) -> Any:
-    """The classifier saved in a folder, in fp32, from safetensors only."""
-    from transformers import AutoModelForSequenceClassification
-
-    try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            use_safetensors=True,
-            dtype="float32",
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except Exception as error:  # a loader's many errors all mean: not a whole model
-        raise UserError(f"{folder} holds no whole model ({reason(error)})") from None
-    if report["missing_keys"]:
-        missing = ", ".join(sorted(report["missing_keys"]))
-        raise UserError(f"{folder} holds no whole model (no weights for {missing})")
-    segments.use_in(model)
-    return model
 
 
 def write_facts(

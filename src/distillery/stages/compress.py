@@ -25,6 +25,7 @@ from distillery.errors import UserError
 from distillery.experiments.experiment import Experiment, Fitted, split_inputs, weights_of
 from distillery.kernels import hardware
 from distillery.models import tensors, tokenization
+from distillery.models.saved import load_network
 from distillery.recipes import PruningRecipe, QuantizationRecipe, Recipe, StudentRecipe
 from distillery.recipes.names import STATIC, STUDENTS, UNPRUNED
 from distillery.runtime.classifier import OnnxClassifier
@@ -156,7 +157,7 @@ def _converted(
     source: Source, precision: str, write: Callable[[Any, Path], dict[str, Any]]
 ) -> Fitted:
     """What comes of a model by `write`: (model, file of the ONNX model) -> facts of the run."""
-    model = teachers.load_model(source.folder)
+    model = load_network(source.folder)
     facts: dict[str, Any] = {"rows": 0, "seconds": 0.0}
 
     def save(target: Path) -> None:
@@ -213,7 +214,7 @@ def prune(
     )
 
     def fit(seed: int, place: Path) -> Fitted:
-        model, tokenizer = teachers.load_model(source.folder), source.tokenizer()
+        model, tokenizer = load_network(source.folder), source.tokenizer()
         units.of(model)  # refuses a model without units
         if recipe.method == "magnitude":
             pruning.zero_smallest(model.to(hardware.device()), recipe.sparsity)

@@ -48,10 +48,10 @@ def load(folder: Path) -> Classifier:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # of loading a second's weights
     gc.disable()  # importing makes no garbage, and looking for it takes a sixth of the time
     try:
-        from distillery.distillation.classifier import TorchClassifier
+        from distillery.models.saved import TorchModel
     finally:
         gc.enable()
-    return TorchClassifier(folder)
+    return TorchModel(folder)
 
 
 def _opened(file: Path | None, stack: ExitStack) -> int:

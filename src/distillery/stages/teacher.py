@@ -26,6 +26,7 @@ from distillery.experiments.experiment import (
 from distillery.kernels import fast_bert, graphs, hardware
 from distillery.kernels.processes import accelerator
 from distillery.models import freezing, segments, tensors, tokenization
+from distillery.models.saved import load_network
 from distillery.recipes import TeacherRecipe
 from distillery.recipes.names import BASELINES, STUDENTS
 from distillery.text import encode
@@ -275,7 +276,7 @@ def _recorder(
     found: teachers.Teacher,
 ) -> tuple[Callable[[encode.Encoded, Callable[[int], None]], np.ndarray], SplitReader]:
     """(rows, progress) -> the teacher's logits (n, labels); and how it reads texts."""
-    model = teachers.load_model(found.folder).to(hardware.device()).eval()
+    model = load_network(found.folder).to(hardware.device()).eval()
     fast_bert.use_in(model)
     precision = found.facts["precision"]
 
