@@ -25,9 +25,9 @@ from distillery.bench.turns import Contender, run
 from distillery.data import store
 from distillery.errors import UserError, choose
 from distillery.kernels import hardware
-from distillery.recipes.names import OWN_STUDENTS
+from distillery.students import OWN
 
-STUDENTS = tuple(name for name in OWN_STUDENTS if name != "bag")  # of the table that is timed
+STUDENTS = tuple(name for name in OWN if name != "bag")  # of the table that is timed
 PEAK_SIZE = 4096  # of the square matmul that stands for the machine's peak
 PEAK_TIMES = {"cpu": 1, "cuda": 50}  # matmuls in a step, so that a GPU is awake
 TEACHERS = ("teacher", "bert-base")  # kinds: pretrained, and a shape with random weights

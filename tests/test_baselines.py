@@ -14,7 +14,7 @@ from distillery import baselines
 from distillery.data.store import Split
 from distillery.errors import UserError
 from distillery.recipes import BaselineRecipe, NbsvmRecipe, Recipe
-from distillery.recipes.names import BASELINES
+from distillery.students import BASELINES
 
 MakeSplit = Callable[..., Split]
 

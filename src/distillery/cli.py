@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from distillery import commands, paths, progress
 from distillery.commands.base import Command
 from distillery.errors import UserError, choose, one_line
-from distillery.recipes.names import BASELINES, STUDENTS
+from distillery.students import BASELINES, STUDENTS
 
 
 class _Parser(argparse.ArgumentParser):

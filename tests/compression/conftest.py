@@ -10,11 +10,11 @@ from transformers import BertConfig, BertForSequenceClassification
 import distillery.models.registry  # noqa: F401  registers the students
 from distillery.compression import units
 from distillery.models import registry
-from distillery.recipes.names import OWN_STUDENTS
+from distillery.students import OWN
 from distillery.text.encode import Encoded
 
 MAX_LENGTH, VOCABULARY = 24, 200
-KINDS = (*OWN_STUDENTS, "bert", "pruned bert")
+KINDS = (*OWN, "bert", "pruned bert")
 PRUNABLE = tuple(kind for kind in KINDS if kind != "bag")
 
 

@@ -15,8 +15,8 @@ from distillery.models.pretrained import (
     LSTMForSequenceClassification,
     StudentForSequenceClassification,
 )
-from distillery.recipes.names import OWN_STUDENTS
 from distillery.runtime.session import INPUTS
+from distillery.students import OWN, STUDENTS
 from distillery.text.encode import Encoded
 from tests.compression.conftest import KINDS, MAX_LENGTH, batch, classifier
 
@@ -54,9 +54,9 @@ def test_inputs_and_output_are_those_of_the_contract(text: Encoded, tmp_path: Pa
     assert [opset.version for opset in model.opset_import if not opset.domain] == [export.OPSET]
 
 
-@pytest.mark.parametrize("kind", [name for name in OWN_STUDENTS if name.startswith("bi")])
+@pytest.mark.parametrize("kind", [name for name in OWN if name.startswith("bi")])
 def test_recurrent_layers_are_nodes_of_their_own(kind: str, text: Encoded, tmp_path: Path) -> None:
-    architecture, layers = OWN_STUDENTS[kind]
+    architecture, layers = STUDENTS[kind].architecture, STUDENTS[kind].layers
     export.write(classifier(kind), text, MAX_LENGTH, tmp_path / "model.onnx")
     nodes = Counter(node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node)
     assert nodes[architecture.removeprefix("bi").upper()] == 2 * layers

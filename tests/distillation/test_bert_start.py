@@ -12,7 +12,7 @@ from distillery import recipes
 from distillery.distillation import bert_start, embeddings, start
 from distillery.distillation.teacher import Teacher
 from distillery.errors import UserError
-from distillery.recipes.names import BertShape
+from distillery.students import BertShape
 
 LABELS = {0: "bad", 1: "good"}
 

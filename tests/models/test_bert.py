@@ -17,10 +17,9 @@ from transformers import (
     DistilBertModel,
 )
 
-from distillery import encoders
 from distillery.errors import UserError
 from distillery.models import bert
-from distillery.recipes.names import BERT_STUDENTS, BertShape
+from distillery.students import STUDENTS, BertShape
 
 SHAPE = BertShape(layers=2, width=16, heads=2, inner=24)
 LABELS = {0: "bad", 1: "good"}
@@ -40,11 +39,11 @@ def text() -> dict[str, torch.Tensor]:
     return {"input_ids": ids * mask, "attention_mask": mask}
 
 
-@pytest.mark.parametrize("name", BERT_STUDENTS)
+@pytest.mark.parametrize("name", [name for name, row in STUDENTS.items() if row.shape])
 def test_named_shapes_have_the_published_numbers_of_parameters(name: str) -> None:
     with torch.device("meta"):
         model = bert.create(
-            BERT_STUDENTS[name],
+            STUDENTS[name].shape,
             vocab_size=30522,
             positions=512,
             pad_token_id=0,
@@ -52,7 +51,7 @@ def test_named_shapes_have_the_published_numbers_of_parameters(name: str) -> Non
             labels=LABELS,
         )
     assert model.num_parameters() / 1e6 == pytest.approx(PARAMETERS[name], abs=0.1)
-    assert name in encoders.CHECKPOINTS, "a checkpoint to start from"
+    assert STUDENTS[name].checkpoint, "a checkpoint to start from"
 
 
 def test_a_saved_student_is_a_plain_bert(tmp_path: Path) -> None:
@@ -130,7 +129,7 @@ def test_a_checkpoint_of_other_sizes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match="has 2 layers of width 16 and 24 inside, 2 heads, where the student has 2"
     ):
-        load(tmp_path, BERT_STUDENTS["bert_tiny"])
+        load(tmp_path, STUDENTS["bert_tiny"].shape)
 
 
 @pytest.mark.parametrize(

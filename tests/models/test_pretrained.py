@@ -12,11 +12,11 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 import distillery.models.registry  # noqa: F401  registers the students
 from distillery.models import base, pretrained, registry, tensors, tokenization
-from distillery.recipes.names import OWN_STUDENTS
+from distillery.students import OWN, STUDENTS
 from distillery.text import encode
 
-RNNS = [name for name, (architecture, _) in OWN_STUDENTS.items() if architecture.startswith("bi")]
-SEQUENCES = [name for name in OWN_STUDENTS if name != "bag"]  # with a state per piece
+RNNS = [name for name in OWN if name.startswith("bi")]
+SEQUENCES = [name for name in OWN if name != "bag"]  # with a state per piece
 OTHERS = [name for name in SEQUENCES if name not in RNNS]
 SIZES = {
     "vocab_size": 50,
@@ -26,7 +26,7 @@ SIZES = {
     "id2label": {0: "bad", 1: "fair", 2: "good"},
     "label2id": {"bad": 0, "fair": 1, "good": 2},
 }
-every_student = pytest.mark.parametrize("student", OWN_STUDENTS)
+every_student = pytest.mark.parametrize("student", OWN)
 every_sequence = pytest.mark.parametrize("student", SEQUENCES)
 every_architecture = pytest.mark.parametrize("architecture", registry.CLASSES)
 
@@ -55,8 +55,9 @@ def same(one: torch.Tensor, other: torch.Tensor) -> None:
 
 
 def test_every_named_student_has_an_architecture_and_back() -> None:
-    assert {architecture for architecture, _ in OWN_STUDENTS.values()} == set(registry.CLASSES)
-    for name, (architecture, layers) in OWN_STUDENTS.items():
+    assert {STUDENTS[name].architecture for name in OWN} == set(registry.CLASSES)
+    for name in OWN:
+        architecture, layers = STUDENTS[name].architecture, STUDENTS[name].layers
         assert name == (architecture if layers == 1 else f"{architecture}{layers}")
 
 
@@ -197,7 +198,7 @@ def test_hidden_states_are_given_on_request(student: str) -> None:
     output = model.encoder(ids, output_hidden_states=True)
     embedded, *states = output.hidden_states
     assert embedded.shape == (2, 6, 8)
-    assert [tuple(state.shape) for state in states] == [(2, 6, 16)] * OWN_STUDENTS[student][1]
+    assert [tuple(state.shape) for state in states] == [(2, 6, 16)] * STUDENTS[student].layers
     assert torch.equal(states[-1], output.last_hidden_state)
     assert len(model(ids, output_hidden_states=True).hidden_states) == len(states) + 1
 
@@ -208,7 +209,7 @@ def test_attentions_are_given_on_request(student: str) -> None:
     model, inputs = make(student), padded(text(2, 6), 9)
     assert model(**inputs).attentions is None
     output = model(**inputs, output_attentions=True)
-    assert len(output.attentions) == OWN_STUDENTS[student][1]
+    assert len(output.attentions) == STUDENTS[student].layers
     for weights in output.attentions:
         assert weights.shape == (2, 4, 9, 9)
         same(weights.sum(dim=-1), torch.ones(2, 4, 9))
@@ -305,7 +306,7 @@ def test_recurrent_weights_keep_the_names_and_the_layout_of_pytorch(
     gates = 4 if cell is nn.LSTM else 3
     states = model.encoder.word_embeddings(ids) + model.encoder.token_type_embeddings.weight[0]
     with safe_open(tmp_path / "model.safetensors", framework="pt") as file:
-        for layer in range(OWN_STUDENTS[student][1]):
+        for layer in range(STUDENTS[student].layers):
             prefix = f"encoder.layers.{layer}."
             weights = {
                 name.removeprefix(prefix): file.get_tensor(name)

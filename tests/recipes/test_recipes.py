@@ -22,7 +22,7 @@ from distillery.recipes.models import (
     SequenceRecipe,
     TeacherRecipe,
 )
-from distillery.recipes.names import BASELINES, BERT_STUDENTS, STUDENTS
+from distillery.students import BASELINES, PRETRAINED, STUDENTS
 
 PHASE = Phase(splits=("train",), losses=default.LABELS)
 STUDENT = SequenceRecipe(phases=(PHASE,))
@@ -218,7 +218,7 @@ def test_every_task_has_recipes_for_all_it_plans(task: str) -> None:
 
 
 @pytest.mark.parametrize("task", [*tasks.names(), OWN])
-@pytest.mark.parametrize("name", BERT_STUDENTS)
+@pytest.mark.parametrize("name", PRETRAINED)
 def test_a_bert_student_learns_layers_then_logits_of_the_text_its_teacher_reads(
     task: str, name: str
 ) -> None:
@@ -247,7 +247,7 @@ def test_a_users_task_takes_the_defaults() -> None:
     assert recipes.data(OWN) == default.DATA
     assert recipes.teacher(OWN, "minilm") == default.teacher("minilm")
     # No module of the package is mistaken for a task's file of recipes.
-    for name in ("base", "names", "options"):
+    for name in ("base", "models", "options"):
         assert recipes.student(name, "bilstm") == default.student("bilstm")
         assert recipes.data(name) == default.DATA
 

@@ -18,9 +18,9 @@ from distillery import files
 from distillery.errors import UserError
 from distillery.models import networks, tensors, tokenization
 from distillery.models.saved import TorchModel, load_network
-from distillery.recipes.names import OWN_STUDENTS
 from distillery.runtime.classifier import OnnxClassifier
 from distillery.runtime.facts import FACTS
+from distillery.students import OWN
 from tests.saved import LABELS, MAX_LENGTH, TEXTS, save
 
 MARKUP = ["A gem<br /><br />from start<br />to end.", "if a <b and c> d then stop", "Map<A>"]
@@ -46,7 +46,7 @@ def test_probabilities_are_those_of_pipeline(
     np.testing.assert_allclose(found.sum(axis=1), 1)
 
 
-@pytest.mark.parametrize("kind", OWN_STUDENTS)
+@pytest.mark.parametrize("kind", OWN)
 @pytest.mark.parametrize("pairs", [False, True])
 def test_a_student_answers_alike_with_and_without_transformers(
     tiny_folder: Path, tmp_path: Path, kind: str, pairs: bool

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from distillery import paths, recipes, tasks
+from distillery.encoders import ENCODERS
 from distillery.recipes import ablation, options
-from distillery.recipes.names import BASELINES, STUDENTS, TEACHERS
 from distillery.stages import scripts
+from distillery.students import BASELINES, STUDENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("data", "teacher", "student", "distillation", "compression")
@@ -31,7 +32,7 @@ def test_every_experiment_has_its_script_as_it_is_made_and_no_other_is_there() -
 @pytest.mark.parametrize("task", REAL)
 def test_a_real_task_has_all_that_names_promise(task: str) -> None:
     names = [f"data/{task}", *(f"student/{name}_{task}" for name in (*BASELINES, *STUDENTS))]
-    for teacher in TEACHERS:
+    for teacher in ENCODERS:
         names += [f"teacher/{teacher}_{task}"]
         names += [f"distillation/{student}_{teacher}_{task}" for student in STUDENTS]
     assert {f"scripts/{name}.sh" for name in names} <= set(scripts.wanted())

@@ -21,7 +21,7 @@ from distillery import encoders, paths, results
 from distillery.cli import main
 from distillery.errors import UserError
 from distillery.models import tiny
-from distillery.recipes.names import BERT_STUDENTS
+from distillery.students import STUDENTS
 from distillery.training import loop
 
 Refused = Callable[..., str]
@@ -91,7 +91,7 @@ def test_from_labels_alone_it_starts_from_the_encoder(smoke_copy: Path) -> None:
 
 def checkpoint(name: str, words: tuple[str, ...] = ()) -> Path:
     """A checkpoint of a student's sizes, in the hub's layout, that reads what `tiny` reads."""
-    folder, shape = paths.encoder(name), BERT_STUDENTS[name]
+    folder, shape = paths.encoder(name), STUDENTS[name].shape
     tiny.save(folder)
     from transformers import BertTokenizerFast
 

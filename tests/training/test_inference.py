@@ -6,11 +6,11 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from distillery.kernels import fast_bert
 from distillery.models import registry
-from distillery.recipes.names import OWN_STUDENTS
+from distillery.students import OWN
 from distillery.training import inference
 
 
-@pytest.mark.parametrize("student", [*OWN_STUDENTS, "bert"])
+@pytest.mark.parametrize("student", [*OWN, "bert"])
 def test_lower_weights_give_the_logits_of_autocast(student: str) -> None:
     torch.manual_seed(0)
     if student == "bert":

@@ -13,7 +13,7 @@ from distillery.commands.base import (
 )
 from distillery.errors import UserError, choose
 from distillery.recipes import PruningRecipe, options
-from distillery.recipes.names import STUDENTS
+from distillery.students import STUDENTS
 
 
 def _variant_option(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ from distillery.commands.base import (
 )
 from distillery.errors import choose
 from distillery.recipes import options
-from distillery.recipes.names import BASELINES, STUDENTS
+from distillery.students import BASELINES, STUDENTS
 
 
 class Student(Command):

@@ -6,7 +6,7 @@ import argparse
 from distillery import recipes, tasks
 from distillery.commands.base import Command, short
 from distillery.recipes import ablation
-from distillery.recipes.names import BASELINES, STUDENTS
+from distillery.students import BASELINES, STUDENTS
 
 
 class Report(Command):

@@ -8,7 +8,7 @@ from torch.nn.functional import pad
 from distillery.distillation import embeddings
 from distillery.distillation.layers import matched
 from distillery.models import bert
-from distillery.recipes.names import BertShape
+from distillery.students import BertShape
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from distillery.kernels import fast_bert, hardware
 from distillery.models import registry
 from distillery.models.saved import load_network
 from distillery.recipes import SequenceRecipe, StudentRecipe
-from distillery.recipes.names import BERT_STUDENTS, STUDENTS
+from distillery.students import STUDENTS
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 EVERYTHING = ("hidden_states", "attentions", "values")  # what a BERT gives
@@ -49,16 +49,15 @@ class Source:
 
 def of_student(name: str, recipe: StudentRecipe) -> Source:
     """What the layers of a student give."""
-    if name in BERT_STUDENTS:
-        shape = BERT_STUDENTS[name]
+    row = STUDENTS[name]
+    if shape := row.shape:
         sizes = (shape.layers, shape.width, shape.width, shape.heads)
         return Source(f"student {name}", EVERYTHING, *sizes, recipe.max_length)
-    architecture, layers = STUDENTS[name]
-    gives = registry.CLASSES[architecture].gives  # type: ignore[attr-defined]
+    gives = registry.CLASSES[row.architecture].gives  # type: ignore[attr-defined]
     widths = (0, 0)
     if isinstance(recipe, SequenceRecipe):
         widths = (recipe.embedding_size, recipe.hidden_size)
-    return Source(f"student {name}", gives, layers, *widths, 0, recipe.max_length)
+    return Source(f"student {name}", gives, row.layers, *widths, 0, recipe.max_length)
 
 
 def of_teacher(name: str, folder: Path) -> Source:

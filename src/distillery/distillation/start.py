@@ -18,7 +18,7 @@ from distillery.errors import UserError
 from distillery.models import bert, registry, segments, tokenization
 from distillery.models.saved import load_network
 from distillery.recipes import BertStudentRecipe, SequenceRecipe, StudentRecipe
-from distillery.recipes.names import BERT_STUDENTS
+from distillery.students import STUDENTS
 from distillery.text import vectors
 
 POSITIONS = 512  # of a BERT without another to take them from, unless its texts are longer
@@ -100,10 +100,12 @@ class Start:
     def _bert(
         self, recipe: BertStudentRecipe, tokenizer: Any, labels: dict[int, str]
     ) -> tuple[Any, str]:
-        shape = BERT_STUDENTS[self.student]
-        if self.kind == "hub":
+        row = STUDENTS[self.student]
+        shape = row.shape
+        assert shape
+        if self.kind == "hub" and row.checkpoint:
             model = bert.load(self.folder, shape, dropout=recipe.dropout, labels=labels)
-            return model, f"hub {encoders.CHECKPOINTS[self.student].hub}"
+            return model, f"hub {row.checkpoint[0]}"
         if self.kind in ("encoder", "teacher"):
             other = load_network(self.folder) if self.kind == "teacher" else self._encoder(labels)
             return bert_start.from_other(

@@ -7,7 +7,7 @@ from pathlib import Path
 from distillery import paths, recipes
 from distillery.data import store
 from distillery.data.task import Task
-from distillery.recipes.names import STUDENTS
+from distillery.students import STUDENTS
 
 
 def done(what: str, facts: str, where: Path, then: str) -> None:

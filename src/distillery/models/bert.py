@@ -21,7 +21,7 @@ from transformers import AutoConfig, BertConfig, BertForSequenceClassification
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from distillery.errors import UserError, reason
-from distillery.recipes.names import BertShape
+from distillery.students import BertShape
 
 NEW = ("pooler.", "embeddings.token_type_embeddings.")  # may be missing in a checkpoint
 _RENAMED = {  # in a checkpoint -> in a BERT

@@ -5,7 +5,7 @@ from typing import Any
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from distillery.models import pretrained, pruned_bert
-from distillery.recipes.names import OWN_STUDENTS
+from distillery.students import STUDENTS
 
 CLASSES: dict[str, type] = {
     "bilstm": pretrained.LSTMForSequenceClassification,
@@ -28,9 +28,9 @@ def register() -> None:
 
 def create(student: str, **sizes: Any) -> Any:
     """A new student of our own by name, with random weights; `sizes` go to its configuration."""
-    architecture, layers = OWN_STUDENTS[student]
-    model = CLASSES[architecture]
-    config = model.config_class(num_hidden_layers=layers, **sizes)  # type: ignore[attr-defined]
+    row = STUDENTS[student]
+    model = CLASSES[row.architecture]
+    config = model.config_class(num_hidden_layers=row.layers, **sizes)  # type: ignore[attr-defined]
     return model(config)
 
 

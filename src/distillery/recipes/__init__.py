@@ -28,7 +28,7 @@ from distillery.recipes.models import (
     StudentRecipe,
     TeacherRecipe,
 )
-from distillery.recipes.names import BERT_STUDENTS
+from distillery.students import PRETRAINED
 
 __all__ = [
     "AugmentationRecipe",
@@ -112,14 +112,14 @@ def teacher(task: str, name: str) -> TeacherRecipe:
 
 
 def student(task: str, name: str) -> StudentRecipe:
-    if name in BERT_STUDENTS:
+    if name in PRETRAINED:
         return _as_teacher_reads(task, plan(task).teachers[0], _of(task, "bert_student")(name))
     recipe: StudentRecipe = _reading(task, _of(task, "student")(name))
     return recipe
 
 
 def distillation(task: str, name: str, teacher_name: str) -> StudentRecipe:
-    if name in BERT_STUDENTS:
+    if name in PRETRAINED:
         bert: BertStudentRecipe = _of(task, "bert_distillation")(name, teacher_name)
         return _as_teacher_reads(task, teacher_name, bert)
     recipe: StudentRecipe = _reading(task, _of(task, "distillation")(name, teacher_name))

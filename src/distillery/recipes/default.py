@@ -14,7 +14,7 @@ from distillery.recipes.models import (
     StudentRecipe,
     TeacherRecipe,
 )
-from distillery.recipes.names import BERT_STUDENTS
+from distillery.students import STUDENTS
 
 DATA = DataRecipe()
 # Public data sets hold near copies of their own texts, in test too: blanks, case and marks differ.
@@ -72,7 +72,9 @@ def pruning(phases: tuple[Phase, ...]) -> PruningRecipe:
 
 def bert_student(name: str) -> BertStudentRecipe:
     """From labels alone; the wider a student, the smaller its step."""
-    rate = 1e-4 if BERT_STUDENTS[name].width >= 768 else 5e-4
+    shape = STUDENTS[name].shape
+    assert shape
+    rate = 1e-4 if shape.width >= 768 else 5e-4
     phase = Phase(splits=("train",), losses=LABELS, epochs=6, learning_rate=rate)
     return BertStudentRecipe(phases=(phase,))
 
@@ -88,7 +90,9 @@ def bert_distillation(name: str, teacher: str) -> BertStudentRecipe:
 def bert_layers(name: str) -> Losses:
     """Losses on layers: TinyBERT's in a student with the 12 heads of `bert` and `minilm`, to which
     attention is compared head by head; value relations in one with another number."""
-    heads = BERT_STUDENTS[name].heads
+    shape = STUDENTS[name].shape
+    assert shape
+    heads = shape.heads
     relations: Losses = (("value_relations", 1.0, {"heads": float(heads)}),)
     states: Losses = (("embeddings", 1.0, {}), ("hidden", 1.0, {}))
     return (*states, *((("attention", 1.0, {}),) if heads == 12 else relations))

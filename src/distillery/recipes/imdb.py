@@ -6,7 +6,7 @@ from distillery.recipes import default
 from distillery.recipes.base import AugmentationRecipe, Phase, Plan
 from distillery.recipes.compression import PruningRecipe
 from distillery.recipes.models import BagRecipe, StudentRecipe, TeacherRecipe
-from distillery.recipes.names import OWN_STUDENTS
+from distillery.students import OWN
 
 TEACHER_LENGTH = 512
 DATA = replace(default.PUBLIC_DATA, clean="markup", dev_rows=2500)
@@ -15,7 +15,7 @@ DATA = replace(default.PUBLIC_DATA, clean="markup", dev_rows=2500)
 AUGMENTATION = AugmentationRecipe(copies=1, ngram_min=32, ngram_max=128)
 PLAN = Plan(
     teachers=("minilm",),
-    students=tuple(OWN_STUDENTS),
+    students=OWN,
     compressed=("attention", "bag", "bilstm", "transformer2"),
     seeds={"attention": 3, "bag": 3},
 )

@@ -176,7 +176,7 @@ class SequenceRecipe(StudentRecipe):
 
 @dataclass(frozen=True)
 class BertStudentRecipe(StudentRecipe):
-    """Students of BERT's shape, whose sizes their names say (`names.BERT_STUDENTS`)."""
+    """Students of BERT's shape, whose sizes `students.STUDENTS` says."""
 
     start: Annotated[
         str,

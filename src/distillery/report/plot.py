@@ -15,7 +15,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from distillery.recipes.names import STUDENTS
 from distillery.report.cells import Result
 from distillery.report.table import (
     BASELINES,
@@ -25,6 +24,7 @@ from distillery.report.table import (
     of_task,
     teachers,
 )
+from distillery.students import STUDENTS
 
 # Paul Tol's "muted" scheme without its palest: distinct to colour-blind readers and on white; more
 # of like kind for the students of BERT's shape.

@@ -27,11 +27,11 @@ from distillery.kernels import hardware
 from distillery.models import tensors, tokenization
 from distillery.models.saved import load_network
 from distillery.recipes import PruningRecipe, QuantizationRecipe, Recipe, StudentRecipe
-from distillery.recipes.names import STATIC, STUDENTS, UNPRUNED
 from distillery.runtime.classifier import OnnxClassifier
 from distillery.runtime.facts import read_facts
 from distillery.runtime.session import INPUTS
 from distillery.stages import student
+from distillery.students import STUDENTS
 from distillery.text import encode
 from distillery.text.splits import SplitReader
 
@@ -293,7 +293,7 @@ def chain(
     """Exports and quantizes a distilled student. If the task's plan prunes and the student has
     units to prune, it is then pruned, distilled again, exported and quantized.
 
-    Students of the architectures `STATIC` are quantized by static ranges too.
+    Students with `static` matmuls are quantized by static ranges too.
     """
     name = paths.distillation_result(task.name, student_name, teacher, teacher_variant, variant)
     smaller = paths.compressed(name, "pruned")
@@ -302,7 +302,7 @@ def chain(
         return paths.command(step, {"task": task.name, "model": model})
 
     recipe = recipes.quantization(task.name)
-    static = STUDENTS[student_name][0] in STATIC and recipe.method != "static"
+    static = STUDENTS[student_name].static and recipe.method != "static"
 
     def convert(model: str) -> None:
         export(task, model, command=command("export", model), force=force)
@@ -316,7 +316,7 @@ def chain(
     convert(name)
     if not recipes.plan(task.name).prunes:
         return
-    if student_name in UNPRUNED:
+    if not STUDENTS[student_name].prunes:
         logging.info("%s has no units to prune", name)
         return
     prune(

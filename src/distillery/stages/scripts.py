@@ -9,8 +9,9 @@ import logging
 from collections.abc import Iterator
 
 from distillery import files, paths, recipes, tasks
+from distillery.encoders import ENCODERS
 from distillery.errors import UserError
-from distillery.recipes.names import BASELINES, STUDENTS, TEACHERS, UNPRUNED
+from distillery.students import BASELINES, STUDENTS
 
 MARK = "# Made by `make scripts`."
 _TEXT = """\
@@ -59,7 +60,7 @@ def _experiments(task: str) -> Iterator[tuple[str, dict[str, str], str]]:
     real ones what there is."""
     plan = recipes.plan(task)
     every = not tasks.get(task).synthetic
-    teachers, students = (TEACHERS, STUDENTS) if every else (plan.teachers, plan.students)
+    teachers, students = (ENCODERS, STUDENTS) if every else (plan.teachers, plan.students)
     yield "data", {"task": task}, f"Stage 1: makes the splits of {task}."
     for teacher in teachers:
         if recipes.teacher(task, teacher).pretraining == "task":
@@ -96,7 +97,7 @@ def _compression(
         names = {"task": task, "teacher": teacher, "student": student}
         yield "compress", names, f"Stage 5: {student}, distilled on {task}, through all of it."
         model = paths.distillation_result(task, student, teacher)
-        models[model] = [step for step in steps if step != "prune" or student not in UNPRUNED]
+        models[model] = [step for step in steps if step != "prune" or STUDENTS[student].prunes]
     for model, every in models.items():
         for step in every:
             yield step, {"task": task, "model": model}, steps[step].format(model)

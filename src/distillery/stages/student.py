@@ -26,7 +26,7 @@ from distillery.experiments.experiment import Experiment, Fitted, check_on_dev, 
 from distillery.kernels import fast_bert, hardware
 from distillery.models import tensors, tokenization
 from distillery.recipes import Phase, StudentRecipe
-from distillery.recipes.names import STUDENTS
+from distillery.students import STUDENTS
 from distillery.text import batches, encode
 from distillery.text.splits import SplitReader
 from distillery.training import inference, loop
@@ -85,7 +85,7 @@ def prepare(
         command=command,
         seeds=seeds,
         student=student,
-        layers=STUDENTS[student][1],
+        layers=STUDENTS[student].layers,
         teacher=teacher,
         variant=variant,
         checkpoint_seconds=checkpoint_seconds,

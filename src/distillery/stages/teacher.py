@@ -28,7 +28,7 @@ from distillery.kernels.processes import accelerator
 from distillery.models import freezing, segments, tensors, tokenization
 from distillery.models.saved import load_network
 from distillery.recipes import TeacherRecipe
-from distillery.recipes.names import BASELINES, STUDENTS
+from distillery.students import BASELINES, STUDENTS
 from distillery.text import encode
 from distillery.text.splits import SplitReader
 from distillery.training import inference, loop
