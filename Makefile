@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCRIPTS := scripts/distillery $(wildcard scripts/*.sh scripts/*/*.sh) download_requirements.sh rundocker.sh .ci/run
 
-.PHONY: help install install-dev demo demo-seeds bench bench-cold bench-growth bench-inference scripts \
+.PHONY: help install install-dev demo demo-seeds bench bench-cold bench-growth bench-inference size scripts \
   test test-docker test-gpu test-kill test-fuzz lint clean
 
 help: ## says what there is to make
@@ -58,6 +58,10 @@ bench-cold: install ## CPU and memory of a process that labels two texts (2 minu
 
 bench-inference: install ## every model of IMDB beside bert-base, in one run (some 25 minutes): benchmarks/inference.md
 	scripts/distillery bench inference --task imdb $(ARGS)
+
+REV ?= b2d7de9
+size: $(VENV)/.installed-train ## size of the code and its path to the optimizer step, beside revision REV (b2d7de9)
+	$(BIN)/python -m benchmarks.size $(REV) $(ARGS)
 
 scripts: install ## writes the script of every experiment, after a task or a student was added
 	scripts/distillery scripts
