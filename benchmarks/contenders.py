@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -188,11 +189,14 @@ def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
     else:  # the recurrent layer as PyTorch has it, and nothing else otherwise
         layer_as_it_is(packed=given["way"] == "packed")
     if recorded is None:
-        terms: losses.Terms = (("cross_entropy", 1.0, {}),)
+        terms: losses.Terms = (("labels", 1.0, {}),)
     else:
         kl = ("kl", ALPHA, {"temperature": TEMPERATURE})
-        terms = (kl, ("cross_entropy", 1 - ALPHA, {}))
-    total = losses.combined(terms)
+        terms = (kl, ("labels", 1 - ALPHA, {}))
+    total = losses.Losses(terms, "classification")
+
+    def teacher_of(found: loop.Batch) -> Any:
+        return SimpleNamespace(logits=found.get("teacher_logits"))
 
     def batch_of(some: np.ndarray) -> loop.Batch:
         worker.step()
@@ -214,7 +218,7 @@ def ours(worker: Worker, rows: Rows, model: Any, given: dict[str, Any]) -> None:
         ),
         lengths=rows.train.lengths,
         batch_of=batch_of,
-        loss_of=lambda output, found: total(output.logits, found),
+        loss_of=lambda output, found: total(output, teacher_of(found), found),
         evaluate=lambda: {"accuracy": 0.0},
         metric="accuracy",
         precision=precision,

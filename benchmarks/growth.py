@@ -139,7 +139,7 @@ def distilling(
     at dev; it has warmed up."""
     import torch
 
-    from distillery.distillation import losses
+    from distillery.distillation import losses, signals
     from distillery.distillation.outputs import TeacherOutputs
     from distillery.kernels import hardware
     from distillery.models import registry
@@ -151,7 +151,8 @@ def distilling(
     model = registry.create(
         STUDENT, vocab_size=given["pieces"], pad_token_id=encoded.pad, num_labels=2
     ).to(hardware.device())
-    total = losses.combined((("mse", 1.0, {}),))
+    total = losses.Losses((("mse", 1.0, {}),), "classification")
+    recorded = signals.Recorded((outputs,))
     done: list[tuple[float, float]] = []
 
     def batch_of(rows: np.ndarray) -> loop.Batch:
@@ -168,12 +169,12 @@ def distilling(
         batch = batch_of(some)
         with hardware.autocast("bf16"):
             out = model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
-        total(out.logits, batch).backward()
+        total(out, recorded.give(batch), batch).backward()
     job = loop.Job(
         phase=Phase(("train",), (("mse", 1.0, {}),), epochs=1, batch_size=64),
         lengths=encoded.lengths,
         batch_of=batch_of,
-        loss_of=lambda out, batch: total(out.logits, batch),
+        loss_of=lambda out, batch: total(out, recorded.give(batch), batch),
         evaluate=evaluate,
         metric="accuracy",
         precision="bf16",

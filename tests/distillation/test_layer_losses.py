@@ -162,7 +162,7 @@ def test_heads_that_cannot_be_compared_are_refused() -> None:
             on.ValueRelations(source(width=4), source(width=6), heads=heads)
 
 
-LIVE = [name for name, loss in losses.LOSSES.items() if loss.on_layers]
+LIVE = [name for name in losses.LOSSES if losses.on_layers(((name, 1.0, {}),))]
 
 
 def random_layers(seed: int, layers: int, width: int, heads: int) -> Layers:
@@ -185,8 +185,11 @@ def tensors(found: Layers) -> list[Tensor]:
 @pytest.mark.parametrize("name", LIVE)
 def test_padding_changes_nothing_and_learns_nothing(name: str) -> None:
     torch.manual_seed(0)
-    loss = losses.LiveLosses(
-        ((name, 2.0, {}),), source(layers=2, width=4, heads=2), source(layers=3, width=6, heads=2)
+    loss = losses.Losses(
+        ((name, 2.0, {}),),
+        "classification",
+        source(layers=2, width=4, heads=2),
+        source(layers=3, width=6, heads=2),
     )
     mask = torch.tensor([[1] * 5, [1, 1, 1, 0, 0]])
     student, teacher = random_layers(1, 2, 4, 2), random_layers(2, 3, 6, 2)
@@ -206,7 +209,7 @@ def test_padding_changes_nothing_and_learns_nothing(name: str) -> None:
 def test_a_batch_is_the_mean_of_its_texts(name: str) -> None:
     torch.manual_seed(0)
     sizes = source(layers=2, width=4, heads=2), source(layers=3, width=6, heads=2)
-    loss = losses.LiveLosses(((name, 1.0, {}),), *sizes)
+    loss = losses.Losses(((name, 1.0, {}),), "classification", *sizes)
     mask = torch.tensor([[1] * 5, [1, 1, 1, 0, 0]])
     student, teacher = random_layers(1, 2, 4, 2), random_layers(2, 3, 6, 2)
 
@@ -225,23 +228,24 @@ def test_a_batch_is_the_mean_of_its_texts(name: str) -> None:
 
 def test_losses_on_layers_and_on_logits_are_added_by_weight() -> None:
     terms: losses.Terms = (("embeddings", 3.0, {}), ("mse", 0.5, {}))
-    batch = {"attention_mask": MASK, "teacher_logits": torch.full((2, 2), 2.0)}
-    loss = losses.LiveLosses(terms, source(), source())
-    found = loss(states(STATES, ZERO), states(ZERO, ZERO), batch)
+    batch = {"attention_mask": MASK}
+    teacher = replace(states(ZERO, ZERO), logits=torch.full((2, 2), 2.0))
+    loss = losses.Losses(terms, "classification", source(), source())
+    found = loss(states(STATES, ZERO), teacher, batch)
     assert found.item() == pytest.approx(3 * DISTANCE + 0.5 * 4)
 
 
 def test_logits_without_a_loss_have_a_gradient_of_zero() -> None:
     student = replace(states(STATES, ZERO), logits=torch.ones(2, 2, requires_grad=True))
-    loss = losses.LiveLosses((("embeddings", 1.0, {}),), source(), source())
+    loss = losses.Losses((("embeddings", 1.0, {}),), "classification", source(), source())
     loss(student, states(ZERO, ZERO), {"attention_mask": MASK}).backward()
     assert torch.equal(student.logits.grad, torch.zeros(2, 2))
 
 
 def test_what_a_model_does_not_give_is_refused_by_name() -> None:
     rnn = Source("student bilstm", ("hidden_states",), 1, 8, 8, 0, 512)
-    losses.LiveLosses((("hidden", 1.0, {}),), rnn, source())
+    losses.Losses((("hidden", 1.0, {}),), "classification", rnn, source())
     with pytest.raises(UserError, match="the attentions of student bilstm"):
-        losses.LiveLosses((("attention", 1.0, {}),), rnn, source())
+        losses.Losses((("attention", 1.0, {}),), "classification", rnn, source())
     with pytest.raises(UserError, match="the values of student bilstm"):
-        losses.LiveLosses((("value_relations", 1.0, {"heads": 2.0}),), rnn, source())
+        losses.Losses((("value_relations", 1.0, {"heads": 2.0}),), "classification", rnn, source())

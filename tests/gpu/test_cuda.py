@@ -75,13 +75,13 @@ def train(model: Any, place: Path, stop_after: int | None = None, precision: str
     """The losses of every step and the weights after three epochs, or until it is stopped."""
     phase = Phase(
         splits=("train",),
-        losses=(("cross_entropy", 1.0, {}),),
+        losses=(("labels", 1.0, {}),),
         epochs=3,
         batch_size=8,
         learning_rate=1e-3,
         averaging=0.9,
     )
-    total = losses.combined(phase.losses)
+    total = losses.Losses(phase.losses, "classification")
     seen: list[float] = []
     epochs = 0
 
@@ -101,7 +101,7 @@ def train(model: Any, place: Path, stop_after: int | None = None, precision: str
         phase=phase,
         lengths=LENGTHS,
         batch_of=batch_of,
-        loss_of=lambda output, batch: total(output.logits, batch),
+        loss_of=lambda output, batch: total(output, None, batch),
         evaluate=evaluate,
         metric="accuracy",
         precision=precision,

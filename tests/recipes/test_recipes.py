@@ -225,7 +225,7 @@ def test_a_bert_student_learns_layers_then_logits_of_the_text_its_teacher_reads(
     teacher = recipes.plan(task).teachers[0]
     recipe = recipes.distillation(task, name, teacher)
     assert [losses.on_layers(phase.losses) for phase in recipe.phases] == [True, False]
-    assert losses.on_logits(recipe.phases[-1].losses)
+    assert losses.on_outputs(recipe.phases[-1].losses)
     assert recipe.max_length == recipes.teacher(task, teacher).max_length
 
 

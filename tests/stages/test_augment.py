@@ -177,7 +177,7 @@ def test_labels_alone_cannot_train_on_copies(
     student = ["student", "--task", "smoke", "--student", "bilstm", "--variant", "x"]
     said = refused(*student, "--splits", "train,augmented")
     assert "augmented rows need a teacher" in said
-    said = refused(*DISTIL, "--losses", "cross_entropy,mse", "--splits", "augmented,test")
+    said = refused(*DISTIL, "--losses", "labels,mse", "--splits", "augmented,test")
     assert "unknown split 'test': choose from train, unlabeled, augmented" in said
 
 

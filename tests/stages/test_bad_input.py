@@ -44,7 +44,7 @@ DISTIL = ["distil", "--task", "smoke", "--teacher", "tiny", "--student", "bilstm
         ([*DISTIL, "--losses", "kl:1:temp=2", "--variant", "x"], "unknown option of loss kl"),
         ([*DISTIL, "--losses", "kl:1:temperature=0", "--variant", "x"], "temperature 0"),
         ([*DISTIL, "--losses", "mse:x", "--variant", "x"], "'mse:x' is not of the form"),
-        ([*DISTIL, "--losses", "cross_entropy", "--variant", "x"], "no loss uses the teacher"),
+        ([*DISTIL, "--losses", "labels", "--variant", "x"], "no loss uses the teacher"),
         ([*DISTIL, "--splits", "test", "--variant", "x"], "unknown split 'test'"),
         (["baseline", "--task", "smoke", "--baseline", "svm"], "unknown baseline 'svm'"),
         (["data", "--task", "imdb", "--source", "/nowhere"], "/nowhere does not exist"),
@@ -172,7 +172,7 @@ def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_checkpoint(
         steps.append(1)
         return logits.sum() * (float("nan") if len(steps) == 7 else 0.0)
 
-    monkeypatch.setitem(losses.LOSSES, "cross_entropy", losses.Loss(broken, "labels", {}))
+    monkeypatch.setitem(losses.LOSSES, "labels", losses.Loss("labels", {"classification": broken}))
     said = refused(*STUDENT, "--force", "--checkpoint-seconds", "0")
     assert "the loss is nan at step 7" in said
     kept = next((paths.data() / "smoke/runs/bilstm_smoke").rglob("checkpoint.safetensors"))

@@ -3,15 +3,13 @@
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from distillery import files, paths, recipes, results, tasks
+from distillery import files, paths, results
 from distillery.cli import main
 from distillery.data import store
-from distillery.experiments.experiment import split_inputs
 from distillery.tasks import smoke
 
 ROWS = [
@@ -240,11 +238,3 @@ def test_more_unlabeled_rows_make_no_model_of_labels_anew(
     for command in (student, baseline):
         assert main(command) == 0
     assert caplog.text.count("is up to date") == 2
-
-
-def test_a_vocabulary_of_words_depends_on_unlabeled_rows(home: Path) -> None:
-    assert main(["data", "--task", "smoke"]) == 0
-    pieces = recipes.student("smoke", "bilstm")
-    words = replace(pieces, vocabulary="words", embeddings="random")
-    assert "smoke/unlabeled.parquet" not in split_inputs(tasks.get("smoke"), pieces)
-    assert "smoke/unlabeled.parquet" in split_inputs(tasks.get("smoke"), words)

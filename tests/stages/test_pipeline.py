@@ -179,12 +179,12 @@ def test_several_seeds_are_averaged_and_only_missing_ones_run(smoke_copy: Path) 
 
 def test_a_variant_has_a_result_of_its_own(smoke_copy: Path) -> None:
     command = ["distil", "--task", "smoke", "--teacher", "tiny", "--student", "bilstm"]
-    changed = ["--losses", "kl:0.5:temperature=4,cross_entropy:0.5", "--epochs", "1"]
+    changed = ["--losses", "kl:0.5:temperature=4,labels:0.5", "--epochs", "1"]
     assert main([*command, *changed, "--variant", "kl"]) == 0
     result = results.read(paths.results(local=True) / "distil_bilstm_tiny_smoke.kl.json")
     assert result["recipe"]["phases"][0]["losses"] == [
         ["kl", 0.5, {"temperature": 4.0}],
-        ["cross_entropy", 0.5, {}],
+        ["labels", 0.5, {}],
     ]
     assert main(["report", "--task", "smoke"]) == 0
     assert "distil_bilstm_tiny_smoke.kl" in (paths.results(local=True) / "README.md").read_text()

@@ -40,7 +40,7 @@ def main(folder: Path) -> None:
         return loss
 
     job = loop.Job(
-        phase=Phase(("train",), (("cross_entropy", 1.0, {}),), epochs=2, batch_size=16),
+        phase=Phase(("train",), (("labels", 1.0, {}),), epochs=2, batch_size=16),
         lengths=encoded.lengths,
         batch_of=lambda some: {
             **tensors.batch(encoded, some),

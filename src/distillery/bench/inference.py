@@ -223,7 +223,7 @@ def _model_row(
     results.check_saved(result)
     facts = read_facts(folder)
     predictions = Path(given["place"]) / f"{name}.npy"
-    np.save(predictions, _predictions(task, result, len(facts["labels"])))
+    np.save(predictions, _predictions(task, result))
     test = store.read_split(task.name, "test")
     if result["n"] != len(test):
         raise UserError(f"result {name} is of another test split: make it again")
@@ -251,11 +251,11 @@ def _model_row(
     return Row(row, _contender(name, told, environment), [*product(SIZES, (False, True))])
 
 
-def _predictions(task: Task, result: dict[str, Any], labels: int) -> np.ndarray:
+def _predictions(task: Task, result: dict[str, Any]) -> np.ndarray:
     """The predictions (N,) of a result's first seed."""
     path = results.predictions_path(paths.results(task.local), result["name"])
     try:
-        runs = results.unpack(path.read_bytes(), len(result["runs"]), result["n"], labels)
+        runs = results.unpack(path.read_bytes(), len(result["runs"]), result["n"], len(task.labels))
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): make the result again") from None
     first: np.ndarray = runs[0]

@@ -12,9 +12,8 @@ from transformers import BertConfig, BertForSequenceClassification
 from distillery import encoders, recipes, tasks
 from distillery.compression import export, quantize
 from distillery.data import store
-from distillery.distillation import teacher as teachers
 from distillery.errors import UserError
-from distillery.models import tokenization
+from distillery.models import saved, tokenization
 
 SHAPES: dict[str, dict[str, int]] = {
     "bert-base": {},  # what BertConfig says by itself
@@ -56,7 +55,8 @@ def write(task_name: str, recipe: recipes.InferenceRecipe, place: Path) -> int:
             quantize.write(source, folder / encoders.ONNX, recipes.QuantizationRecipe(), ())
         tokenization.save(tokenizer, folder)
         precision = "int8" if name == "int8" else "fp32"
-        teachers.write_facts(folder, task, recipe, precision, test.paired)
+        shape = saved.Model(model, tokenizer, recipe.max_length, recipe.head, precision)
+        saved.write_facts(shape, folder, task)
     return int(model.num_parameters())
 
 

@@ -77,21 +77,24 @@ def experiment_options(parser: argparse.ArgumentParser, known: argparse.Namespac
     checkpoint_option(parser)
 
 
-def searched(
-    task: Any, name: str, recipe: Any, arguments: argparse.Namespace, prepare: Any
-) -> None:
-    """Runs `--search`, with one seed unless more are asked for. prepare: recipe, options of the
-    experiment -> experiment and fit."""
+def run_experiment(make: Any, recipe: Any, arguments: argparse.Namespace) -> None:
+    """Runs a stage, or `--search` with one seed unless more are asked for. make: (recipe, variant)
+    -> the stage."""
     from distillery.experiments import search
+    from distillery.experiments.experiment import Experiment
 
-    if arguments.variant or arguments.force:
-        raise UserError("a search makes no result: leave out --variant and --force")
-    base = options.apply(recipe, arguments)
-    given = {key: value for key, value in experiment(arguments).items() if key != "force"}
-    if not arguments.seeds:
-        given["seeds"] = [0]
-    candidates = options.grid(base, arguments.search)
-    search.run(task, name, recipe, candidates, lambda tried: prepare(tried, **given))
+    given = experiment(arguments)
+    seconds = given["checkpoint_seconds"]
+    if arguments.search:
+        if arguments.variant or arguments.force:
+            raise UserError("a search makes no result: leave out --variant and --force")
+        candidates = options.grid(options.apply(recipe, arguments), arguments.search)
+        stages = [make(candidate, None) for candidate in candidates]
+        seeds = given["seeds"] if arguments.seeds else [0]
+        search.run(stages, stages[0].name, recipe, seeds=seeds, checkpoint_seconds=seconds)
+    else:
+        stage = make(changed(recipe, arguments), arguments.variant)
+        Experiment(stage, given["seeds"], given["command"], seconds).run(given["force"])
 
 
 def changed(recipe: Any, arguments: argparse.Namespace) -> Any:

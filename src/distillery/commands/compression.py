@@ -1,6 +1,7 @@
 """Stage 5."""
 
 import argparse
+from typing import Any
 
 from distillery import paths, recipes, results, tasks
 from distillery.commands.base import (
@@ -49,12 +50,13 @@ class Compress(Command):
     def run(self, arguments: argparse.Namespace) -> None:
         from distillery.stages import compress
 
+        name, teacher = choose("student", arguments.student, STUDENTS), short(arguments.teacher)
+        variants = arguments.teacher_variant, arguments.student_variant
         compress.chain(
             tasks.get(arguments.task),
-            choose("student", arguments.student, STUDENTS),
-            short(arguments.teacher),
-            arguments.teacher_variant,
-            arguments.student_variant,
+            name,
+            teacher,
+            paths.distillation_result(arguments.task, name, teacher, *variants),
             checkpoint_seconds=arguments.checkpoint_seconds,
             force=arguments.force,
         )
@@ -74,15 +76,9 @@ class Prune(Command):
     def run(self, arguments: argparse.Namespace) -> None:
         from distillery.stages import compress
 
-        compress.prune(
-            tasks.get(arguments.task),
-            arguments.model,
-            changed(_pruning(arguments.task, arguments.model), arguments),
-            variant=arguments.variant,
-            command=arguments.command_line,
-            checkpoint_seconds=arguments.checkpoint_seconds,
-            force=arguments.force,
-        )
+        recipe = changed(_pruning(arguments.task, arguments.model), arguments)
+        task = tasks.get(arguments.task)
+        _run(compress.Pruned(task, recipe, arguments.model, arguments.variant), arguments)
 
 
 class Quantize(Command):
@@ -98,14 +94,9 @@ class Quantize(Command):
     def run(self, arguments: argparse.Namespace) -> None:
         from distillery.stages import compress
 
-        compress.quantize(
-            tasks.get(arguments.task),
-            arguments.model,
-            changed(recipes.quantization(arguments.task), arguments),
-            variant=arguments.variant,
-            command=arguments.command_line,
-            force=arguments.force,
-        )
+        recipe = changed(recipes.quantization(arguments.task), arguments)
+        task = tasks.get(arguments.task)
+        _run(compress.quantized(task, recipe, arguments.model, arguments.variant), arguments)
 
 
 class Export(Command):
@@ -119,9 +110,15 @@ class Export(Command):
     def run(self, arguments: argparse.Namespace) -> None:
         from distillery.stages import compress
 
-        compress.export(
-            tasks.get(arguments.task),
-            arguments.model,
-            command=arguments.command_line,
-            force=arguments.force,
-        )
+        _run(compress.exported(tasks.get(arguments.task), arguments.model), arguments)
+
+
+def _run(stage: Any, arguments: argparse.Namespace) -> None:
+    from distillery.stages import compress
+
+    compress.run(
+        stage,
+        command=arguments.command_line,
+        checkpoint_seconds=getattr(arguments, "checkpoint_seconds", 120.0),
+        force=arguments.force,
+    )

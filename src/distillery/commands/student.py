@@ -1,17 +1,14 @@
 """Stages 3 and 4: students, and the rows beside them."""
 
 import argparse
-import functools
 
-from distillery import paths, recipes, tasks
+from distillery import recipes, tasks
 from distillery.commands.base import (
     Command,
     add_teacher_variant,
-    changed,
-    experiment,
     experiment_options,
     force_option,
-    searched,
+    run_experiment,
     short,
 )
 from distillery.errors import choose
@@ -33,11 +30,11 @@ class Student(Command):
 
         name = choose("student", arguments.student, STUDENTS)
         recipe, task = recipes.student(arguments.task, name), tasks.get(arguments.task)
-        what = functools.partial(student.prepare, task, name, None)
-        if arguments.search:
-            searched(task, paths.student_result(task.name, name), recipe, arguments, what)
-        else:
-            student.run(task, name, None, changed(recipe, arguments), **experiment(arguments))
+        run_experiment(
+            lambda recipe, variant: student.Student(task, recipe, name, variant=variant),
+            recipe,
+            arguments,
+        )
 
 
 class Distil(Command):
@@ -60,15 +57,13 @@ class Distil(Command):
             recipes.distillation(arguments.task, name, teacher),
             tasks.get(arguments.task),
         )
-        variant = arguments.teacher_variant
-        if arguments.search:
-            what = functools.partial(student.prepare, task, name, teacher, teacher_variant=variant)
-            result = paths.distillation_result(task.name, name, teacher, variant)
-            searched(task, result, recipe, arguments, what)
-        else:
-            recipe = changed(recipe, arguments)
-            given = experiment(arguments)
-            student.run(task, name, teacher, recipe, teacher_variant=variant, **given)
+        run_experiment(
+            lambda recipe, variant: student.Student(
+                task, recipe, name, teacher, arguments.teacher_variant, variant
+            ),
+            recipe,
+            arguments,
+        )
 
 
 class Baseline(Command):
@@ -85,8 +80,8 @@ class Baseline(Command):
         name = choose("baseline", arguments.baseline, BASELINES)
         baseline.run(
             tasks.get(arguments.task),
-            name,
             recipes.baseline(arguments.task, name),
+            name,
             command=arguments.command_line,
             force=arguments.force,
         )

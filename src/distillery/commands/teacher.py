@@ -1,18 +1,15 @@
 """Stage 2: what makes teachers and their outputs."""
 
 import argparse
-import functools
 
-from distillery import paths, recipes, tasks
+from distillery import recipes, tasks
 from distillery.commands.base import (
     Command,
     add_teacher_variant,
-    changed,
     checkpoint_option,
-    experiment,
     experiment_options,
     force_option,
-    searched,
+    run_experiment,
     short,
 )
 from distillery.recipes import options
@@ -32,10 +29,11 @@ class Pretrain(Command):
         from distillery.stages import pretrain
 
         recipe = recipes.pretraining(arguments.task, short(arguments.teacher))
+        stage = pretrain.Pretrained(
+            tasks.get(arguments.task), options.apply(recipe, arguments), arguments.teacher
+        )
         pretrain.run(
-            tasks.get(arguments.task),
-            arguments.teacher,
-            options.apply(recipe, arguments),
+            stage,
             checkpoint_seconds=arguments.checkpoint_seconds,
             force=arguments.force,
         )
@@ -55,12 +53,15 @@ class Teacher(Command):
 
         name, task = short(arguments.teacher), tasks.get(arguments.task)
         recipe = recipes.teacher(arguments.task, name)
-        if arguments.search:
-            what = functools.partial(teacher.prepare, task, arguments.teacher)
-            searched(task, paths.teacher_result(task.name, name), recipe, arguments, what)
-        else:
-            recipe = changed(recipe, arguments)
-            teacher.run(task, arguments.teacher, recipe, **experiment(arguments))
+        spec = arguments.teacher
+        run_experiment(
+            lambda recipe, variant: teacher.FineTuned(task, recipe, spec, variant),
+            recipe,
+            arguments,
+        )
+        if not arguments.search:
+            # again: rows may have come since the first seed, which is not run anew for another
+            teacher.record(task, name, arguments.variant)
 
 
 class Record(Command):

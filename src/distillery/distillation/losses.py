@@ -1,12 +1,12 @@
-"""Losses by name. Each says what it needs beside the student's logits.
+"""Losses by name. Each says what it needs beside the student's outputs, not where that comes from.
 
-Those on logits take logits (B, C) in fp32 and give a scalar, the mean over the batch; those on
-layers are the modules of `layer_losses`, for a teacher that runs live.
+Those on outputs are pure functions of the student's outputs (B, C) in fp32 and a target, and give a
+scalar, the mean over the batch. Those on layers are the modules of `layer_losses`.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,67 +15,76 @@ from torch.nn import functional
 
 from distillery.distillation import layer_losses, layers
 from distillery.errors import UserError, choose
+from distillery.kinds import KINDS
+
+Terms = tuple[tuple[str, float, Mapping[str, Any]], ...]
 
 
-def cross_entropy(logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-    """Hard labels: -log softmax(z)_y, mean over all rows; one without a label (-1) adds zero.
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """-log softmax(z)_y of labels (B,), mean over all rows; a row without a label (-1) adds zero.
 
     So it is the same however the rows of a step are shared out among processes.
     """
-    labels = batch["labels"]
     return functional.cross_entropy(logits, labels, ignore_index=-1, reduction="sum") / len(labels)
 
 
-def mse(logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-    """Squared distance of the logits, mean over rows and labels (Ba & Caruana 2014, eq. 1;
+def squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
+    """(z - y)^2 of one output (B, 1) and numbers (B,), mean over all rows; a row without a label
+    (NaN) adds zero."""
+    labels = labels.to(outputs.dtype)
+    errors = torch.where(labels.isnan(), 0, outputs[:, 0] - labels.nan_to_num())
+    return errors.square().sum() / len(labels)
+
+
+def mse(logits: Tensor, teacher: Tensor) -> Tensor:
+    """Squared distance of the outputs (B, C), mean over rows and outputs (Ba & Caruana 2014, eq. 1;
     Tang et al. 2019, arXiv:1903.12136, eq. 4)."""
-    return functional.mse_loss(logits, batch["teacher_logits"])
+    return functional.mse_loss(logits, teacher)
 
 
-def kl(logits: Tensor, batch: Mapping[str, Tensor], temperature: float = 2.0) -> Tensor:
+def kl(logits: Tensor, teacher: Tensor, temperature: float = 2.0) -> Tensor:
     """T^2 * KL(softmax(t / T) || softmax(z / T)), mean over rows (Hinton et al. 2015,
     arXiv:1503.02531, sec. 2: the factor T^2 keeps the gradient's size over temperatures)."""
     divergence = functional.kl_div(
         functional.log_softmax(logits / temperature, dim=-1),
-        functional.log_softmax(batch["teacher_logits"] / temperature, dim=-1),
+        functional.log_softmax(teacher / temperature, dim=-1),
         reduction="batchmean",
         log_target=True,
     )
     return temperature**2 * divergence
 
 
-def teacher_labels(logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+def teacher_labels(logits: Tensor, teacher: Tensor) -> Tensor:
     """Cross entropy against the label the teacher would give."""
-    return functional.cross_entropy(logits, batch["teacher_logits"].argmax(dim=-1))
+    return functional.cross_entropy(logits, teacher.argmax(dim=-1))
 
 
 @dataclass(frozen=True)
 class Loss:
-    """needs: `labels` (of the data), recorded `logits` of the teacher, or its `hidden_states`,
-    `attentions` or `values`, live; the student's too. options: their lowest values."""
+    """needs: `labels` (true ones), the teacher's `logits`, or `hidden_states`, `attentions` or
+    `values` of its layers (and of the student's). functions: by kind of task. options: the lowest
+    value of each."""
 
-    function: Callable[..., Tensor] | type[layer_losses.LayerLoss]
     needs: str
-    options: Mapping[str, float]
+    functions: Mapping[str, Callable[..., Tensor] | type[layer_losses.LayerLoss]]
+    options: Mapping[str, float] = field(default_factory=dict)
 
-    @property
-    def on_layers(self) -> bool:
-        return self.needs in layers.EVERYTHING
+
+def _any(function: Any) -> dict[str, Any]:
+    return dict.fromkeys(KINDS, function)
 
 
 LOSSES = {
-    "cross_entropy": Loss(cross_entropy, "labels", {}),
-    "mse": Loss(mse, "logits", {}),
-    "kl": Loss(kl, "logits", {"temperature": 0.01}),
-    "teacher_labels": Loss(teacher_labels, "logits", {}),
-    "embeddings": Loss(layer_losses.Embeddings, "hidden_states", {}),
-    "hidden": Loss(layer_losses.Hidden, "hidden_states", {}),
-    "cosine": Loss(layer_losses.Cosine, "hidden_states", {}),
-    "attention": Loss(layer_losses.Attention, "attentions", {}),
-    "value_relations": Loss(layer_losses.ValueRelations, "values", {"heads": 1}),
+    "labels": Loss("labels", {"classification": cross_entropy, "regression": squared_error}),
+    "mse": Loss("logits", _any(mse)),
+    "kl": Loss("logits", {"classification": kl}, {"temperature": 0.01}),
+    "teacher_labels": Loss("logits", {"classification": teacher_labels}),
+    "embeddings": Loss("hidden_states", _any(layer_losses.Embeddings)),
+    "hidden": Loss("hidden_states", _any(layer_losses.Hidden)),
+    "cosine": Loss("hidden_states", _any(layer_losses.Cosine)),
+    "attention": Loss("attentions", _any(layer_losses.Attention)),
+    "value_relations": Loss("values", _any(layer_losses.ValueRelations), {"heads": 1}),
 }
-
-Terms = tuple[tuple[str, float, Mapping[str, float]], ...]
 
 
 def needs(terms: Terms) -> set[str]:
@@ -97,61 +106,61 @@ def needs(terms: Terms) -> set[str]:
 
 
 def on_layers(terms: Terms) -> bool:
-    """Whether a loss compares layers, for which the teacher runs live."""
+    """Whether a loss compares layers, for which a teacher runs live."""
     return bool(needs(terms) & set(layers.EVERYTHING))
 
 
-def on_logits(terms: Terms) -> bool:
-    """Whether a loss trains the student's logits."""
+def on_outputs(terms: Terms) -> bool:
+    """Whether a loss trains the student's outputs."""
     return bool(needs(terms) & {"labels", "logits"})
 
 
-def combined(terms: Terms) -> Callable[[Tensor, Mapping[str, Tensor]], Tensor]:
-    """(logits, batch) -> the weighted sum of the losses; UserError where one is on layers."""
-    if on_layers(terms):
-        live = next(name for name, _, _ in terms if LOSSES[name].on_layers)
-        raise UserError(f"loss {live} needs a teacher that runs live: here there are logits alone")
-    found: list[tuple[Any, float, Mapping[str, float]]] = [
-        (LOSSES[name].function, weight, options) for name, weight, options in terms
-    ]
+class Losses(nn.Module):
+    """The weighted sum of a phase's losses, and what those on layers learn, such as projections.
 
-    def total(logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        logits = logits.float()
-        parts = [weight * function(logits, batch, **options) for function, weight, options in found]
-        return torch.stack(parts).sum()
-
-    return total
-
-
-class LiveLosses(nn.Module):
-    """The weighted sum of losses of which some are on layers, and what these learn.
-
-    Raises UserError where student and teacher cannot be compared so.
+    kind: name of the task's kind. student, teacher: what is known of their layers; None where no
+    loss compares layers. UserError where a loss is not for the kind, or the layers can't be
+    compared.
     """
 
-    def __init__(self, terms: Terms, student: layers.Source, teacher: layers.Source) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        kind: str,
+        student: layers.Source | None = None,
+        teacher: layers.Source | None = None,
+    ) -> None:
         super().__init__()
-        for source in (student, teacher):
-            source.refuse_what_is_missing(needs(terms))
-        plain = tuple(term for term in terms if not LOSSES[term[0]].on_layers)
-        self.plain = combined(plain) if plain else _no_loss
-        self.weights = [weight for name, weight, _ in terms if LOSSES[name].on_layers]
-        kinds = [(LOSSES[name].function, options) for name, _, options in terms]
-        self.live = nn.ModuleList(
-            kind(student, teacher, **options) for kind, options in kinds if isinstance(kind, type)
-        )
+        self.needs = needs(terms)
+        self.on_outputs: list[tuple[float, str, Callable[..., Tensor], Mapping[str, Any]]] = []
+        self.weights: list[float] = []
+        self.on_layers = nn.ModuleList()
+        for name, weight, options in terms:
+            loss = LOSSES[name]
+            if kind not in loss.functions:
+                raise UserError(f"loss {name} is for {', '.join(loss.functions)}, not for {kind}")
+            function = loss.functions[kind]
+            if isinstance(function, type):
+                if not student or not teacher:
+                    raise UserError(f"loss {name} compares layers: it needs a live teacher")
+                for source in (student, teacher):
+                    source.refuse_what_is_missing({loss.needs})
+                self.weights.append(weight)
+                self.on_layers.append(function(student, teacher, **options))
+            else:
+                self.on_outputs.append((weight, loss.needs, function, options))
 
-    def forward(
-        self, student: layers.Layers, teacher: layers.Layers, batch: Mapping[str, Tensor]
-    ) -> Tensor:
-        mask = batch["attention_mask"]
+    def forward(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:
+        """student, teacher: what they gave for the batch (`layers.Layers`, or an output with
+        `logits`); teacher None where no loss needs one."""
+        logits = student.logits.float()
+        targets = {"labels": batch.get("labels"), "logits": teacher.logits if teacher else None}
         parts = [
-            weight * loss(student, teacher, mask)
-            for weight, loss in zip(self.weights, self.live, strict=True)
+            weight * function(logits, targets[need], **options)
+            for weight, need, function, options in self.on_outputs
         ]
-        return torch.stack([self.plain(student.logits, batch), *parts]).sum()
-
-
-def _no_loss(logits: Tensor, _: Mapping[str, Tensor]) -> Tensor:
-    """Zero, with a gradient of zero in every weight: several processes wait for each of them."""
-    return 0 * logits.float().sum()
+        if not parts:  # several processes wait for a gradient of every weight
+            parts.append(0 * logits.sum())
+        for weight, loss in zip(self.weights, self.on_layers, strict=True):
+            parts.append(weight * loss(student, teacher, batch["attention_mask"]))
+        return torch.stack(parts).sum()

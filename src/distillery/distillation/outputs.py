@@ -87,14 +87,17 @@ class TeacherOutputs:
         found: np.ndarray = self._ids[at] == ids
         return found
 
-    def logits(self, ids: np.ndarray) -> np.ndarray:
-        """(N, labels) fp32 in the order of `ids`. Raises UserError where one is not recorded."""
-        missing = int((~self.has(ids)).sum())
-        if missing:
+    def check(self, ids: np.ndarray) -> None:
+        """UserError unless every row is recorded."""
+        if missing := int((~self.has(ids)).sum()):
             raise UserError(
                 f"teacher {self.teacher} has no recorded outputs for {missing} of {len(ids)} rows:"
                 f" {self._record}"
             )
+
+    def logits(self, ids: np.ndarray) -> np.ndarray:
+        """(N, C) fp32 in the order of `ids`. Raises UserError where one is not recorded."""
+        self.check(ids)
         rows = self._rows[np.searchsorted(self._ids, ids)]
         shards = np.searchsorted(self._starts, rows, side="right") - 1
         rows -= self._starts[shards]
@@ -118,7 +121,7 @@ class TeacherOutputs:
         """Records the rows that are missing; gives how many that were.
 
         ids: (N,) uint64 of the rows of `encoded`; repeats share one output.
-        logits_of: (rows, progress in tokens) -> (n, labels). main: whether this process writes.
+        logits_of: (rows, progress in tokens) -> (n, C). main: whether this process writes.
         """
         todo = self._missing(ids, encoded.lengths)
         bar = progress.bar(

@@ -1,133 +1,166 @@
-"""What stages 2 to 4 share: one experiment, over its seeds, from a recipe to a result.
+"""One experiment, from a recipe to a result: what stages 2 to 5 share.
 
-The test split is read here, in `_finish`, after training is done and everything is selected;
-nothing that trains or selects can reach it.
+A stage says what it reads, how its model begins, which phases train it, and how it is saved and
+evaluated; `run` takes it through all of that once per seed. The test split is read here alone,
+after training is done and everything is selected.
 """
 
-import contextlib
 import json
 import logging
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from distillery import encoders, files, paths, results
+from distillery import files, paths, results
 from distillery.data import store
 from distillery.data.task import Task
-from distillery.distillation import teacher as teachers
-from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError
-from distillery.evaluation import calibration, metrics
 from distillery.experiments import ending
 from distillery.kernels import hardware
-from distillery.kernels.processes import accelerator
+from distillery.kernels.processes import accelerator, lock_of_main
+from distillery.models import saved
+from distillery.models.saved import Model
 from distillery.recipes import Recipe
+from distillery.training import inference, loop
 
-PREDICTIONS, DONE = "predictions.npy", "done.json"  # what a finished seed leaves, the last last
+PREDICTIONS, DONE = "predictions.npy", "done.json"  # of a finished seed; DONE is written last
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A trained model of one seed.
+class Stage(ABC):
+    """One model to make, and what its result says of it.
 
-    save: writes model and tokenizer into a folder. test_logits: the outputs (N, labels) on test.
-    facts: of the training (seconds, rows, epochs, dev metrics).
+    stage: as in results. version: of the stage's code; raise it when the same recipe would give
+    another model. name: of the result. layers: of a student. source: name, metrics and bytes of the
+    model that a compressed one is made of.
     """
 
-    save: Callable[[Path], None]
-    test_logits: Callable[[Path], np.ndarray]
-    facts: dict[str, Any]
-    parameters: int
-    precision: str
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A name, and everything its result depends on.
-
-    inputs: file (relative to the data folder) -> sha256. version: of the stage's code. source:
-    name, metrics and bytes of what a compressed model is made of.
-    """
-
-    name: str
     stage: str
+    version: ClassVar[int]
     task: Task
     recipe: Recipe
-    version: int
-    inputs: dict[str, str]
-    command: str
-    seeds: list[int] = field(default_factory=lambda: [0])
+    name: str
     student: str | None = None
     layers: int | None = None
     teacher: str | None = None
     variant: str | None = None
     source: dict[str, Any] | None = None
-    checkpoint_seconds: float = 120.0
 
-    @property
-    def _wanted(self) -> dict[str, Any]:
-        """The fields of a result that say how it was made, as JSON gives them back."""
-        recipe = json.loads(json.dumps(self.recipe.as_dict()))
-        return {"recipe": recipe, "stage_version": self.version, "inputs": self.inputs}
+    @abstractmethod
+    def inputs(self) -> dict[str, str]:
+        """Everything the model depends on beside the recipe: file (relative to the data folder) ->
+        checksum."""
 
-    @property
-    def _next(self) -> str:
-        names = {"teacher": self.teacher, "student": self.student, "variant": self.variant}
-        return ending.next_command(self.task, self.stage, model=self.name, **names)
+    @abstractmethod
+    def build(self) -> Model:
+        """The model at its start; its random numbers are those of the seed."""
 
-    def run(self, fit: Callable[[int, Path], Fitted], force: bool) -> bool:
-        """Runs what is not up to date; gives whether anything was. `fit`: (seed, folder)."""
+    def phases(self, model: Model, seed: int) -> Iterable[tuple[torch.nn.Module, loop.Job]]:
+        """What is trained, and how, one after the other; nothing for a model that is converted."""
+        return ()
+
+    def save(self, model: Model, folder: Path) -> None:
+        """Writes the model into an empty folder."""
+        saved.save(model, folder, self.task)
+
+    def evaluate(self, model: Model, folder: Path) -> np.ndarray:
+        """The outputs (N, C) on test of the model saved in `folder`."""
+        test = store.read_split(self.task.name, "test")
+        text = model.reader().encode_split(self.task.name, test)
+        return inference.logits(model.network, text, model.precision, "test")
+
+
+def fit(
+    stage: Stage, seed: int, place: Path, checkpoint_seconds: float
+) -> tuple[Model, dict[str, Any]]:
+    """Builds a stage's model with a seed and trains it through its phases.
+
+    Gives the model and the facts of the training, those of the last phase: seconds (of all phases),
+    epochs (likewise), rows, history, best epoch and dev metrics. place: folder of checkpoints.
+    """
+    torch.manual_seed(seed)
+    model = stage.build()
+    facts: dict[str, Any] = {"epochs": 0, "rows": 0, "seconds": 0.0}
+    for number, (module, job) in enumerate(stage.phases(model, seed), start=1):
+        found = loop.train(module, job, place / f"phase{number}", checkpoint_seconds)
+        found["epochs"] += facts["epochs"]
+        found["seconds"] = round(found["seconds"] + facts["seconds"], 2)
+        facts = found
+    return model, facts
+
+
+class Experiment:
+    """A stage with the seeds to run it with. command: what a user types for it."""
+
+    def __init__(
+        self, stage: Stage, seeds: Sequence[int], command: str, checkpoint_seconds: float
+    ) -> None:
+        self.stage, self.seeds, self.command = stage, [*seeds], command
+        self.checkpoint_seconds = checkpoint_seconds
+        self.task, self.name = stage.task, stage.name
+        self.recipe = stage.recipe.as_dict()
+        self.inputs = {**splits_read(stage.task, stage.recipe), **stage.inputs()}
+        self.wanted = wanted(stage.recipe, stage.version, self.inputs)
+
+    def run(self, force: bool) -> None:
+        """Runs what is not up to date, and writes the result."""
         folder = paths.results(self.task.local)
-        if not force and results.is_current(folder, self.name, self._wanted, self.seeds):
-            ending.up_to_date(self.name, self._next)
+        then = ending.next_command(
+            self.task,
+            self.stage.stage,
+            model=self.name,
+            teacher=self.stage.teacher,
+            student=self.stage.student,
+            variant=self.stage.variant,
+        )
+        if not force and results.is_current(folder, self.name, self.wanted, self.seeds):
+            ending.up_to_date(self.name, then)
             write_labels(self.task)
-            return False
+            return
         if accelerator().is_main_process:
             files.check_writable(folder)
         commit = results.commit()  # of the code that runs, which may change on disk meanwhile
         with lock_of_main(self.name, f"experiment {self.name}"):
-            key = files.short_hash(self._wanted)
-            runs: dict[Path, dict[str, Any]] = {}
-            for seed in self.seeds:
-                place = paths.run(self.task.name, self.name, key, seed)
-                if force and accelerator().is_main_process:
+            places = {seed: self._place(seed) for seed in self.seeds}
+            if force and accelerator().is_main_process:
+                for place in places.values():
                     shutil.rmtree(place, ignore_errors=True)
-                accelerator().wait_for_everyone()
-                first = seed == self.seeds[0]
-                run = self._done(place, first)
-                runs[place] = run or self._run_seed(fit, seed, place, commit)
+            accelerator().wait_for_everyone()
+            runs = {}
+            for seed, place in places.items():
+                runs[place] = self._finished(seed, place) or self._run_seed(seed, place, commit)
                 if accelerator().is_main_process:  # also where a kill came before
                     files.remove_tensors(place, keep=place / "model")
-            self._write(folder, runs)
-        return True
+            result = self._write(folder, runs)
+        ending.done(self.name, _scores(result), paths.model(self.task.name, self.name), then)
 
-    def trial(self, fit: Callable[[int, Path], Fitted], seed: int) -> dict[str, Any]:
+    def trial(self, seed: int) -> dict[str, Any]:
         """Trains with one seed, for a search; gives the facts, dev metrics among them.
 
         Test is not read, and no model is saved. The run's folder is that of the experiment: once
-        the recipe is chosen, its run goes on from there and trains nothing again. What has run to
+        the recipe is chosen, its run resumes from there and trains nothing again. What has run to
         its end already is not trained again either.
         """
-        place = paths.run(self.task.name, self.name, files.short_hash(self._wanted), seed)
+        place = self._place(seed)
         if (place / DONE).is_file():
             done = files.read_json(place / DONE, "run")
             return {**done["run"], **{key: done.get(key) for key in ("commit", "environment")}}
         if not (place / "trial.json").is_file():
             with lock_of_main(self.name, f"experiment {self.name}"):
                 commit = results.commit()
-                torch.manual_seed(seed)
-                fitted = fit(seed, place)
-                made = {"commit": commit, "environment": hardware.environment(fitted.precision)}
-                facts = {**fitted.facts, **made}
+                model, facts = fit(self.stage, seed, place, self.checkpoint_seconds)
+                made = {"commit": commit, "environment": hardware.environment(model.precision)}
                 if accelerator().is_main_process:
-                    files.write_json(place / "trial.json", facts)
+                    files.write_json(place / "trial.json", {**facts, **model.facts, **made})
                 accelerator().wait_for_everyone()
         return files.read_json(place / "trial.json", "dev", "seconds")
+
+    def _place(self, seed: int) -> Path:
+        return paths.run(self.task.name, self.name, files.short_hash(self.wanted), seed)
 
     def _outputs(self) -> dict[str, str]:
         """Checksums of the saved model's files."""
@@ -137,61 +170,55 @@ class Experiment:
             for path in sorted(folder.iterdir())
         }
 
-    def _done(self, place: Path, first: bool) -> dict[str, Any] | None:
+    def _finished(self, seed: int, place: Path) -> dict[str, Any] | None:
         """What a finished seed left behind, if that is whole."""
         predictions = place / PREDICTIONS
         if not (place / DONE).is_file() or not predictions.is_file():
             return None
         done = files.read_json(place / DONE, "run", "outputs")
-        if done.get("predictions") not in (None, files.sha256(predictions)):  # None: older runs
+        if done.get("predictions") != files.sha256(predictions):
             logging.warning("%s is damaged: this seed runs again", predictions)
             return None
         model = paths.model(self.task.name, self.name)
-        if first and (not model.is_dir() or done["outputs"] != self._outputs()):
+        if seed == self.seeds[0] and (not model.is_dir() or done["outputs"] != self._outputs()):
             return None
         return done
 
-    def _run_seed(
-        self,
-        fit: Callable[[int, Path], Fitted],
-        seed: int,
-        place: Path,
-        commit: dict[str, Any],
-    ) -> dict[str, Any]:
+    def _run_seed(self, seed: int, place: Path, commit: dict[str, Any]) -> dict[str, Any]:
         """Trains one seed, saves its model, then reads test once."""
         first = seed == self.seeds[0]
-        torch.manual_seed(seed)
-        fitted = fit(seed, place)
-        model = paths.model(self.task.name, self.name) if first else place / "model"
+        model, facts = fit(self.stage, seed, place, self.checkpoint_seconds)
+        folder = paths.model(self.task.name, self.name) if first else place / "model"
         if accelerator().is_main_process:
-            with files.replacing_folder(model) as temporary:
-                fitted.save(temporary)
+            with files.replacing_folder(folder) as temporary:
+                self.stage.save(model, temporary)
         accelerator().wait_for_everyone()
-        test = store.read_split(self.task.name, "test")
-        logits = fitted.test_logits(model)
-        predicted = logits.argmax(axis=1)
-        scores = metrics.scores(self.task.metric, test.labels, predicted)
-        ece = calibration.expected_calibration_error(test.labels, calibration.softmax(logits))
-        if not split_inputs(self.task, self.recipe).items() <= self.inputs.items():
+        outputs = self.stage.evaluate(model, folder)
+        test, kind = store.read_split(self.task.name, "test"), self.task.kind
+        predicted = kind.decode(outputs)
+        run = {"seed": seed, "metrics": kind.scores(self.task.metric, test.labels, predicted)}
+        if (ece := kind.calibration_error(test.labels, outputs)) is not None:
+            run["ece"] = ece
+        if not splits_read(self.task, self.stage.recipe).items() <= self.inputs.items():
             raise UserError(f"the splits of {self.task.name} changed while {self.name} was trained")
         done = {
-            "run": {"seed": seed, "metrics": scores, "ece": ece, **fitted.facts},
+            "run": {**run, **facts, **model.facts},
             "outputs": self._outputs() if first else {},
-            "parameters": fitted.parameters,
-            "bytes": weights_of(model).stat().st_size,
-            "environment": hardware.environment(fitted.precision),
+            "parameters": model.network.num_parameters(),
+            "bytes": saved.weights(folder).stat().st_size,
+            "environment": hardware.environment(model.precision),
             "commit": commit,
         }
         if accelerator().is_main_process:
-            with files.replacing(place / PREDICTIONS) as temporary, temporary.open("wb") as f:
-                np.save(f, predicted)
-            checksum = files.sha256(place / PREDICTIONS)
-            files.write_json(place / DONE, {**done, "predictions": checksum})
+            with files.replacing(place / PREDICTIONS) as temporary, temporary.open("wb") as file:
+                np.save(file, predicted)
+            done["predictions"] = files.sha256(place / PREDICTIONS)
+            files.write_json(place / DONE, done)
         accelerator().wait_for_everyone()
         return done
 
-    def _write(self, folder: Path, runs: dict[Path, dict[str, Any]]) -> None:
-        """The result of all seeds; `runs` is by run folder, the first seed first."""
+    def _write(self, folder: Path, runs: dict[Path, dict[str, Any]]) -> dict[str, Any]:
+        """Writes the result of all seeds; `runs` is by run folder, the first seed first."""
         write_labels(self.task)
         predictions = np.stack([np.load(place / PREDICTIONS) for place in runs])
         first = next(iter(runs.values()))
@@ -200,34 +227,31 @@ class Experiment:
             {**run["run"], **{key: run[key] for key in made if run[key] != first[key]}}
             for run in runs.values()
         ]
-        reads_unlabeled = f"{self.task.name}/unlabeled.parquet" in self.inputs
+        stage, name = self.stage, self.task.name
+        reads_unlabeled = f"{name}/unlabeled.parquet" in self.inputs
         result = {
             "name": self.name,
-            "stage": self.stage,
-            "task": self.task.name,
-            "student": self.student,
-            "layers": self.layers,
-            "teacher": self.teacher,
+            "stage": stage.stage,
+            "task": name,
+            "student": stage.student,
+            "layers": stage.layers,
+            "teacher": stage.teacher,
             "baseline": None,
-            "variant": self.variant,
+            "variant": stage.variant,
             "split": "test",
             "n": predictions.shape[1],
             "metrics": results.mean_metrics(entries),
             "runs": entries,
-            **self._wanted,
-            "outputs": first["outputs"],
-            "commit": first["commit"],
-            "environment": first["environment"],
-            "parameters": first["parameters"],
-            "bytes": first["bytes"],
+            **self.wanted,
+            **{key: first[key] for key in ("outputs", *made, "parameters", "bytes")},
             "command": self.command,
-            "subset": store.subset(self.task.name),
-            "unlabeled_data": store.unlabeled_data(self.task.name) if reads_unlabeled else None,
-            **({results.SOURCE: self.source} if self.source else {}),
+            "subset": store.subset(name),
+            "unlabeled_data": store.unlabeled_data(name) if reads_unlabeled else None,
+            **({results.SOURCE: stage.source} if stage.source else {}),
         }
         if accelerator().is_main_process:
             results.write(folder, result, predictions, len(self.task.labels))
-        ending.done(self.name, _scores(result), paths.model(self.task.name, self.name), self._next)
+        return result
 
 
 def _scores(result: dict[str, Any]) -> str:
@@ -238,6 +262,12 @@ def _scores(result: dict[str, Any]) -> str:
     if all("dev" in run for run in runs):
         said += f", {sum(run['dev'][metric] for run in runs) / len(runs):.4f} on dev"
     return f"{said} (mean of {len(runs)} seeds)" if len(runs) > 1 else said
+
+
+def wanted(recipe: Recipe, version: int, inputs: dict[str, str]) -> dict[str, Any]:
+    """The fields of a result that say how it was made, as JSON gives them back."""
+    values = json.loads(json.dumps(recipe.as_dict()))
+    return {"recipe": values, "stage_version": version, "inputs": inputs}
 
 
 def write_labels(task: Task) -> None:
@@ -259,37 +289,15 @@ def write_labels(task: Task) -> None:
         results.write_labels(folder, task.name, labels)
 
 
-def weights_of(folder: Path) -> Path:
-    """The file of a saved model's weights."""
-    exported = folder / encoders.ONNX
-    return exported if exported.is_file() else folder / encoders.WEIGHTS
+def splits_read(task: Task, recipe: Recipe | None = None) -> dict[str, str]:
+    """The splits that an experiment reads, and what their labels mean, as inputs of it.
 
-
-def lock_of_main(name: str, what: str) -> contextlib.AbstractContextManager[None]:
-    """A lock held by the main process for all; a second holder is refused by the name `what`."""
-    if accelerator().is_main_process:
-        return files.locked(paths.lock(name), what)
-    return contextlib.nullcontext()
-
-
-def check_on_dev(task: Task, source: teachers.Teacher, outputs: TeacherOutputs) -> None:
-    """Refuses a teacher whose recorded outputs on dev are not those of a good one."""
-    dev = store.read_split(task.name, "dev")
-    floor = source.facts["floor"]
-    logits = outputs.logits(dev.ids)
-    teachers.check_outputs(source.name, logits, dev.labels, task, floor)
-
-
-def split_inputs(task: Task, recipe: Recipe | None = None) -> dict[str, str]:
-    """The splits of a task, and what its labels mean, as inputs of an experiment.
-
-    Unlabeled and augmented rows are among them only where the recipe reads them, to train on or
-    for a vocabulary of words: more text to distil on makes no teacher anew.
+    Unlabeled and augmented rows are among them only where the recipe reads them: more text to
+    distil on makes no teacher outdated.
     """
     read = set(getattr(recipe, "splits", ()))
     read.update(*(phase.splits for phase in getattr(recipe, "phases", ())))
-    words = getattr(recipe, "vocabulary", None) == "words"
-    if words or getattr(recipe, "pieces", 0):  # the commonest of train and unlabeled
+    if getattr(recipe, "pieces", 0):  # the commonest of train and unlabeled
         read.add("unlabeled")
     sums = dict(store.read_manifest(task.name)["sha256"])
     if "unlabeled" not in read:

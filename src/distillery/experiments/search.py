@@ -2,42 +2,43 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from distillery import files, paths
 from distillery.data.task import Task
-from distillery.experiments.experiment import Experiment, Fitted
+from distillery.experiments.experiment import Experiment, Stage
 from distillery.kernels.processes import accelerator
 from distillery.recipes import Recipe, options
 
-Prepared = tuple[Experiment, Callable[[int, Any], Fitted]]
 Trial = dict[str, Any]
 
 
 def run(
-    task: Task,
+    stages: Sequence[Stage],
     name: str,
     planned: Recipe,
-    candidates: Sequence[Any],
-    prepare: Callable[[Any], Prepared],
+    *,
+    seeds: Sequence[int],
+    checkpoint_seconds: float,
 ) -> None:
-    """Tries every candidate with every seed, and writes the table.
+    """Tries every stage, which differ in their recipes, with every seed, and writes the table.
 
-    planned: the task's recipe as it is. prepare: recipe -> experiment and fit. Each trial's score
-    is kept at once: started again, the search goes on where it was.
+    name: of the result that the recipes are for. planned: the task's recipe as it is. Each trial's
+    score is kept at once: started again, the search resumes.
     """
+    task = stages[0].task
     path = paths.results(task.local) / "search" / f"{name}.json"
-    prepared = [prepare(recipe) for recipe in candidates]  # refuses first
     trials: list[Trial] = []
-    for experiment, fit in prepared:
-        for seed in experiment.seeds:
-            facts = experiment.trial(fit, seed)
+    for stage in stages:
+        experiment = Experiment(stage, seeds, "", checkpoint_seconds)
+        for seed in seeds:
+            facts = experiment.trial(seed)
             trials.append(
                 {
                     **{key: facts[key] for key in ("dev", "history", "seconds", "epochs", "rows")},
-                    "recipe": experiment.recipe.as_dict(),
+                    "recipe": stage.recipe.as_dict(),
                     "seed": seed,
                     "inputs": experiment.inputs,
                     # of when it was trained, which may be long ago; None: before that was kept

@@ -6,12 +6,9 @@ are one number a row; a kind says of which type, and which value marks a row wit
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from distillery.data.task import Task
 
 
 class LabelReader(Protocol):
@@ -61,12 +58,18 @@ class Kind(ABC):
     # Models
 
     @abstractmethod
-    def check_config(self, config: Any, task: "Task", where: object) -> None:
+    def check_config(self, config: Any, names: Sequence[str], where: object) -> None:
         """UserError if a fine-tuned model's configuration doesn't fit the task."""
 
     @abstractmethod
     def check_teacher(
-        self, name: str, logits: np.ndarray, labels: np.ndarray, task: "Task", lowest: float
+        self,
+        teacher: str,
+        logits: np.ndarray,
+        labels: np.ndarray,
+        names: Sequence[str],
+        metric: str,
+        lowest: float,
     ) -> None:
         """UserError if outputs (N, C) on labelled dev rows are not those of a good teacher: not
         finite, scored below `lowest`, or no better than a constant answer."""

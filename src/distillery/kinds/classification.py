@@ -6,16 +6,13 @@ import itertools
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from distillery.errors import UserError
 from distillery.evaluation import calibration, metrics, significance
 from distillery.kinds.base import Kind
-
-if TYPE_CHECKING:
-    from distillery.data.task import Task
 
 
 class Classification(Kind):
@@ -37,31 +34,35 @@ class Classification(Kind):
         """Rows per label."""
         return {name: int((labels == number).sum()) for number, name in enumerate(names)}
 
-    def check_config(self, config: Any, task: "Task", where: object) -> None:
+    def check_config(self, config: Any, names: Sequence[str], where: object) -> None:
         """Labels must be the task's, in the same order; the case of letters is ignored. Names such
         as LABEL_0, which say nothing, pass: dev decides on them."""
-        names = [str(config.id2label[index]) for index in sorted(config.id2label)]
-        if all(name == f"LABEL_{index}" for index, name in enumerate(names)):
-            if len(names) != len(task.labels):
-                raise UserError(
-                    f"{where} has {len(names)} labels where the task has {len(task.labels)}"
-                )
+        found = [str(config.id2label[index]) for index in sorted(config.id2label)]
+        if all(name == f"LABEL_{index}" for index, name in enumerate(found)):
+            if len(found) != len(names):
+                raise UserError(f"{where} has {len(found)} labels where the task has {len(names)}")
             return
-        lower = {label.lower(): label for label in task.labels}
-        exact = dict(zip(task.labels, task.labels, strict=True))
-        order = [exact.get(name) or lower.get(name.lower()) or name for name in names]
-        if order == list(task.labels):
+        lower = {name.lower(): name for name in names}
+        exact = dict(zip(names, names, strict=True))
+        order = [exact.get(name) or lower.get(name.lower()) or name for name in found]
+        if order == list(names):
             return
         fault = (
-            f"{where} has the labels {', '.join(names)}, in this order, where the task has"
-            f" {', '.join(task.labels)}"
+            f"{where} has the labels {', '.join(found)}, in this order, where the task has"
+            f" {', '.join(names)}"
         )
-        if sorted(order) == sorted(task.labels):
-            fault += _reordered(task, order)
+        if sorted(order) == sorted(names):
+            fault += _reordered(order)
         raise UserError(fault)
 
     def check_teacher(
-        self, name: str, logits: np.ndarray, labels: np.ndarray, task: "Task", lowest: float
+        self,
+        teacher: str,
+        logits: np.ndarray,
+        labels: np.ndarray,
+        names: Sequence[str],
+        metric: str,
+        lowest: float,
     ) -> None:
         """Accuracy must reach `lowest` and beat the majority class. A failing teacher whose labels
         are in another order is told so."""
@@ -75,16 +76,16 @@ class Classification(Kind):
         if is_good(predicted):
             return
         hint = "a raw encoder, one tuned on something else, or one trained too little?"
-        if len(task.labels) <= 5:
-            for order in itertools.permutations(range(len(task.labels))):
+        if len(names) <= 5:
+            for order in itertools.permutations(range(len(names))):
                 if is_good(np.array(order)[predicted]):
-                    meant = [task.labels[index] for index in order]
+                    meant = [names[index] for index in order]
                     hint = f"its labels seem to be in the order {', '.join(meant)}"
-                    hint += _reordered(task, meant)
+                    hint += _reordered(meant)
                     break
         limit = f"below {lowest:g}" if lowest > majority else "not above the majority class"
         accuracy = float((predicted == labels).mean())
-        raise UserError(f"teacher {name} has a dev accuracy of {accuracy:.4f}, {limit} ({hint})")
+        raise UserError(f"teacher {teacher} has a dev accuracy of {accuracy:.4f}, {limit} ({hint})")
 
     def decode(self, logits: np.ndarray) -> np.ndarray:
         predicted: np.ndarray = logits.argmax(axis=1)
@@ -178,11 +179,8 @@ def _bits(names: Sequence[str]) -> int:
     return max(1, (len(names) - 1).bit_length())
 
 
-def _reordered(task: "Task", order: list[str]) -> str:
-    """What a user can do about a model whose labels are in another order."""
-    if not task.local or task.generate:
-        return ""  # a task of the project, whose order is fixed
+def _reordered(order: list[str]) -> str:
+    """What a user can do about labels in another order; a task of the project has a fixed one."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(order)
-    labels = shlex.quote(line.getvalue())
-    return f": run scripts/distillery data --task {task.name} again with --labels {labels}"
+    return f": for data of your own, run stage 1 again with --labels {shlex.quote(line.getvalue())}"

@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from distillery.errors import UserError
 from distillery.evaluation import correlation
 from distillery.kinds.base import Kind
-
-if TYPE_CHECKING:
-    from distillery.data.task import Task
 
 
 class Regression(Kind):
@@ -40,24 +37,30 @@ class Regression(Kind):
         found = {"lowest": labels.min(), "mean": labels.mean(), "highest": labels.max()}
         return {name: round(float(value), 4) for name, value in found.items()}
 
-    def check_config(self, config: Any, task: "Task", where: object) -> None:
+    def check_config(self, config: Any, names: Sequence[str], where: object) -> None:
         """A fine-tuned model must have one output."""
         if len(config.id2label) != 1:
             raise UserError(f"{where} has {len(config.id2label)} labels: regression has one output")
 
     def check_teacher(
-        self, name: str, logits: np.ndarray, labels: np.ndarray, task: "Task", lowest: float
+        self,
+        teacher: str,
+        logits: np.ndarray,
+        labels: np.ndarray,
+        names: Sequence[str],
+        metric: str,
+        lowest: float,
     ) -> None:
         """The task's metric must reach `lowest`, and the correlation be positive: a constant
         answer has none."""
         predicted = self.decode(logits)
-        found = self.scores(task.metric, labels, predicted)
-        score = found[task.metric]
-        bad = score > lowest if task.metric == "mse" and lowest else score < lowest
+        found = self.scores(metric, labels, predicted)
+        score = found[metric]
+        bad = score > lowest if metric == "mse" and lowest else score < lowest
         if bad or not found["pearson"] > 0:
             limit = f"short of {lowest:g}" if bad else "no better than a constant answer"
             raise UserError(
-                f"teacher {name} has a dev {task.metric} of {score:.4f}, {limit}"
+                f"teacher {teacher} has a dev {metric} of {score:.4f}, {limit}"
                 " (a raw encoder, one tuned on something else, or one trained too little?)"
             )
 

@@ -1,23 +1,98 @@
-"""Loading a saved model, to train it further or to answer texts with it.
+"""Loading and saving any model: a teacher, a student, or one that is converted.
 
-`load_network` gives the model as transformers has it. `TorchModel` answers texts, and loads a
-student of our own with PyTorch alone: importing transformers takes longer than importing PyTorch.
+`Model` is what is trained and saved. `load_network` gives the network as
+transformers has it. `TorchModel` answers texts, and loads a student of our own with PyTorch alone:
+importing transformers takes longer than importing PyTorch.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from distillery import files
+from distillery.data import store
+from distillery.data.task import Task
 from distillery.errors import UserError, reason
 from distillery.models import networks, segments
 from distillery.runtime.classifier import Classifier
+from distillery.runtime.facts import FACTS, ONNX, read_facts
 from distillery.runtime.session import INPUTS
 
+if TYPE_CHECKING:
+    from distillery.text.splits import SplitReader
+
 WEIGHTS = "model.safetensors"
+
+
+@dataclass
+class Model:
+    """A network of transformers, its tokenizer, and how it reads texts.
+
+    max_length, head: as of `recipes.TextRecipe`. precision: fp32, bf16 or int8. facts: what a
+    result says of how it was made. about: further facts that are saved beside it.
+    """
+
+    network: Any
+    tokenizer: Any
+    max_length: int
+    head: float
+    precision: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def reader(self) -> "SplitReader":
+        """How it reads whole splits."""
+        from distillery.models import tokenization
+
+        return tokenization.reader(self.tokenizer, self.max_length, self.head)
+
+
+def load(folder: Path) -> Model:
+    """The model that a stage saved in a folder, in fp32."""
+    from distillery.models import tokenization
+
+    facts = read_facts(folder)
+    reading = (facts["max_length"], facts["head"], facts["precision"])
+    return Model(load_network(folder), tokenization.load(folder), *reading)
+
+
+def save(model: Model, folder: Path, task: Task, converted: bool = False) -> None:
+    """Writes a model's weights, its tokenizer and what `read_facts` reads into a folder.
+
+    converted: the weights are there already, in ONNX: the configuration alone is added.
+    """
+    from distillery.models import tokenization
+
+    part = model.network.config if converted else model.network
+    part.save_pretrained(folder)
+    network = None if converted else model.network
+    tokenization.save_for(network, model.tokenizer, folder, model.max_length, model.head)
+    write_facts(model, folder, task)
+
+
+def write_facts(model: Model, folder: Path, task: Task) -> None:
+    """Writes beside a model what `read_facts` reads."""
+    facts = {
+        "task": task.name,
+        "kind": task.kind.name,
+        "labels": list(task.labels),
+        "max_length": model.max_length,
+        "head": model.head,
+        "precision": model.precision,
+        "pairs": store.read_split(task.name, "dev").paired,
+    }
+    files.write_json(folder / FACTS, {**facts, **model.about})
+
+
+def weights(folder: Path) -> Path:
+    """The file of a saved model's weights."""
+    exported = folder / ONNX
+    return exported if exported.is_file() else folder / WEIGHTS
 
 
 def load_network(folder: Path) -> Any:

@@ -150,10 +150,10 @@ class Phase(Recipe):
     ]
     losses: Annotated[
         Losses,
-        "losses as name:weight[:option=value], of cross_entropy (labels), mse, kl (with a"
+        "losses as name:weight[:option=value], of labels (the true ones), mse, kl (with a"
         " temperature), teacher_labels, and of a live teacher's layers: embeddings, hidden, cosine,"
         " attention, value_relations (with heads); such as mse:1 or"
-        " kl:0.9:temperature=4,cross_entropy:0.1",
+        " kl:0.9:temperature=4,labels:0.1",
     ]
     epochs: Annotated[int, "passes over the rows"] = 3
     batch_size: Annotated[int, "rows per optimizer step, over all processes"] = 32

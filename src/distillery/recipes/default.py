@@ -28,7 +28,7 @@ QUANTIZATION = QuantizationRecipe()
 # then gives the answers of `predict`. Teacher and students of a task read the same part of a text.
 HEAD = 1.0
 
-LABELS: Losses = (("cross_entropy", 1.0, {}),)
+LABELS: Losses = (("labels", 1.0, {}),)
 LOGITS: Losses = (("mse", 1.0, {}),)
 
 

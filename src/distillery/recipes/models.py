@@ -92,7 +92,7 @@ class TeacherRecipe(TextRecipe):
 
     def phase(self) -> Phase:
         """The fine-tuning as a phase of the training loop."""
-        return as_phase(self, ("train",), (("cross_entropy", 1.0, {}),))
+        return as_phase(self, ("train",), (("labels", 1.0, {}),))
 
 
 @dataclass(frozen=True)

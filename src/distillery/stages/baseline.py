@@ -1,31 +1,26 @@
-"""Stage 3: rows that keep a table honest: the majority class, and linear models."""
+"""Stage 3: rows that keep a table honest: a constant answer, and linear models."""
 
-import json
 import time
 
 from distillery import baselines, files, paths, results
 from distillery.data import store
 from distillery.data.task import Task
-from distillery.evaluation import calibration, metrics
+from distillery.evaluation import calibration
 from distillery.experiments import ending
-from distillery.experiments.experiment import split_inputs, write_labels
+from distillery.experiments.experiment import splits_read, wanted, write_labels
 from distillery.kernels import hardware
 from distillery.recipes import Recipe
 
 VERSION = 2
 
 
-def run(task: Task, name: str, recipe: Recipe, *, command: str, force: bool) -> None:
+def run(task: Task, recipe: Recipe, name: str, *, command: str, force: bool) -> None:
     """Writes the result of one baseline on test."""
     folder = paths.results(task.local)
     result_name = paths.student_result(task.name, name)
-    wanted = {
-        "recipe": json.loads(json.dumps(recipe.as_dict())),
-        "stage_version": VERSION,
-        "inputs": split_inputs(task),
-    }
+    made_as = wanted(recipe, VERSION, splits_read(task))
     then = ending.next_command(task, "baseline")
-    if not force and results.is_current(folder, result_name, wanted, [0]):
+    if not force and results.is_current(folder, result_name, made_as, [0]):
         ending.up_to_date(result_name, then)
         write_labels(task)
         return
@@ -38,7 +33,7 @@ def run(task: Task, name: str, recipe: Recipe, *, command: str, force: bool) -> 
         seconds = round(time.monotonic() - started, 2)
         test = store.read_split(task.name, "test")
         predicted, probabilities = fitted.predict(test)
-        scores = metrics.scores(task.metric, test.labels, predicted)
+        scores = task.kind.scores(task.metric, test.labels, predicted)
         run = {"seed": 0, "metrics": scores, "seconds": seconds, "rows": len(train)}
         if probabilities is not None:
             run["ece"] = calibration.expected_calibration_error(test.labels, probabilities)
@@ -52,7 +47,7 @@ def run(task: Task, name: str, recipe: Recipe, *, command: str, force: bool) -> 
             "n": len(test),
             "metrics": scores,
             "runs": [{**run, **fitted.facts}],
-            **wanted,
+            **made_as,
             "outputs": {},
             "commit": commit,
             "environment": hardware.environment("fp64"),

@@ -3,13 +3,14 @@
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from distillery import encoders, files, paths, progress, recipes, results
 from distillery.compression import export as exporting
@@ -18,312 +19,248 @@ from distillery.compression import quantize as quantizing
 from distillery.compression import units, vocabulary
 from distillery.data import store
 from distillery.data.task import Task
-from distillery.distillation import losses
-from distillery.distillation import teacher as teachers
+from distillery.distillation.losses import Losses
 from distillery.distillation.outputs import TeacherOutputs
+from distillery.distillation.signals import Taught
+from distillery.distillation.teacher import find
 from distillery.errors import UserError
-from distillery.experiments.experiment import Experiment, Fitted, split_inputs, weights_of
+from distillery.experiments import phases as training
+from distillery.experiments.experiment import Experiment, Stage
 from distillery.kernels import hardware
-from distillery.models import tensors, tokenization
-from distillery.models.saved import load_network
-from distillery.recipes import PruningRecipe, QuantizationRecipe, Recipe, StudentRecipe
+from distillery.models import saved, tensors
+from distillery.models.saved import Model
+from distillery.recipes import PruningRecipe, QuantizationRecipe, Recipe
 from distillery.runtime.classifier import OnnxClassifier
-from distillery.runtime.facts import read_facts
 from distillery.runtime.session import INPUTS
-from distillery.stages import student
 from distillery.students import STUDENTS
 from distillery.text import encode
-from distillery.text.splits import SplitReader
-
-VERSION = 1
+from distillery.training import loop
 
 
-@dataclass(frozen=True)
-class Source:
-    """A saved model, as its result and its facts describe it."""
+class Compressed(Stage):
+    """What one step of stage 5 makes of the model of a result. step: of `paths.STEPS`.
 
-    task: Task
-    result: dict[str, Any]
-    folder: Path
-    facts: dict[str, Any]
+    UserError if that model is missing, changed, or exported already.
+    """
 
-    @property
-    def name(self) -> str:
-        return str(self.result["name"])
+    stage = "compression"
+    version = 1
 
-    def tokenizer(self) -> Any:
-        return tokenization.load(self.folder)
+    def __init__(
+        self, task: Task, recipe: Recipe, model: str, step: str, variant: str | None = None
+    ) -> None:
+        self.task, self.recipe = task, recipe
+        self.name = paths.compressed(model, step, variant)
+        path = results.json_path(paths.results(task.local), model)
+        if not path.is_file():
+            known = ", ".join(sorted(results.read_all(path.parent))) or "none yet"
+            raise UserError(
+                f"unknown model '{model}': results of these are in {path.parent}: {known}"
+            )
+        self.result, self.folder = results.read(path), paths.model(task.name, model)
+        if self.result["task"] != task.name or self.result["stage"] == "baseline":
+            raise UserError(f"'{model}' is no model of task {task.name}")
+        if (self.folder / encoders.ONNX).is_file():
+            raise UserError(f"'{model}' is exported already: name the model that it was made of")
+        results.check_saved(self.result)
+        self.student, self.layers = self.result["student"], self.result["layers"]
+        self.teacher = self.result["teacher"]
+        self.variant = " ".join(filter(None, (self.result["variant"], step, variant)))
+        self.source = {
+            "name": model,
+            "metrics": self.result["runs"][0]["metrics"],
+            "bytes": self.result["bytes"],
+        }
+        self.seeds = [self.result["runs"][0]["seed"]]
 
-    def reader(self) -> SplitReader:
-        return tokenization.reader(self.tokenizer(), self.facts["max_length"], self.facts["head"])
+    def inputs(self) -> dict[str, str]:
+        read = [saved.weights(self.folder), self.folder / "tokenizer.json"]
+        found = {path.relative_to(paths.data()).as_posix(): files.sha256(path) for path in read}
+        outputs = f"{self.task.name}/outputs"  # a pruned model can be pruned again
+        if outputs in self.result["inputs"]:
+            found[outputs] = self.result["inputs"][outputs]
+        return found
 
-    def dev(self) -> encode.Encoded:
-        return self.reader().encode_split(self.task.name, store.read_split(self.task.name, "dev"))
+    def build(self) -> Model:
+        return saved.load(self.folder)
 
-
-def find(task: Task, name: str) -> Source:
-    """The model of a result. UserError where it is not there, changed, or no PyTorch model."""
-    for part in name.split("."):
-        paths.checked_name("model", part)
-    path = results.json_path(paths.results(task.local), name)
-    if not path.is_file():
-        known = ", ".join(sorted(results.read_all(path.parent))) or "none yet"
-        raise UserError(f"unknown model '{name}': results of these are in {path.parent}: {known}")
-    result, folder = results.read(path), paths.model(task.name, name)
-    if result["task"] != task.name or result["stage"] == "baseline":
-        raise UserError(f"'{name}' is no model of task {task.name}")
-    facts = read_facts(folder)
-    if (folder / encoders.ONNX).is_file():
-        raise UserError(f"'{name}' is exported already: name the model that it was made of")
-    results.check_saved(result)
-    return Source(task, result, folder, facts)
-
-
-def _experiment(
-    source: Source, step: str, variant: str | None, recipe: Recipe, command: str, **more: Any
-) -> Experiment:
-    """The experiment of a step: what it is called, and everything its result depends on."""
-    result = source.result
-    read = [weights_of(source.folder), source.folder / "tokenizer.json"]
-    sums = {path.relative_to(paths.data()).as_posix(): files.sha256(path) for path in read}
-    outputs = f"{source.task.name}/outputs"  # a pruned model can be pruned again
-    if outputs in result["inputs"]:
-        sums[outputs] = result["inputs"][outputs]
-    return Experiment(
-        name=paths.compressed(source.name, step, variant),
-        stage="compression",
-        task=source.task,
-        recipe=recipe,
-        version=VERSION,
-        inputs={**split_inputs(source.task, recipe), **sums, **more.pop("inputs", {})},
-        command=command,
-        seeds=[result["runs"][0]["seed"]],
-        student=result["student"],
-        layers=result["layers"],
-        teacher=result["teacher"],
-        variant=" ".join(filter(None, (result["variant"], step, variant))),
-        source={
-            "name": source.name,
-            "metrics": result["runs"][0]["metrics"],
-            "bytes": result["bytes"],
-        },
-        **more,
-    )
+    def _text(self, model: Model, split: str) -> encode.Encoded:
+        return model.reader().encode_split(self.task.name, store.read_split(self.task.name, split))
 
 
-def export(task: Task, name: str, *, command: str, force: bool) -> None:
-    """Exports a model to ONNX in fp32, checked against PyTorch."""
-    source = find(task, name)
-    experiment = _experiment(source, "onnx", None, Recipe(), command)
+class Converted(Compressed):
+    """A model written as ONNX by `write`: (model, dev's texts, file) -> facts of the run."""
 
-    def write(model: Any, target: Path) -> dict[str, Any]:
-        difference = exporting.write(model, source.dev(), source.facts["max_length"], target)
+    def __init__(
+        self,
+        *what: Any,
+        precision: str,
+        write: Callable[[Model, encode.Encoded, Path], dict[str, Any]],
+        **more: Any,
+    ) -> None:
+        super().__init__(*what, **more)
+        self.precision, self.write = precision, write
+
+    def build(self) -> Model:
+        return replace(super().build(), precision=self.precision)
+
+    def save(self, model: Model, folder: Path) -> None:
+        started = time.monotonic()
+        model.facts |= self.write(model, self._text(model, "dev"), folder / encoders.ONNX)
+        model.facts["seconds"] = round(time.monotonic() - started, 2)
+        saved.save(model, folder, self.task, converted=True)
+
+    def evaluate(self, model: Model, folder: Path) -> np.ndarray:
+        """As `predict` answers."""
+        text = self._text(model, "test")
+        about = {"desc": "test", "unit": " tokens", "unit_scale": True}
+        with progress.bar(total=int(text.lengths.sum()), **about) as bar:
+            return OnnxClassifier(folder).logits(text, bar.update)
+
+
+def exported(task: Task, model: str) -> Converted:
+    """A model in ONNX and fp32, checked against PyTorch."""
+
+    def write(model: Model, dev: encode.Encoded, path: Path) -> dict[str, Any]:
+        difference = exporting.write(model.network, dev, model.max_length, path)
         return {"opset": exporting.OPSET, "difference": difference}
 
-    experiment.run(lambda seed, place: _converted(source, "fp32", write), force)
+    return Converted(task, Recipe(), model, "onnx", precision="fp32", write=write)
 
 
-def quantize(
-    task: Task,
-    name: str,
-    recipe: QuantizationRecipe,
-    *,
-    variant: str | None,
-    command: str,
-    force: bool,
-) -> None:
-    """Exports a model to ONNX with weights of 8 bits, its embeddings with 8 or 4."""
-    source = find(task, name)
-    experiment = _experiment(source, "int8", variant, recipe, command)
+def quantized(
+    task: Task, recipe: QuantizationRecipe, model: str, variant: str | None = None
+) -> Converted:
+    """A model in ONNX with weights of 8 bits, its embeddings with 8 or 4."""
 
-    def write(model: Any, target: Path) -> dict[str, Any]:
+    def write(model: Model, dev: encode.Encoded, path: Path) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as place:
             whole = Path(place) / encoders.ONNX
-            exporting.write(model, source.dev(), source.facts["max_length"], whole)
-            quantizing.write(whole, target, recipe, _calibration(source, recipe))
+            exporting.write(model.network, dev, model.max_length, whole)
+            quantizing.write(whole, path, recipe, _calibration(dev, recipe))
         return {"opset": exporting.OPSET}
 
-    experiment.run(lambda seed, place: _converted(source, "int8", write), force)
+    return Converted(task, recipe, model, "int8", precision="int8", write=write, variant=variant)
 
 
-def _calibration(source: Source, recipe: QuantizationRecipe) -> Iterator[dict[str, np.ndarray]]:
-    text = source.dev()
+def _calibration(
+    dev: encode.Encoded, recipe: QuantizationRecipe
+) -> Iterator[dict[str, np.ndarray]]:
     # dev has the order of its source, in which the labels may stand one after the other
-    for row in np.random.default_rng(0).permutation(len(text))[: recipe.calibration_rows]:
-        yield text.batch(np.array([row]))
+    for row in np.random.default_rng(0).permutation(len(dev))[: recipe.calibration_rows]:
+        yield dev.batch(np.array([row]))
 
 
-def _converted(
-    source: Source, precision: str, write: Callable[[Any, Path], dict[str, Any]]
-) -> Fitted:
-    """What comes of a model by `write`: (model, file of the ONNX model) -> facts of the run."""
-    model = load_network(source.folder)
-    facts: dict[str, Any] = {"rows": 0, "seconds": 0.0}
+class Pruned(Compressed):
+    """A model without its least important units and word pieces, distilled again from the outputs
+    that it was distilled from; a teacher from its own."""
 
-    def save(target: Path) -> None:
-        started = time.monotonic()
-        facts.update(write(model, target / encoders.ONNX))
-        facts["seconds"] = round(time.monotonic() - started, 2)
-        model.config.save_pretrained(target)
-        reading = source.facts["max_length"], source.facts["head"]
-        tokenization.save_for(None, source.tokenizer(), target, *reading)
-        _write_facts(source, target, precision)
+    recipe: PruningRecipe
 
-    def test_logits(saved: Path) -> np.ndarray:
-        test = store.read_split(source.task.name, "test")
-        text = source.reader().encode_split(source.task.name, test)
-        total = int(text.lengths.sum())
-        about = {"desc": "test", "unit": " tokens", "unit_scale": True}
-        with progress.bar(total=total, **about) as bar:
-            return OnnxClassifier(saved).logits(text, bar.update)  # as `predict` answers
+    def __init__(
+        self, task: Task, recipe: PruningRecipe, model: str, variant: str | None = None
+    ) -> None:
+        super().__init__(task, recipe, model, "pruned", variant)
+        self.outputs = self._recorded()
+        for phase in recipe.phases:
+            Losses(phase.losses, task.kind.name)  # refuses those that need a live teacher
 
-    return Fitted(save, test_logits, facts, model.num_parameters(), precision)
+    def _recorded(self) -> tuple[TeacherOutputs, ...]:
+        if self.teacher is None:
+            raise UserError(f"'{self.result['name']}' has no teacher to be distilled from again")
+        prints = self.result["inputs"].get(f"{self.task.name}/outputs")
+        if prints is None:
+            prints = find(self.task, self.teacher, self.result["variant"]).fingerprint
+        name = self.task.name
+        return tuple(TeacherOutputs(name, print_, self.teacher) for print_ in prints.split(","))
 
+    def inputs(self) -> dict[str, str]:
+        prints = ",".join(outputs.fingerprint for outputs in self.outputs)
+        return {**super().inputs(), f"{self.task.name}/outputs": prints}
 
-def _write_facts(source: Source, target: Path, precision: str) -> None:
-    reading = recipes.TextRecipe(source.facts["max_length"], source.facts["head"])
-    teachers.write_facts(target, source.task, reading, precision, source.facts["pairs"])
+    def build(self) -> Model:
+        model = super().build()
+        units.of(model.network)  # refuses a model without units
+        model.precision = hardware.precision(self.recipe.precision)
+        if self.recipe.sparsity:
+            model.network = self._without_units(model)
+        if self.recipe.pieces:
+            model.tokenizer = self._without_pieces(model)
+        logging.info("%s: %d parameters", self.name, model.network.num_parameters())
+        return model
 
+    def phases(self, model: Model, seed: int) -> Iterable[tuple[nn.Module, loop.Job]]:
+        taught = Taught((), self.outputs)
+        return training.jobs(model, self.recipe.phases, self.task, self.name, seed, taught)
 
-def prune(
-    task: Task,
-    name: str,
-    recipe: PruningRecipe,
-    *,
-    variant: str | None,
-    command: str,
-    checkpoint_seconds: float,
-    force: bool,
-) -> None:
-    """Takes units and word pieces out of a model, then distils it again from recorded outputs."""
-    source = find(task, name)
-    outputs = _outputs(source)
-    for phase in recipe.phases:
-        losses.combined(phase.losses)  # refuses those that need more than recorded outputs
-    experiment = _experiment(
-        source,
-        *("pruned", variant, recipe, command),
-        inputs={f"{task.name}/outputs": outputs.fingerprint},
-        checkpoint_seconds=checkpoint_seconds,
-    )
-    again = StudentRecipe(
-        max_length=source.facts["max_length"],
-        head=source.facts["head"],
-        precision=recipe.precision,
-        phases=recipe.phases,
-    )
+    def _without_units(self, model: Model) -> Any:
+        """The network without the units that the first phase's loss misses least."""
+        train, text = store.read_split(self.task.name, "train"), self._text(model, "train")
+        rows = np.random.default_rng(0).permutation(len(train))[: self.recipe.rows]
+        loss = Losses(self.recipe.phases[0].losses, self.task.kind.name)
+        signal = Taught((), self.outputs).signal(loss.needs)
+        network = model.network.to(hardware.device())
 
-    def fit(seed: int, place: Path) -> Fitted:
-        model, tokenizer = load_network(source.folder), source.tokenizer()
-        units.of(model)  # refuses a model without units
-        if recipe.method == "magnitude":
-            pruning.zero_smallest(model.to(hardware.device()), recipe.sparsity)
-        elif recipe.sparsity:
-            model = _without_units(source, model, recipe, outputs)
-        if recipe.pieces:
-            tokenizer = _without_pieces(source, model, tokenizer, recipe)
-        logging.info("%s: %d parameters", experiment.name, model.num_parameters())
-        taught = student.Taught(None, outputs)
-        return student.fit(experiment, again, model, tokenizer, taught, seed, place)
+        def of_row(number: int) -> Callable[[Any], torch.Tensor]:
+            row = np.array([number])
+            batch = {
+                **tensors.batch(text, row),
+                **signal.read(train.ids[row]),
+                "labels": torch.from_numpy(train.labels[row]),
+            }
+            batch = {name: tensor.to(hardware.device()) for name, tensor in batch.items()}
+            inputs = {name: batch[name] for name in INPUTS}
+            return lambda network: loss(network(**inputs), signal.give(batch), batch)
 
-    experiment.run(fit, force)
+        groups = units.of(network)
+        scores = pruning.importance(network, map(of_row, rows), groups)
+        return pruning.pruned(network, scores, groups, self.recipe.sparsity)
 
-
-def _outputs(source: Source) -> TeacherOutputs:
-    """What a model was distilled from; of a teacher, its own outputs."""
-    result, task = source.result, source.task
-    if result["teacher"] is None:
-        raise UserError(f"'{source.name}' has no teacher to be distilled from again")
-    fingerprint = result["inputs"].get(f"{task.name}/outputs")
-    if fingerprint is None:
-        fingerprint = teachers.find(task, result["teacher"], result["variant"]).fingerprint
-    return TeacherOutputs(task.name, fingerprint, result["teacher"])
-
-
-def _without_units(
-    source: Source, model: Any, recipe: PruningRecipe, outputs: TeacherOutputs
-) -> Any:
-    """The model without the units that the first phase's loss misses least."""
-    train = store.read_split(source.task.name, "train")
-    text = source.reader().encode_split(source.task.name, train)
-    chosen = np.random.default_rng(0).permutation(len(train))[: recipe.rows]
-    total = losses.combined(recipe.phases[0].losses)
-    model.to(hardware.device())
-
-    def of_row(row: int) -> Callable[[Any], torch.Tensor]:
-        rows = np.array([row])
-        batch = {
-            **tensors.batch(text, rows),
-            "teacher_logits": torch.from_numpy(outputs.logits(train.ids[rows])),
-            "labels": torch.from_numpy(train.labels[rows]),
-        }
-        batch = {name: tensor.to(hardware.device()) for name, tensor in batch.items()}
-        inputs = {name: batch[name] for name in INPUTS}
-        return lambda model: total(model(**inputs).logits, batch)
-
-    groups = units.of(model)
-    scores = pruning.importance(model, map(of_row, chosen), groups)
-    return pruning.pruned(model, scores, groups, recipe.sparsity)
-
-
-def _without_pieces(source: Source, model: Any, tokenizer: Any, recipe: PruningRecipe) -> Any:
-    """The tokenizer with a smaller vocabulary, and the model's embeddings likewise."""
-    counts = np.zeros(len(tokenizer), np.int64)
-    for name in ("train", "unlabeled"):
-        split = store.read_split(source.task.name, name)
-        if len(split):
-            text = source.reader().encode_split(source.task.name, split)
+    def _without_pieces(self, model: Model) -> Any:
+        """The tokenizer with a smaller vocabulary; the network's embeddings are cut likewise."""
+        counts = np.zeros(len(model.tokenizer), np.int64)
+        for split in training.rows_of(self.task, ("train", "unlabeled")):
+            text = model.reader().encode_split(self.task.name, split)
             counts += np.bincount(text.pieces[:], minlength=len(counts))
-    kept = vocabulary.commonest(tokenizer, counts, recipe.pieces)
-    smaller = vocabulary.cut_tokenizer(tokenizer, kept)
-    vocabulary.cut_embeddings(model, kept, smaller.pad_token_id)
-    return smaller
+        kept = vocabulary.commonest(model.tokenizer, counts, self.recipe.pieces)
+        smaller = vocabulary.cut_tokenizer(model.tokenizer, kept)
+        vocabulary.cut_embeddings(model.network, kept, smaller.pad_token_id)
+        return smaller
+
+
+def run(stage: Compressed, *, command: str, checkpoint_seconds: float, force: bool) -> None:
+    """Runs one step, with the seed of the model it is made of."""
+    Experiment(stage, stage.seeds, command, checkpoint_seconds).run(force)
 
 
 def chain(
-    task: Task,
-    student_name: str,
-    teacher: str,
-    teacher_variant: str | None,
-    variant: str | None,
-    *,
-    checkpoint_seconds: float,
-    force: bool,
+    task: Task, student: str, teacher: str, model: str, *, checkpoint_seconds: float, force: bool
 ) -> None:
-    """Exports and quantizes a distilled student. If the task's plan prunes and the student has
-    units to prune, it is then pruned, distilled again, exported and quantized.
+    """Exports and quantizes the distilled student of the result `model`. If the task's plan prunes
+    and the student has units to prune, it is then pruned, distilled again, exported and quantized.
 
-    Students with `static` matmuls are quantized by static ranges too.
+    Students whose matmuls can take it are quantized by static ranges too.
     """
-    name = paths.distillation_result(task.name, student_name, teacher, teacher_variant, variant)
-    smaller = paths.compressed(name, "pruned")
+    row, recipe = STUDENTS[student], recipes.quantization(task.name)
 
-    def command(step: str, model: str) -> str:
-        return paths.command(step, {"task": task.name, "model": model})
-
-    recipe = recipes.quantization(task.name)
-    static = STUDENTS[student_name].static and recipe.method != "static"
+    def step(stage: Compressed, name: str, model: str, more: str = "") -> None:
+        command = paths.command(name, {"task": task.name, "model": model}) + more
+        run(stage, command=command, checkpoint_seconds=checkpoint_seconds, force=force)
 
     def convert(model: str) -> None:
-        export(task, model, command=command("export", model), force=force)
-        told = command("quantize", model)
-        quantize(task, model, recipe, variant=None, command=told, force=force)
-        if static:
-            more = replace(recipe, method="static")
-            told += " --method static --variant static"
-            quantize(task, model, more, variant="static", command=told, force=force)
+        step(exported(task, model), "export", model)
+        step(quantized(task, recipe, model), "quantize", model)
+        if row.static and recipe.method != "static":
+            static = replace(recipe, method="static")
+            more = " --method static --variant static"
+            step(quantized(task, static, model, "static"), "quantize", model, more)
 
-    convert(name)
+    convert(model)
     if not recipes.plan(task.name).prunes:
         return
-    if not STUDENTS[student_name].prunes:
-        logging.info("%s has no units to prune", name)
+    if not row.prunes:
+        logging.info("%s has no units to prune", model)
         return
-    prune(
-        *(task, name, recipes.pruning(task.name, student_name, teacher)),
-        variant=None,
-        command=command("prune", name),
-        checkpoint_seconds=checkpoint_seconds,
-        force=force,
-    )
-    convert(smaller)
+    pruned = Pruned(task, recipes.pruning(task.name, student, teacher), model)
+    step(pruned, "prune", model)
+    convert(pruned.name)

@@ -6,14 +6,14 @@ word piece always becomes the mask: keeping or replacing a tenth each gains noth
 al. 2023, arXiv:2202.08005, sec. 6).
 """
 
-import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy, pad
 
 from distillery import encoders, files, paths, recipes, results
@@ -21,69 +21,122 @@ from distillery.data import store
 from distillery.data.task import Task
 from distillery.errors import UserError
 from distillery.experiments import ending
-from distillery.experiments.experiment import lock_of_main, split_inputs
+from distillery.experiments import phases as training
+from distillery.experiments.experiment import Stage, fit, splits_read, wanted
 from distillery.kernels import hardware
-from distillery.kernels.processes import accelerator
+from distillery.kernels.processes import accelerator, lock_of_main
 from distillery.models import tensors, tokenization
 from distillery.models.masked_language import MaskedLanguageModel, padding
+from distillery.models.saved import Model
 from distillery.recipes import PretrainingRecipe
 from distillery.text import batches, encode
 from distillery.training import inference, loop
 
-VERSION = 1
 METRIC = "masked_accuracy"
 DEV_ROWS = 1000
 NONE = -1  # no word to be named
 
 
-def run(
-    task: Task, spec: str, recipe: PretrainingRecipe, *, checkpoint_seconds: float, force: bool
-) -> None:
-    """Trains the encoder `spec` further; what stage 2 starts from where its recipe says so."""
-    name = encoders.short_name(spec)
-    folder = encoders.locate(spec)
-    target = paths.pretrained(task.name, name)
-    wanted = {
-        "recipe": json.loads(json.dumps(recipe.as_dict())),
-        "stage_version": VERSION,
-        "inputs": {
-            **{file: s for file, s in split_inputs(task, recipe).items() if "/test." not in file},
-            f"encoders/{name}/{encoders.WEIGHTS}": files.sha256(folder / encoders.WEIGHTS),
-        },
-    }
-    then = paths.command("teacher", {"task": task.name, "teacher": name})
-    if recipes.teacher(task.name, name).pretraining != "task":
+class Pretrained(Stage):
+    """An encoder trained further; what stage 2 starts from where its recipe says so."""
+
+    stage = "pretraining"
+    version = 1
+    recipe: PretrainingRecipe
+
+    def __init__(self, task: Task, recipe: PretrainingRecipe, spec: str) -> None:
+        self.task, self.recipe = task, recipe
+        self.teacher: str = encoders.short_name(spec)
+        self.folder = encoders.locate(spec)
+        self.name = f"{self.teacher}_{task.name}"
+
+    def inputs(self) -> dict[str, str]:
+        read = splits_read(self.task, self.recipe)
+        weights = files.sha256(self.folder / encoders.WEIGHTS)
+        return {
+            **{file: checksum for file, checksum in read.items() if "/test." not in file},
+            f"encoders/{self.teacher}/{encoders.WEIGHTS}": weights,
+        }
+
+    def build(self) -> Model:
+        recipe = self.recipe
+        tokenizer = tokenization.load(self.folder, store.cleaning(self.task.name))
+        if tokenizer.mask_token_id is None:
+            raise UserError(f"the tokenizer in {self.folder} has no mask token")
+        network = MaskedLanguageModel(self.folder, tokenizer.mask_token_id).to(hardware.device())
+        for module in network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0  # an epoch or two never sees a text twice alike
+        precision = hardware.precision(recipe.precision)
+        return Model(network, tokenizer, recipe.max_length, recipe.head, precision)
+
+    def phases(self, model: Model, seed: int) -> Iterable[tuple[nn.Module, loop.Job]]:
+        """One phase over the texts of the recipe's splits; dev's texts select the epoch."""
+        reader, name = model.reader(), self.task.name
+        splits = training.rows_of(self.task, self.recipe.splits)
+        texts = encode.joined([reader.encode_split(name, split) for split in splits])
+        dev = reader.encode_split(name, store.read_split(name, "dev"))
+        dev = dev.take(np.arange(min(DEV_ROWS, len(dev))))
+        tokenizer = model.tokenizer
+        masked = _masking(
+            torch.tensor(tokenizer.all_special_ids), tokenizer.mask_token_id, self.recipe.masked
+        )
+
+        def evaluate() -> dict[str, float]:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)  # the same masks after every epoch
+                return _scores(model.network, dev, masked, model.precision)
+
+        job = loop.Job(
+            phase=self.recipe.phase(),
+            lengths=texts.lengths,
+            batch_of=lambda rows: masked(tensors.batch(texts, rows)),
+            loss_of=lambda output, batch: _loss(output.logits, batch["masked"]),
+            evaluate=evaluate,
+            metric=METRIC,
+            precision=model.precision,
+            seed=seed,
+            title=f"pretraining {self.teacher} on {name}",
+        )
+        yield model.network, job
+
+    def save(self, model: Model, folder: Path) -> None:
+        model.network.encoder.save_pretrained(folder)
+        tokenization.save(model.tokenizer, folder)
+
+
+def run(stage: Pretrained, *, checkpoint_seconds: float, force: bool) -> None:
+    """Trains an encoder further, unless that is up to date. It has no result: its facts lie beside
+    it."""
+    task, name, recipe = stage.task.name, stage.teacher, stage.recipe
+    target, about = paths.pretrained(task, name), paths.pretraining_facts(task, name)
+    made_as = wanted(recipe, stage.version, stage.inputs())
+    then = paths.command("teacher", {"task": task, "teacher": name})
+    if recipes.teacher(task, name).pretraining != "task":
         then += " --pretraining task --variant pretrained"
-    about = paths.pretraining_facts(task.name, name)
-    place = paths.run(task.name, target.name, files.short_hash(wanted), recipe.seed)
-    if not force and _is_current(about, wanted):
+    place = paths.run(task, name, files.short_hash(made_as), recipe.seed)
+    if not force and _is_current(about, made_as):
         files.remove_tensors(place)  # where a kill came before
         ending.up_to_date(str(target), then)
         return
     commit = results.commit()
-    with lock_of_main(target.name + f"_{task.name}", f"pretraining {name} on {task.name}"):
-        torch.manual_seed(recipe.seed)
-        tokenizer = tokenization.load(folder, store.cleaning(task.name))
-        if tokenizer.mask_token_id is None:
-            raise UserError(f"the tokenizer in {folder} has no mask token")
-        model = MaskedLanguageModel(folder, tokenizer.mask_token_id).to(hardware.device())
-        facts = _train(task, model, tokenizer, recipe, place, checkpoint_seconds, name)
+    with lock_of_main(stage.name, f"pretraining {name} on {task}"):
+        model, facts = fit(stage, recipe.seed, place, checkpoint_seconds)
+        facts["precision"] = model.precision
         if accelerator().is_main_process:
             with files.replacing_folder(target) as temporary:
-                model.encoder.save_pretrained(temporary)
-                tokenization.save(tokenizer, temporary)
+                stage.save(model, temporary)
                 sums = {encoders.WEIGHTS: files.sha256(temporary / encoders.WEIGHTS)}
-                environment = hardware.environment(str(facts["precision"]))
-                made = {"commit": commit, "environment": environment}
-                result = {**wanted, "run": facts, "outputs": sums, **made}
+                made = {"commit": commit, "environment": hardware.environment(model.precision)}
+                result = {**made_as, "run": facts, "outputs": sums, **made}
                 files.write_json(temporary / about.name, result)
             files.remove_tensors(place)
         accelerator().wait_for_everyone()
     dev = ", ".join(f"{metric} {value:.4f} on dev" for metric, value in facts["dev"].items())
-    ending.done(f"{name}, pretrained on {task.name}", dev, target, then)
+    ending.done(f"{name}, pretrained on {task}", dev, target, then)
 
 
-def _is_current(about: Path, wanted: dict[str, Any]) -> bool:
+def _is_current(about: Path, made_as: dict[str, Any]) -> bool:
     if not about.is_file():
         return False
     try:
@@ -93,47 +146,7 @@ def _is_current(about: Path, wanted: dict[str, Any]) -> bool:
     except (UserError, FileNotFoundError) as error:
         logging.warning("%s", error)
         return False
-    return whole and all(facts.get(key) == value for key, value in wanted.items())
-
-
-def _train(
-    task: Task,
-    model: MaskedLanguageModel,
-    tokenizer: Any,
-    recipe: PretrainingRecipe,
-    place: Path,
-    checkpoint_seconds: float,
-    name: str,
-) -> dict[str, Any]:
-    """Trains in place; gives the facts of the run. Dev texts select the epoch."""
-    reader = tokenization.reader(tokenizer, recipe.max_length, recipe.head)
-    splits = [store.read_split(task.name, split) for split in recipe.splits]
-    texts = encode.joined([reader.encode_split(task.name, split) for split in splits if len(split)])
-    dev = reader.encode_split(task.name, store.read_split(task.name, "dev"))
-    special = torch.tensor(tokenizer.all_special_ids)
-    masked = _masking(special, tokenizer.mask_token_id, recipe.masked)
-    precision = hardware.precision(recipe.precision)
-
-    def evaluate() -> dict[str, float]:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # the same masks after every epoch
-            return _scores(model, dev.take(np.arange(min(DEV_ROWS, len(dev)))), masked, precision)
-
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0  # an epoch or two never sees a text twice alike
-    job = loop.Job(
-        phase=recipe.phase(),
-        lengths=texts.lengths,
-        batch_of=lambda rows: masked(tensors.batch(texts, rows)),
-        loss_of=lambda output, batch: _loss(output.logits, batch["masked"]),
-        evaluate=evaluate,
-        metric=METRIC,
-        precision=precision,
-        seed=recipe.seed,
-        title=f"pretraining {name} on {task.name}",
-    )
-    return {**loop.train(model, job, place, checkpoint_seconds), "precision": precision}
+    return whole and all(facts.get(key) == value for key, value in made_as.items())
 
 
 def _loss(logits: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
