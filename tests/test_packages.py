@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from distillery import doctor, packages, paths
+from distillery import doctor, paths
 
 PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["project"]
 NEEDED = [Requirement(text) for text in PROJECT["dependencies"]]
@@ -29,14 +29,16 @@ def test_every_pin_is_in_the_range_of_its_package() -> None:
 def test_messages_name_the_extra_that_brings_a_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert {need.name for need in NEEDED} == set(packages.RUNTIME)
+    assert {need.name for need in NEEDED} == set(doctor.RUNTIME)
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     for extra, needs in OF_EXTRA.items():
         for need in needs:
-            assert packages.install(need.name).endswith(f" '.[{extra}]', in a clone of distillery")
-    assert packages.install().endswith(" '.[train]', in a clone of distillery")
-    assert packages.install("numpy").endswith(" ., in a clone of distillery")
-    assert packages.package_of("sklearn.linear_model") == "scikit-learn"
+            assert doctor.install_command(need.name).endswith(
+                f" '.[{extra}]', in a clone of distillery"
+            )
+    assert doctor.install_command().endswith(" '.[train]', in a clone of distillery")
+    assert doctor.install_command("numpy").endswith(" ., in a clone of distillery")
+    assert doctor.package_of("sklearn.linear_model") == "scikit-learn"
 
 
 def test_every_import_is_of_a_package_that_is_asked_for() -> None:
@@ -49,7 +51,7 @@ def test_every_import_is_of_a_package_that_is_asked_for() -> None:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 found.add(node.module)
     top = {name.partition(".")[0] for name in found} - {*sys.stdlib_module_names, "distillery"}
-    assert {*map(packages.package_of, top), "tensorboard"} == known  # which torch.utils imports
+    assert {*map(doctor.package_of, top), "tensorboard"} == known  # which torch.utils imports
 
 
 def test_importing_distillery_loads_nothing_heavy() -> None:

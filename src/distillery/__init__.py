@@ -7,6 +7,5 @@ after, `AutoModelForSequenceClassification.from_pretrained` and `pipeline` load 
 from distillery.registration import register_with_transformers
 
 __version__ = "0.1.0"
-PYTHON = (3, 11)  # the oldest that runs it
 
 register_with_transformers()

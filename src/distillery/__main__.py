@@ -6,13 +6,11 @@ import os
 import sys
 from typing import Any
 
-from distillery import PYTHON, packages, paths
-from distillery.errors import reason
+PYTHON = (3, 11)  # the oldest that runs distillery
 
 
 def main() -> int:
-    """Runs the command line; where Python is too old or a package missing or broken, says so in
-    one line."""
+    """Runs the command line; one line if Python is too old or a package missing or broken."""
     if sys.stderr is None:  # closed by the caller: lines meant for it go nowhere
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
     stdout: Any = sys.stdout
@@ -20,27 +18,28 @@ def main() -> int:
         stdout.reconfigure(errors="backslashreplace")  # for terminals that lack some letters
     if sys.version_info < PYTHON:
         needed = ".".join(map(str, PYTHON))
-        return _refuse(f"Python {sys.version.split()[0]} is too old: {needed} or newer is needed")
+        return _fail(f"Python {sys.version.split()[0]} is too old: {needed} or newer is needed")
+    from distillery import doctor, paths
+    from distillery.errors import reason
+
     try:
         from distillery.cli import main as run
 
         return run()
     except ImportError as error:
-        if isinstance(error, ModuleNotFoundError):
-            if (error.name or "distillery").startswith("distillery"):
-                raise
-            package = packages.package_of(error.name or "")
-            return _refuse(f"package {package} is missing", packages.install(package))
-        return _refuse(f"a package is broken ({reason(error)})")
+        missing = isinstance(error, ModuleNotFoundError)
+        if missing and (error.name or "distillery").startswith("distillery"):
+            raise
+        if sys.argv[1:2] == ["doctor"]:
+            return doctor.run()
+        if not missing:
+            return _fail(f"a package is broken ({reason(error)}): {paths.program()} doctor helps")
+        package = doctor.package_of(error.name or "")
+        return _fail(f"package {package} is missing: {doctor.install_command(package)}")
 
 
-def _refuse(why: str, remedy: str | None = None) -> int:
-    """Says why nothing runs. The doctor does, from the oldest Python on that can read it."""
-    if sys.argv[1:2] == ["doctor"] and sys.version_info >= (3, 8):
-        from distillery import doctor
-
-        return doctor.run()
-    print(f"distillery: {why}: {remedy or f'{paths.program()} doctor helps'}", file=sys.stderr)
+def _fail(why: str) -> int:
+    print(f"distillery: {why}", file=sys.stderr)
     return 2
 
 

@@ -1,9 +1,7 @@
-"""What is there and what is missing: this machine, beside what the stages need.
+"""Reports what this machine has and what the stages still need, with the commands that fix it.
 
-Only the standard library is imported at first, so that it also speaks where packages are missing.
+Only the standard library is imported at first, so that it also runs where packages are missing.
 """
-
-from __future__ import annotations  # older Pythons read it too, to say that they are old
 
 import importlib.util
 import os
@@ -17,12 +15,36 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from distillery import PYTHON, packages, paths
+from distillery import paths
 from distillery.errors import UserError, reason
 
+RUNTIME = ("numpy", "onnxruntime", "tokenizers")
+EXTRAS = {  # package -> extra of pyproject.toml, and what it is for; all others are of `train`
+    "datasets": ("hub", "data sets from the hub"),
+    "nltk": ("nltk", "augmentation by parts of speech, sentences of unlabeled text"),
+    "tensorboard": ("tensorboard", "curves of the training in TensorBoard"),
+}
 DEMO_MEMORY = 2.5e9  # bytes; fine-tuning the demo's teacher on two cores took 1.9e9 at most
 DEMO_DISK = 1.0e9  # bytes; it takes 0.6e9, and half as much while a checkpoint is replaced
 _PIN = re.compile(r"^([\w.-]+)==([^\s;#]+)", re.MULTILINE)
+
+
+def package_of(module: str) -> str:
+    """The package that a module belongs to."""
+    top = module.partition(".")[0]
+    return {"sklearn": "scikit-learn"}.get(top, top)
+
+
+def install_command(package: str | None = None) -> str:
+    """The command that installs a package with the others of its extra; by default everything the
+    stages need."""
+    pip = [sys.executable, "-m", "pip", "install"]
+    if not paths.in_clone():
+        extra = "" if package in RUNTIME else f"[{EXTRAS.get(package or '', ('train',))[0]}]"
+        return f"{shlex.join([*pip, f'.{extra}'])}, in a clone of distillery"  # not on PyPI yet
+    if sys.prefix == sys.base_prefix:
+        return "make install"
+    return shlex.join([*pip, "-r", f"{paths.ROOT}/requirements.txt"])
 
 
 @dataclass(frozen=True)
@@ -38,7 +60,7 @@ class Finding:
 
 
 def run() -> int:
-    """Prints every finding; gives 0 where the demo could run, 1 where something it needs lacks."""
+    """Prints every finding; 0 if the demo could run, 1 if something it needs is missing."""
     missing = False
     runtime_alone = not paths.in_clone() and importlib.util.find_spec("torch") is None
     for check in (_python, _runtime) if runtime_alone else CHECKS:
@@ -53,18 +75,12 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from check()
     except Exception as error:  # whatever a broken package raises
-        name = check.__name__.strip("_")
-        yield Finding(
-            "missing", f"{name}: could not be checked ({reason(error)})", packages.install()
-        )
+        text = f"{check.__name__.strip('_')}: could not be checked ({reason(error)})"
+        yield Finding("missing", text, install_command())
 
 
 def _python() -> Iterator[Finding]:
-    version, needed = sys.version.split()[0], ".".join(map(str, PYTHON))
-    if sys.version_info >= PYTHON:
-        yield Finding("ok", f"Python {version} ({sys.executable})")
-    else:
-        yield Finding("missing", f"Python {version}: {needed} or newer is needed", "make install")
+    yield Finding("ok", f"Python {sys.version.split()[0]} ({sys.executable})")
     for name, why in {"make": "for make demo", "git": "results would name no commit"}.items():
         if not shutil.which(name):
             yield Finding("note", f"{name} is not installed: {why}", f"apt-get install {name}")
@@ -72,17 +88,17 @@ def _python() -> Iterator[Finding]:
 
 def _runtime() -> Iterator[Finding]:
     """What answers with exported students, where nothing else was installed."""
-    absent = [name for name in packages.RUNTIME if importlib.util.find_spec(name) is None]
+    absent = [name for name in RUNTIME if importlib.util.find_spec(name) is None]
     for name in absent:
-        yield Finding("missing", f"package {name} is not installed", packages.install(name))
+        yield Finding("missing", f"package {name} is not installed", install_command(name))
     if not absent:
         yield Finding("ok", "the runtime is installed: predict with exported students")
-    yield Finding("note", "the stages are not installed", packages.install())
+    yield Finding("note", "the stages are not installed", install_command())
 
 
 def pins() -> dict[str, str]:
-    """Package -> version that this project was tested with, empty where that is not known: of an
-    installed package, whose metadata has ranges."""
+    """Package -> the version this project was tested with; empty for an installed package, whose
+    metadata has ranges."""
     pinned = paths.ROOT / "requirements.txt"
     if pinned.is_file():
         return dict(_PIN.findall(pinned.read_text(encoding="utf-8")))
@@ -91,23 +107,24 @@ def pins() -> dict[str, str]:
 
 
 def _packages() -> Iterator[Finding]:
-    right = 0
+    matching = 0
     for name, pin in pins().items():
         try:
-            found = metadata.version(name)
+            version = metadata.version(name)
         except metadata.PackageNotFoundError:
-            _, use = packages.EXTRAS.get(name, ("train", None))
             text = f"package {f'{name} {pin}'.strip()} is not installed"
-            state = "note" if use else "missing"
-            text += f": for {use}" if use else ""
-            yield Finding(state, text, packages.install(name))
+            if name in EXTRAS:
+                text = f"{text}: for {EXTRAS[name][1]}"
+            state = "note" if name in EXTRAS else "missing"
+            yield Finding(state, text, install_command(name))
             continue
-        if pin in ("", found.split("+")[0]):
-            right += 1
+        if pin in ("", version.split("+")[0]):
+            matching += 1
         else:
-            yield Finding("note", f"package {name} {found}, tested with {pin}", packages.install())
+            text = f"package {name} {version}, tested with {pin}"
+            yield Finding("note", text, install_command())
     how = "as pinned in requirements.txt" if paths.in_clone() else "installed"
-    yield Finding("ok", f"{right} of {len(pins())} packages {how}")
+    yield Finding("ok", f"{matching} of {len(pins())} packages {how}")
 
 
 def _compute() -> Iterator[Finding]:
@@ -115,32 +132,29 @@ def _compute() -> Iterator[Finding]:
 
     from distillery.kernels import hardware
 
-    if torch.cuda.is_available():
-        for number in range(torch.cuda.device_count()):
-            about = torch.cuda.get_device_properties(number)
-            bf16 = "bf16" if about.major >= 8 else "fp32 only"
-            text = f"GPU {about.name}, {about.total_memory / 1e9:.0f} GB, {bf16}"
-            yield Finding("ok", text)
-    elif _says("nvidia-smi", "-L"):
+    for number in range(torch.cuda.device_count()):
+        gpu = torch.cuda.get_device_properties(number)
+        bf16 = "bf16" if gpu.major >= 8 else "fp32 only"
+        yield Finding("ok", f"GPU {gpu.name}, {gpu.total_memory / 1e9:.0f} GB, {bf16}")
+    if not torch.cuda.is_available() and _has_gpu():
         if torch.version.cuda:
             text = f"the GPU's driver does not serve PyTorch for CUDA {torch.version.cuda}"
-            yield Finding("note", text, "nvidia-smi  # names the driver to renew")
+            yield Finding("note", text, "nvidia-smi  # names the driver to update")
         else:
             pin = pins()["torch"]
             command = f"pip install --force-reinstall torch{pin and f'=={pin}'}"
-            text = "a GPU is here, and a PyTorch for CPUs only"
+            text = "there is a GPU, but PyTorch is built for CPUs only"
             yield Finding("note", text, f"{sys.executable} -m {command}  # from an index with CUDA")
     bf16 = "bf16" if hardware.cpu_has_bf16() else "no bf16 instructions"
     yield Finding("ok", f"CPU {hardware.cpu_name()}, {torch.get_num_threads()} threads, {bf16}")
 
 
-def _says(*command: str) -> str:
-    """What a command prints; empty where it is not there or fails."""
+def _has_gpu() -> bool:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
+        return False
+    return bool(done.stdout.strip())
 
 
 def _memory() -> Iterator[Finding]:
@@ -151,7 +165,7 @@ def _memory() -> Iterator[Finding]:
         free = min(free, int(text))
     text = f"memory: {free / 1e9:.1f} GB are free"
     if free < DEMO_MEMORY:
-        remedy = "ps aux --sort=-rss | head  # names what takes it"
+        remedy = "ps aux --sort=-rss | head  # shows what uses it"
         yield Finding("missing", f"{text}, the demo needs {DEMO_MEMORY / 1e9:g}", remedy)
     else:
         yield Finding("ok", text)
@@ -162,13 +176,13 @@ def _disk() -> Iterator[Finding]:
         "DISTILLERY_DATA": paths.data(),
         "DISTILLERY_RESULTS": paths.results(local=False),
     }.items():
-        place = next(path for path in (folder, *folder.parents) if path.exists())
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
         remedy = f"export {variable}=FOLDER  # another one"
-        free = shutil.disk_usage(place).free
+        free = shutil.disk_usage(existing).free
         text = f"disk: {free / 1e9:.1f} GB are free in {folder}"
-        if not place.is_dir():
-            yield Finding("missing", f"disk: {place} is no folder", remedy)
-        elif not os.access(place, os.W_OK):
+        if not existing.is_dir():
+            yield Finding("missing", f"disk: {existing} is no folder", remedy)
+        elif not os.access(existing, os.W_OK):
             yield Finding("missing", f"disk: {folder} cannot be written", remedy)
         elif variable == "DISTILLERY_DATA" and free < DEMO_DISK:
             yield Finding("missing", f"{text}, the demo needs {DEMO_DISK / 1e9:g}", remedy)
@@ -183,7 +197,7 @@ def _encoders() -> Iterator[Finding]:
         state = "missing" if name in recipes.plan("demo").teachers else "note"
         folder = paths.encoder(name)
         fetch = f"{paths.program()} fetch --teacher {name}"
-        if not (folder / encoders.WEIGHTS).is_file():
+        if not encoders.at_hand(name):
             yield Finding(state, f"encoder {name} is not in {folder}", fetch)
             continue
         try:
@@ -202,41 +216,20 @@ def _data_sets() -> Iterator[Finding]:
     own = made - {*tasks.names(), *paths.RESERVED}
     for name in sorted({*tasks.names(), *own}):
         make = paths.script_or(f"scripts/run_all.sh {name} --to 1", f"data --task {name}")
-        if not paths.manifest(name).is_file():
-            task = tasks.get(name)
-            text = f"task {name}: no splits yet"
-            yield (
-                Finding("ok", f"{text}, they are generated")
-                if task.generate
-                else Finding("note", text, make)
-            )
-            continue
-        try:
-            rows = {split: len(store.read_split(name, split)) for split in paths.SPLITS}
-        except UserError as error:
-            again = f"{make} --force{' --data FILE' if name in own else ''}"
-            yield Finding("note", f"task {name}: {error}", again)
+        text = f"task {name}: no splits yet"
+        if name in made:
+            try:
+                rows = {split: len(store.read_split(name, split)) for split in paths.SPLITS}
+            except UserError as error:
+                again = f"{make} --force{' --data FILE' if name in own else ''}"
+                yield Finding("note", f"task {name}: {error}", again)
+            else:
+                counts = ", ".join(f"{split} {count:,}" for split, count in rows.items())
+                yield Finding("ok", f"task {name}: {counts} rows")
+        elif tasks.get(name).generate:
+            yield Finding("ok", f"{text}, they are generated")
         else:
-            counts = ", ".join(f"{split} {count:,}" for split, count in rows.items())
-            yield Finding("ok", f"task {name}: {counts} rows")
+            yield Finding("note", text, make)
 
 
-def _docker() -> Iterator[Finding]:
-    if not shutil.which("docker"):
-        yield Finding("note", "docker is not installed", "apt-get install docker.io")
-        return
-    said = _says("docker", "info", "--format", "{{.ServerVersion}} {{json .Runtimes}}")
-    socket = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").partition("unix://")[2]
-    if socket and Path(socket).exists() and not os.access(socket, os.W_OK):
-        text = "docker's daemon does not answer you"
-        yield Finding("note", text, "sudo usermod -aG docker $USER  # and log in again")
-    elif not said:
-        yield Finding("note", "docker's daemon does not answer", "systemctl start docker")
-    elif _says("nvidia-smi", "-L") and "nvidia" not in said:
-        remedy = "apt-get install nvidia-container-toolkit"
-        yield Finding("note", "docker cannot give containers the GPU", remedy)
-    else:
-        yield Finding("ok", f"docker {said.split()[0]}")
-
-
-CHECKS = (_python, _packages, _compute, _memory, _disk, _encoders, _data_sets, _docker)
+CHECKS = (_python, _packages, _compute, _memory, _disk, _encoders, _data_sets)

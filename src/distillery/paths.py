@@ -4,8 +4,6 @@
 `DISTILLERY_DATA` and `DISTILLERY_RESULTS` put them elsewhere.
 """
 
-from __future__ import annotations  # the doctor reads it with older Pythons
-
 import os
 import re
 import shlex
