@@ -8,7 +8,6 @@ import lzma
 import os
 import shutil
 import struct
-import sys
 import tarfile
 import tempfile
 import zipfile
@@ -38,12 +37,16 @@ def sha256(path: Path) -> str:
 
 
 def checksum(path: Path) -> str:
-    """Of a file its sha256; of a folder that of its files' names and checksums."""
+    """The sha256 of a file, or of the names and checksums of a folder's files."""
     if not path.is_dir():
         return sha256(path)
-    inside = sorted(file for file in path.rglob("*") if file.is_file())
-    sums = {file.relative_to(path).as_posix(): sha256(file) for file in inside}
-    return hashlib.sha256(json.dumps(sums).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(_sums(path)).encode()).hexdigest()
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """File -> sha256, of all files in a folder, in order."""
+    inside = sorted(file for file in folder.rglob("*") if file.is_file())
+    return {file.relative_to(folder).as_posix(): sha256(file) for file in inside}
 
 
 def megabytes(size: int) -> str:
@@ -62,30 +65,23 @@ def short_hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _safetensors_error() -> type[Exception] | tuple[()]:
-    """What safetensors raises; nothing where it is not loaded, as in the runtime."""
-    found: type[Exception] | tuple[()] = getattr(
-        sys.modules.get("safetensors"), "SafetensorError", ()
-    )
-    return found
-
-
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """An error of the disk in here names `path` where it names no file, so that a user sees it."""
+    """Makes an error of the disk name `path` if it names no file, so that the user sees it."""
     try:
         yield
     except OSError as error:
-        if error.filename is None:
-            error.filename = str(path)
+        error.filename = error.filename or str(path)
         raise
-    except _safetensors_error() as error:  # how a full disk looks to the writer of weights
-        raise UserError(f"{path} cannot be written ({error})") from None
+    except Exception as error:
+        if type(error).__name__ == "SafetensorError":  # how its writer reports a full disk
+            raise UserError(f"{path} cannot be written ({error})") from None
+        raise
 
 
 @contextlib.contextmanager
 def unpacking(archive: Path) -> Iterator[None]:
-    """UserError that names `archive` where reading it in here shows that it is damaged."""
+    """Turns errors of reading a damaged archive into a UserError that names it."""
     try:
         yield
     except DAMAGED as error:
@@ -93,10 +89,7 @@ def unpacking(archive: Path) -> Iterator[None]:
 
 
 def let_read(path: Path) -> None:
-    """Lets everyone read a file who may look into its folder.
-
-    Libraries write under a name of `tempfile`, whose files are their owner's alone.
-    """
+    """Makes a file as readable as its folder: libraries create theirs for the owner alone."""
     path.chmod(path.parent.stat().st_mode & 0o444 | 0o200)
 
 
@@ -104,8 +97,8 @@ def let_read(path: Path) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary name beside `path`; on success it takes the place of `path`.
 
-    A kill leaves either the old file or the new one. The temporary name is fixed, so that what a
-    kill leaves behind is overwritten by the next try.
+    A kill leaves either the old file or the new one. The temporary name is fixed, so the next try
+    overwrites what a kill leaves behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".partial")
@@ -123,11 +116,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Like `replacing`, for a folder: an old one steps aside when the new one is complete.
+    """Like `replacing`, for a folder, which is sealed with the checksums of its files.
 
-    Its manifest, which is written last, holds the checksums of its files for `check_folder`. A
-    kill between the two renames leaves the old one, whole, aside, where the next try finds it;
-    what is deleted is always under the temporary name.
+    The old folder is set aside until the new one is in place. A kill between the two renames
+    leaves it there, whole, where the next try finds it.
     """
     temporary, aside = path.with_name(path.name + ".partial"), path.with_name(path.name + "~")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -156,20 +148,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def seal(folder: Path) -> None:
-    """Writes the manifest of a folder whose files are all written: their checksums, for
-    `check_folder`."""
-    inside = sorted(file for file in folder.rglob("*") if file.is_file())
-    for file in inside:
-        let_read(file)
-    sums = {file.relative_to(folder).as_posix(): sha256(file) for file in inside}
-    write_json(folder / SUMS, sums)
+    """Writes the checksums of a complete folder's files into its manifest, for `check_folder`."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            let_read(file)
+    write_json(folder / SUMS, _sums(folder))
 
 
 def check_folder(folder: Path, remedy: str) -> dict[str, str]:
-    """The checksums in the manifest of a folder; UserError where a file is not as it says.
+    """The checksums in a folder's manifest; UserError, with the remedy, if a file differs.
 
-    Empty where there is no manifest: others made the folder, and nothing is known of it.
-    remedy: what the user is told to do.
+    Empty without a manifest: the folder is not one of ours.
     """
     if not (folder / SUMS).is_file():
         return {}
@@ -181,35 +170,32 @@ def check_folder(folder: Path, remedy: str) -> dict[str, str]:
 
 def changed(folder: Path, sums: Mapping[str, str]) -> Iterator[str]:
     """Names of the files in a folder that are missing or have another checksum."""
-    for name, checksum in sums.items():
-        path = folder / name
-        if not path.is_file() or sha256(path) != checksum:
+    for name, expected in sums.items():
+        if not (folder / name).is_file() or sha256(folder / name) != expected:
             yield name
 
 
 def check_writable(folder: Path) -> None:
-    """OSError where no file can be made in `folder`: known before hours of work, not after."""
+    """Raises OSError if no file can be made in `folder`, before hours of work and not after."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(folder)) from None
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes a JSON object, with a checksum of its values among them."""
+    """Writes a JSON object with a checksum of its values added to it."""
     text = json.dumps(value, ensure_ascii=False)
     whole = {**json.loads(text), "checksum": short_hash(json.loads(text))}
     write_text(path, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path, *required: str, remedy: str = _AGAIN) -> dict[str, Any]:
-    """The object in a JSON file, without its checksum.
+    """The object in a JSON file, without its checksum, which may be missing.
 
-    UserError where it is missing, truncated, changed, no object, or without one of the `required`
-    keys. Files without a checksum are read too: where one byte changed the name of that key, the
-    rest is whole. remedy: what the user is told to do.
+    UserError, with the remedy, if the file is missing, damaged, no object, or lacks one of the
+    `required` keys.
     """
 
     def damaged(how: object) -> UserError:
@@ -235,8 +221,8 @@ def read_json(path: Path, *required: str, remedy: str = _AGAIN) -> dict[str, Any
 
 @contextlib.contextmanager
 def locked(path: Path, what: str, wait: bool = False) -> Iterator[None]:
-    """Holds the lock file `path` for `what`; a second holder waits, or is refused by the name of
-    what holds it."""
+    """Holds the lock file `path` for `what`; a second holder waits, or gets a UserError that names
+    the first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         try:
@@ -266,25 +252,25 @@ def write_tensors(
 ) -> None:
     """Writes named tensors as a safetensors file, atomically.
 
-    The library writes under a random name first. It does so in a folder with a fixed name, so that
-    what a kill leaves behind goes with the next try.
+    The library writes under a random name first: here in a folder with a fixed name, so that the
+    next try removes what a kill leaves behind.
     """
     from safetensors.torch import save_file
 
-    place = path.with_name(path.name + ".folder.partial")
-    shutil.rmtree(place, ignore_errors=True)
+    folder = path.with_name(path.name + ".folder.partial")
+    shutil.rmtree(folder, ignore_errors=True)
     try:
         with replacing(path) as temporary:
-            place.mkdir()
-            save_file(dict(tensors), place / path.name, metadata=metadata)
-            (place / path.name).replace(temporary)
+            folder.mkdir()
+            save_file(dict(tensors), folder / path.name, metadata=metadata)
+            (folder / path.name).replace(temporary)
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_tensors(folder: Path, keep: Path | None = None) -> None:
-    """Deletes the safetensors files under `folder` and what a kill left of one that was being
-    written. keep: a folder in it whose own stay."""
+    """Deletes the safetensors files under `folder`, half-written ones too, but not those in the
+    folder `keep`."""
     for path in list(folder.glob("**/*.safetensors*")):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -295,10 +281,8 @@ def remove_tensors(folder: Path, keep: Path | None = None) -> None:
 def save_tensors(
     path: Path, tensors: Mapping[str, "torch.Tensor"], facts: Mapping[str, Any]
 ) -> None:
-    """Writes named tensors and a JSON-like dictionary of facts as one safetensors file, atomically.
-
-    A checksum of all goes with them: `load_tensors` finds a truncated or changed file.
-    """
+    """Writes named tensors and JSON-like facts as one safetensors file, atomically, with a checksum
+    of both."""
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(facts)
     write_tensors(path, tensors, {"facts": text, "digest": _digest(tensors, text)})
@@ -307,10 +291,7 @@ def save_tensors(
 def load_tensors(
     path: Path, remedy: str = "delete it and start again"
 ) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
-    """What `save_tensors` wrote. Raises UserError where the file is missing or damaged.
-
-    remedy: what the user is told to do.
-    """
+    """What `save_tensors` wrote; UserError, with the remedy, if it is missing or damaged."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():

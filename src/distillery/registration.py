@@ -1,4 +1,4 @@
-"""Makes transformers know the students once its Auto classes are imported, and not before.
+"""Registers the students with transformers once its Auto classes are imported, and not before.
 
 So `import distillery` costs nothing where transformers isn't used, and `pipeline` and
 `from_pretrained` load a student whichever of the two packages is imported first.
@@ -6,11 +6,13 @@ So `import distillery` costs nothing where transformers isn't used, and `pipelin
 
 from __future__ import annotations  # older Pythons read it too, to say that they are old
 
+import functools
 import importlib.abc
 import importlib.util
 import sys
 import threading
-from importlib.machinery import ModuleSpec
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
@@ -31,44 +33,24 @@ def _register() -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder, threading.local):
-    """Waits for the Auto classes. The modules of transformers import one another halfway, so the
-    students are registered when the outermost import of one of them ends."""
+    """Waits for the Auto classes. The modules of transformers import each other while they are
+    half loaded, so the students are registered when the outermost of these imports ends."""
 
-    def __init__(self) -> None:
-        self.looking, self.depth = False, 0
+    depth = 0
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if self.looking or not name.startswith("transformers."):
-            return None
-        self.looking = True  # the search below asks this finder again
-        try:
-            spec = importlib.util.find_spec(name)
-        finally:
-            self.looking = False
+        spec = PathFinder.find_spec(name, path) if name.startswith("transformers.") else None
         if spec and spec.loader:
-            spec.loader = _Loader(spec.loader, self)
+            loader: Any = spec.loader
+            loader.exec_module = functools.partial(self._execute, loader.exec_module)
         return spec
 
-
-class _Loader(importlib.abc.Loader):
-    """Loads a module by its own loader, which it leaves in its place."""
-
-    def __init__(self, inner: Any, finder: _Finder) -> None:
-        self.inner, self.finder = inner, finder
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        module: ModuleType | None = self.inner.create_module(spec)
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
-        module.__loader__ = self.inner
-        if module.__spec__:
-            module.__spec__.loader = self.inner
-        self.finder.depth += 1
+    def _execute(self, exec_module: Callable[[ModuleType], None], module: ModuleType) -> None:
+        self.depth += 1
         try:
-            self.inner.exec_module(module)
+            exec_module(module)
         finally:
-            self.finder.depth -= 1
-        if not self.finder.depth and AUTO in sys.modules and self.finder in sys.meta_path:
-            sys.meta_path.remove(self.finder)
+            self.depth -= 1
+        if not self.depth and AUTO in sys.modules and self in sys.meta_path:
+            sys.meta_path.remove(self)
             _register()
