@@ -1,7 +1,7 @@
-"""The only place that knows a file's name. Names are composed here and never parsed.
+"""Where every file is. File names are composed here only, and never parsed.
 
-`data` and `results` lie in the clone or, of an installed package, in the current folder;
-`DISTILLERY_DATA` and `DISTILLERY_RESULTS` put them elsewhere.
+`data` and `results` are in the clone, or in the current folder for an installed package;
+`DISTILLERY_DATA` and `DISTILLERY_RESULTS` move them.
 """
 
 import os
@@ -23,45 +23,41 @@ def in_clone() -> bool:
     return (ROOT / "scripts" / "distillery").is_file()
 
 
-def home() -> Path:
-    """Where `data` and `results` lie: the clone, of an installed package the current folder."""
-    return ROOT if in_clone() else Path.cwd()
-
-
 def program() -> str:
     """What a user types to run the command line."""
     return "scripts/distillery" if in_clone() else "distillery"
 
 
 def script_or(script: str, command: str) -> str:
-    """What a user types: a script of the clone, which an installed package does not have, or a
-    command of the command line."""
+    """What a user types: a script of the clone or, for an installed package, a command."""
     return script if in_clone() else f"distillery {command}"
+
+
+def _home() -> Path:
+    return ROOT if in_clone() else Path.cwd()
 
 
 def data() -> Path:
     """Everything that is not committed: splits, models, teacher outputs, checkpoints."""
-    return Path(os.environ.get("DISTILLERY_DATA") or home() / "data").resolve()
+    return Path(os.environ.get("DISTILLERY_DATA") or _home() / "data").resolve()
 
 
 def results(local: bool) -> Path:
     """The folder of results: the committed one, or `local/` in it for demo, smoke and own data."""
-    folder = Path(os.environ.get("DISTILLERY_RESULTS") or home() / "results").resolve()
+    folder = Path(os.environ.get("DISTILLERY_RESULTS") or _home() / "results").resolve()
     return folder / "local" if local else folder
 
 
 def benchmarks(local: bool) -> Path:
-    """The folder of benchmarks; of demo, smoke and own data, and of results put elsewhere, it lies
-    beside the results."""
+    """The folder of benchmarks; beside the results if these are local or elsewhere."""
     elsewhere = local or os.environ.get("DISTILLERY_RESULTS")
-    return results(local) / "benchmarks" if elsewhere else home() / "benchmarks"
+    return results(local) / "benchmarks" if elsewhere else _home() / "benchmarks"
 
 
 def inference_benchmark(local: bool, task_name: str) -> Path:
-    """The facts of `bench inference`; those of imdb, the task that is quoted, have the plain
-    name."""
-    name = "inference" if task_name == "imdb" else f"inference_{task_name}"
-    return benchmarks(local) / f"{name}.json"
+    """The facts of `bench inference`; those of imdb, which the README quotes, have no suffix."""
+    suffix = "" if task_name == "imdb" else f"_{task_name}"
+    return benchmarks(local) / f"inference{suffix}.json"
 
 
 def checked_name(what: str, name: str) -> str:
@@ -87,17 +83,17 @@ def vectors(name: str) -> Path:
 
 
 def nltk() -> Path:
-    """What nltk fetches, in its own layout."""
+    """The data of nltk, in its own layout."""
     return data() / "nltk"
 
 
 def hub_download(task_name: str, revision: str) -> Path:
-    """A data set as the hub has it at a revision."""
+    """A data set's files from the hub, at a revision."""
     return data() / "downloads" / task_name / f"hub-{revision}"
 
 
 def own_download(task_name: str) -> Path:
-    """The folder that holds one thing: the archive or folder a user gave for a task."""
+    """The folder of the one archive or folder that a user gave for a task."""
     return data() / "downloads" / task_name / "own"
 
 
@@ -139,12 +135,12 @@ def model(task_name: str, result: str) -> Path:
 
 
 def pretrained(task_name: str, encoder_name: str) -> Path:
-    """An encoder that was trained further on the task's texts."""
+    """An encoder pretrained further on the task's texts."""
     return task(task_name) / "encoders" / encoder_name
 
 
 def pretraining_facts(task_name: str, encoder_name: str) -> Path:
-    """How it was trained further; written with it."""
+    """How that was done."""
     return pretrained(task_name, encoder_name) / "pretraining.json"
 
 
@@ -152,14 +148,13 @@ def lock(name: str) -> Path:
     return data() / "locks" / f"{name}.lock"
 
 
-STEPS = ("onnx", "int8", "pruned")  # of stage 5, in the names of what it makes
+STEPS = ("onnx", "int8", "pruned")  # of stage 5, in the names of its results
 
 
 def _variant(name: str, variant: str | None) -> str:
-    if variant in STEPS:
-        raise UserError(f"variant '{variant}' would take the name of a step of stage 5")
-    if variant == "partial":
-        raise UserError(f"variant '{variant}' would take the name of files that are being written")
+    if variant in (*STEPS, "partial"):
+        taken = "files that are being written" if variant == "partial" else "a step of stage 5"
+        raise UserError(f"variant '{variant}' would take the name of {taken}")
     return f"{name}.{checked_name('variant', variant)}" if variant else name
 
 
@@ -178,20 +173,21 @@ def distillation_result(
     teacher_variant: str | None = None,
     variant: str | None = None,
 ) -> str:
-    """The teacher's variant stands behind the teacher, the student's at the end."""
-    teacher = _variant(teacher, teacher_variant)
-    return _variant(f"distil_{student}_{teacher}_{task_name}", variant)
+    """The teacher's variant comes after the teacher, the student's at the end."""
+    return _variant(f"distil_{student}_{_variant(teacher, teacher_variant)}_{task_name}", variant)
 
 
 def compressed(source: str, step: str, variant: str | None = None) -> str:
-    """What stage 5 makes of the result `source`. step: of `STEPS`."""
+    """What stage 5 makes of the result `source`. step: one of `STEPS`."""
     for part in source.split("."):
         checked_name("model", part)
     return _variant(f"{source}.{step}", variant)
 
 
-_FOLDERS = {"distil": "distillation", "baseline": "student", "pretrain": "teacher"}
-_COMPRESSION = ("compress", "prune", "quantize", "export")
+_FOLDERS = {
+    **{"distil": "distillation", "baseline": "student", "pretrain": "teacher"},
+    **dict.fromkeys(("compress", "prune", "quantize", "export"), "compression"),
+}
 
 
 def script(name: str, names: Mapping[str, str]) -> str:
@@ -199,18 +195,18 @@ def script(name: str, names: Mapping[str, str]) -> str:
 
     names: role (student, baseline, teacher, task, or model and task) -> name.
     """
+    folder = _FOLDERS.get(name, name)
     roles = ("student", "baseline", "teacher", "task")
     stem = names.get("model") or "_".join(names[role] for role in roles if role in names)
-    if name in (*_COMPRESSION, "pretrain"):
+    if folder == "compression" or name == "pretrain":
         stem = f"{name}_{stem}"
-    folder = "compression" if name in _COMPRESSION else _FOLDERS.get(name, name)
     return f"scripts/{folder}/{stem}.sh"
 
 
 def command(name: str, names: Mapping[str, str]) -> str:
-    """What a user types for an experiment: its script, or the command line where it has none.
+    """What a user types for an experiment: its script, or else the command line.
 
-    names: as of `script`.
+    names: as in `script`.
     """
     if (ROOT / script(name, names)).is_file():
         return script(name, names)
