@@ -1,4 +1,4 @@
-# The two commands: `make demo` and `make test`. Both make the environment in .venv first.
+# `make demo` and `make test` create the environment in .venv first.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ SCRIPTS := scripts/distillery $(wildcard scripts/*.sh scripts/*/*.sh) download_r
 .PHONY: help install install-dev demo demo-seeds bench bench-cold bench-growth bench-inference size scripts \
   test test-docker test-gpu test-kill test-fuzz lint clean
 
-help: ## says what there is to make
+help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 25
 
 $(VENV)/.made:
@@ -34,51 +34,51 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(BIN)/python $(PIP) -r requirements-dev.txt
 	@touch $@
 
-install: $(VENV)/.installed ## makes the environment
+install: $(VENV)/.installed ## creates the environment in .venv
 
-install-dev: $(VENV)/.installed-dev ## makes it with the tools of tests and lint
+install-dev: $(VENV)/.installed-dev ## creates it with the tools for tests and lint
 
-demo: $(VENV)/.installed-train ## generated reviews to distilled students, one of them compressed, with table and picture
+demo: $(VENV)/.installed-train ## the whole pipeline on generated reviews: distilled and compressed students, table and plot
 	scripts/run_all.sh demo
 
-demo-seeds: $(VENV)/.installed-train ## the demo with 3 seeds; its table and picture go to docs/
+demo-seeds: $(VENV)/.installed-train ## the demo with 3 seeds; writes docs/demo.md and docs/demo.png
 	scripts/run_all.sh demo --seeds 3
 	mkdir -p docs
 	cp results/local/demo.png docs/demo.png
 	sed -n '/^## demo/,/^## /{ /^## [^d]/!p }' results/local/README.md > docs/demo.md
 
-bench: install ## training beside the usual ways to write it, in one run (half an hour): benchmarks/training.md
+bench: install ## training beside the usual ways to write it (half an hour): benchmarks/training.md
 	$(BIN)/python -m benchmarks.training $(ARGS)
 
 bench-growth: install ## time and memory of recording and distilling as rows grow: benchmarks/growth.md
 	$(BIN)/python -m benchmarks.growth $(ARGS)
 
-bench-cold: install ## CPU and memory of a process that labels two texts (2 minutes): benchmarks/cold.md
+bench-cold: install ## CPU time and memory of a process that labels two texts (2 minutes): benchmarks/cold.md
 	$(BIN)/python -m benchmarks.cold $(ARGS)
 
-bench-inference: install ## every model of IMDB beside bert-base, in one run (some 25 minutes): benchmarks/inference.md
+bench-inference: install ## all IMDB models beside bert-base (25 minutes): benchmarks/inference.md
 	scripts/distillery bench inference --task imdb $(ARGS)
 
 REV ?= b2d7de9
-size: $(VENV)/.installed-train ## size of the code and its path to the optimizer step, beside revision REV (b2d7de9)
+size: $(VENV)/.installed-train ## lines, files and the path to the optimizer step, beside revision REV (b2d7de9)
 	$(BIN)/python -m benchmarks.size $(REV) $(ARGS)
 
-scripts: install ## writes the script of every experiment, after a task or a student was added
+scripts: install ## writes the script of every experiment; run it after adding a task or a student
 	scripts/distillery scripts
 
 JOBS ?= 2
 test: install-dev ## the whole suite in JOBS (2) processes, a few minutes
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 20 $(ARGS)
 
-test-docker: install-dev ## the image, built and run for real; needs a Docker daemon
+test-docker: install-dev ## builds and runs the image; needs a Docker daemon
 	$(BIN)/python -m pytest -m docker -s tests/docker $(ARGS)
 
-test-gpu: install-dev ## what a CUDA GPU does beside the CPU; needs one
+test-gpu: install-dev ## compares a CUDA GPU with the CPU; needs one
 	$(BIN)/python -m pytest -m gpu tests/gpu $(ARGS)
 
 RUNS ?= 30
 SEED ?= 0
-test-kill: install-dev ## kills the stages of smoke RUNS times (30) at random moments and compares
+test-kill: install-dev ## kills the stages of smoke RUNS (30) times at random moments and compares the results
 	$(BIN)/python -m tests.faults.kill --runs $(RUNS) --seed $(SEED) $(ARGS)
 
 test-fuzz: install-dev ## 10,000 damaged files for every reader of outside files
