@@ -204,7 +204,7 @@ def test_stopped_in_mid_training_it_goes_on_from_its_checkpoint(
     tensors, progress = files.load_tensors(next(runs.rglob("checkpoint.safetensors")))
     assert any(name.startswith("model.") for name in tensors)
     assert progress["step"] > 0
-    assert "going on after step" in run("rundocker.sh", *stage, "stopped").stderr
+    assert "resuming after step" in run("rundocker.sh", *stage, "stopped").stderr
     run("rundocker.sh", *stage, "undisturbed")
     models = place / "data/smoke/models"
     weights = [

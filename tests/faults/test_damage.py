@@ -19,7 +19,7 @@ from distillery.errors import UserError
 from distillery.kernels import hardware
 from distillery.runtime.facts import read_facts
 from distillery.stages import teacher as stage_2
-from distillery.training import loop
+from distillery.training.checkpoint import Checkpoint, Progress
 from tests.faults.pipeline import differences
 
 Refused = Callable[..., str]
@@ -41,12 +41,12 @@ def _outputs(path: Path) -> TeacherOutputs:
     return TeacherOutputs("smoke", path.parent.name, "tiny")
 
 
-def _checkpoint(path: Path) -> loop.Checkpoint:
+def _checkpoint(path: Path) -> Checkpoint:
     model = torch.nn.Linear(8, 8)
     optimizer = torch.optim.AdamW(model.parameters())
     model(torch.ones(8)).sum().backward()
     optimizer.step()
-    return loop.Checkpoint(path.parent, model, [optimizer])
+    return Checkpoint(path.parent, model, [optimizer])
 
 
 def _start(_: Path) -> Path:
@@ -68,7 +68,7 @@ ARTEFACTS = {
     "recorded outputs": Artefact("data/smoke/outputs/*/000001.safetensors", _outputs),
     "index of outputs": Artefact("data/smoke/outputs/*/index.json", _outputs),
     "checkpoint": Artefact(
-        "data/smoke/runs/x/checkpoint.safetensors", lambda path: _checkpoint(path).load()
+        "data/smoke/runs/x/checkpoint.safetensors", lambda path: _checkpoint(path).load("fp32")
     ),
     "best weights": Artefact(
         "data/smoke/runs/x/best.safetensors", lambda path: _checkpoint(path).load_best()
@@ -114,7 +114,7 @@ def broken_home(smoke_home: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         patch.setenv("DISTILLERY_DATA", str(home / "data"))
         patch.setenv("DISTILLERY_RESULTS", str(home / "results"))
         checkpoint = _checkpoint(home / "data/smoke/runs/x/checkpoint.safetensors")
-        checkpoint.save(loop.Progress(step=3, history=[{"accuracy": 0.5}]))
+        checkpoint.save(Progress(step=3, precision="fp32", history=[{"accuracy": 0.5}]))
         checkpoint.save_best()
         files.write_json(paths.machine(), {"a choice": {"first": 1.0, "second": 2.0}})
         with files.replacing_folder(paths.pretrained("smoke", "tiny")) as folder:

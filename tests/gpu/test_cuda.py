@@ -79,7 +79,6 @@ def train(model: Any, place: Path, stop_after: int | None = None, precision: str
         epochs=3,
         batch_size=8,
         learning_rate=1e-3,
-        averaging=0.9,
     )
     total = losses.Losses(phase.losses, "classification")
     seen: list[float] = []

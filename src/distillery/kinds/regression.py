@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distillery.errors import UserError
-from distillery.evaluation import correlation
+from distillery.evaluation import LOWER_IS_BETTER, correlation
 from distillery.kinds.base import Kind
 
 
@@ -56,7 +56,7 @@ class Regression(Kind):
         predicted = self.decode(logits)
         found = self.scores(metric, labels, predicted)
         score = found[metric]
-        bad = score > lowest if metric == "mse" and lowest else score < lowest
+        bad = score > lowest if metric in LOWER_IS_BETTER and lowest else score < lowest
         if bad or not found["pearson"] > 0:
             limit = f"short of {lowest:g}" if bad else "no better than a constant answer"
             raise UserError(
