@@ -31,7 +31,6 @@ from distillery.errors import UserError
 from distillery.models import tensors, tokenization
 from distillery.report import cells
 from distillery.text import encode
-from distillery.text.stored import Stored
 
 LENGTH = 32  # word pieces of a row
 SIZES = (5_000, 50_000, 500_000)
@@ -98,7 +97,7 @@ def pieces(task: str, encoder: str, count: int, place: Path) -> Path:
 def as_encoded(path: Path, count: int, pad: int) -> encode.Encoded:
     """The first rows of a file of word pieces, read as those of a split are."""
     offsets = np.arange(count + 1, dtype=np.int64) * LENGTH
-    return encode.Encoded(Stored(path), offsets, np.full(count, LENGTH, np.int32), pad)
+    return encode.Encoded(encode.Stored(path), offsets, np.full(count, LENGTH, np.int32), pad)
 
 
 def now() -> tuple[float, float]:

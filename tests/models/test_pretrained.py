@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 import distillery.models.registry  # noqa: F401  registers the students
 from distillery.models import base, pretrained, registry, tensors, tokenization
 from distillery.students import OWN, STUDENTS
-from distillery.text import encode
+from tests.text import cutting
 
 RNNS = [name for name in OWN if name.startswith("bi")]
 SEQUENCES = [name for name in OWN if name != "bag"]  # with a state per piece
@@ -117,7 +117,7 @@ def test_mask_is_made_of_the_padding_where_none_is_given(student: str) -> None:
 def test_long_text_is_cut_as_training_cut_it(architecture: str, head: float) -> None:
     model = make(architecture, head=head)
     ids = text(1, 31)
-    inner = encode.cut(ids[0, 1:-1].tolist(), 10, head)
+    inner = cutting.cut(ids[0, 1:-1].tolist(), 10, head)
     cut = torch.tensor([[ids[0, 0], *inner, ids[0, -1]]])
     assert cut.shape == (1, 12)
     for length in (31, 40):
@@ -132,7 +132,7 @@ def test_shorten_keeps_exactly_what_cut_keeps(head: float, room: int) -> None:
         mask = (torch.arange(30) < length).long()[None]
         places = torch.arange(30)[None] * mask
         short_mask, _, short = base.shorten(config, mask, torch.zeros_like(mask), places)
-        inner = encode.cut(list(range(1, length - 1)), room - 2, head)
+        inner = cutting.cut(list(range(1, length - 1)), room - 2, head)
         kept = [0, *inner, length - 1]
         assert short_mask.sum() == len(kept)
         assert short[0, : len(kept)].tolist() == kept

@@ -1,12 +1,14 @@
-"""Texts as word pieces: special tokens, cutting, pairs, batches, and the copy on disk."""
+"""Texts as word pieces: special tokens, cutting, pairs, batches, and pieces in a file."""
 
+import gc
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
@@ -14,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from distillery.errors import UserError
 from distillery.models import tokenization
 from distillery.text import encode
+from tests.text.cutting import cut
 
 TEXTS = ["the film was great", "it was bad", "a good story with a weak plot and a fine cast"]
 
@@ -39,12 +42,28 @@ def words(tokenizer: Any, pieces: np.ndarray) -> str:
     ],
 )
 def test_cut_keeps_head_and_tail(room: int, head: float, kept: list[int]) -> None:
-    assert encode.cut(list(range(10)), room, head) == kept
+    pieces, counts = encode.cut((np.arange(10), np.array([10])), np.array(room), head)
+    assert pieces.tolist() == kept == cut(list(range(10)), room, head)
+    assert counts.tolist() == [len(kept)]
 
 
-@given(st.lists(st.integers(), max_size=40), st.integers(0, 40), st.floats(0, 1))
-def test_cut_fills_its_room_and_no_more(pieces: list[int], room: int, head: float) -> None:
-    assert len(encode.cut(pieces, room, head)) == min(len(pieces), room)
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.lists(st.integers(0, 99), max_size=12), st.integers(0, 12)), min_size=1),
+    st.floats(0, 1),
+)
+def test_every_text_is_cut_to_its_own_room(texts: list[tuple[list[int], int]], head: float) -> None:
+    pieces, rooms = [text for text, _ in texts], np.array([room for _, room in texts])
+    flat = np.array(sum(pieces, []), np.int32), np.array([len(text) for text in pieces])
+    found, counts = encode.cut(flat, rooms, head)
+    wanted = [cut(text, room, head) for text, room in texts]
+    assert found.tolist() == sum(wanted, [])
+    assert counts.tolist() == [len(text) for text in wanted]
+
+
+def test_spans_follow_each_other() -> None:
+    assert encode.spans(np.array([5, 3, 0]), np.array([2, 0, 1])).tolist() == [5, 6, 0]
+    assert encode.spans(np.zeros(0, np.int64), np.zeros(0, np.int64)).tolist() == []
 
 
 def test_short_texts_are_what_the_tokenizer_gives(tokenizer: Any) -> None:
@@ -157,3 +176,51 @@ def test_tokenizer_with_other_special_tokens_is_refused(tiny_folder: Path) -> No
     tokenizer.backend_tokenizer.post_processor = None
     with pytest.raises(UserError, match="one token before and one after"):
         tokenization.reader(tokenizer, 16, 0.25)
+
+
+def stored(tmp_path: Path, count: int) -> encode.Stored:
+    np.arange(count, dtype=np.int32).tofile(tmp_path / "pieces.int32")
+    return encode.Stored(tmp_path / "pieces.int32")
+
+
+def test_slices_are_those_of_an_array(tmp_path: Path) -> None:
+    found, expected = stored(tmp_path, 10), np.arange(10, dtype=np.int32)
+    assert len(found) == 10
+    for where in (slice(2, 5), slice(None), slice(8, 99), slice(-3, None), slice(4, 4)):
+        assert found[where].dtype == np.int32
+        assert np.array_equal(found[where], expected[where]), where
+
+
+def test_a_file_without_pieces_is_empty(tmp_path: Path) -> None:
+    assert stored(tmp_path, 0)[:].tolist() == []
+
+
+def test_a_file_that_became_shorter_is_named(tmp_path: Path) -> None:
+    found = stored(tmp_path, 10)
+    os.truncate(tmp_path / "pieces.int32", 8)
+    assert found[0:2].tolist() == [0, 1]
+    with pytest.raises(UserError, match=r"pieces.int32 became shorter"):
+        found[0:5]
+
+
+def test_what_was_read_stays_out_of_memory(tmp_path: Path) -> None:
+    """32 MB are read; of a mapping they would all count as this process's."""
+
+    def in_memory() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    found = stored(tmp_path, 8_000_000)
+    gc.collect()
+    before = in_memory()
+    for start in range(0, len(found), 1000):
+        assert found[start : start + 1000][-1] == start + 999
+    assert in_memory() - before < 8e6
+
+
+def test_the_file_is_closed_with_its_reader(tmp_path: Path) -> None:
+    found = stored(tmp_path, 3)
+    number = found.file
+    del found
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)

@@ -14,8 +14,7 @@ from distillery.data.store import Split
 from distillery.errors import UserError
 from distillery.models import tokenization
 from distillery.text import splits
-from distillery.text.encode import Encoded, Reader
-from distillery.text.stored import Stored
+from distillery.text.encode import Encoded, Reader, Stored
 
 TEXTS = ["the film was great", "it was bad", "a good story with a weak plot and a fine cast"]
 

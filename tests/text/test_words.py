@@ -44,10 +44,10 @@ def expected(table: Words, texts: list[str]) -> list[list[int]]:
 
 
 def found(table: Words, texts: list[str]) -> list[list[int]]:
-    pieces, offsets = table(texts)
+    pieces, counts = table(texts)
     assert pieces.dtype == np.int32
-    assert offsets.tolist()[0] == 0
-    return [pieces[a:b].tolist() for a, b in zip(offsets, offsets[1:], strict=False)]
+    assert len(counts) == len(texts)
+    return [part.tolist() for part in np.split(pieces, np.cumsum(counts)[:-1])] if texts else []
 
 
 @pytest.mark.parametrize("table", [UNCASED, CASED, OF_WORDS], ids=["uncased", "cased", "words"])
@@ -62,13 +62,12 @@ def test_pieces_are_those_of_the_tokenizer(table: Words, texts: list[str]) -> No
 def test_a_word_goes_through_the_tokenizer_once(monkeypatch: pytest.MonkeyPatch) -> None:
     table = Words(backend())
     asked: list[str] = []
-    plain = Words._encodings
 
-    def counted(self: Words, texts: list[str]) -> list[Any]:
+    def counted(backend: Any, texts: list[str]) -> encode.Pieces:
         asked.extend(texts)
-        return plain(self, texts)
+        return encode.pieces_of(backend, texts)
 
-    monkeypatch.setattr(Words, "_encodings", counted)
+    monkeypatch.setattr(words, "pieces_of", counted)
     table(["a film, a film"])
     table(["film a"])
     assert sorted(asked) == [",", "a", "film"]
@@ -88,24 +87,3 @@ def test_added_words_are_left_to_the_tokenizer() -> None:
     table = Words(tokenizer)
     assert not table.by_word
     assert found(table, ["an unheard-of film", ""]) == expected(table, ["an unheard-of film", ""])
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.lists(st.integers(0, 99), max_size=12), min_size=1, max_size=4),
-    st.integers(0, 12),
-    st.floats(0, 1),
-)
-def test_texts_are_cut_together_as_one_by_one(
-    texts: list[list[int]], room: int, head: float
-) -> None:
-    offsets = np.cumsum([0, *map(len, texts)])
-    pieces, lengths = encode._cut_all(np.array(sum(texts, []), np.int32), offsets, room, head)
-    wanted = [encode.cut(text, room, head) for text in texts]
-    assert pieces.tolist() == sum(wanted, [])
-    assert lengths.tolist() == [len(text) for text in wanted]
-
-
-def test_spans_stand_one_after_the_other() -> None:
-    assert encode.spans(np.array([5, 3, 0]), np.array([2, 0, 1])).tolist() == [5, 6, 0]
-    assert encode.spans(np.zeros(0, np.int64), np.zeros(0, np.int64)).tolist() == []

@@ -1,50 +1,55 @@
 """Texts as word pieces, by `tokenizers` alone: no torch, no transformers."""
 
 import functools
-import itertools
+import os
+import weakref
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from distillery.errors import UserError
 
-if TYPE_CHECKING:
-    from distillery.text.stored import Stored
-
 MULTIPLE = 8  # of a batch's length: matmuls want it, and fewer shapes leave less free memory idle
 
 
-def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The positions start, start + 1, ... of (N,) spans, one span after the other: (sum of
-    lengths,).
+class Stored:
+    """The (P,) int32 in a file; a slice is read from it.
 
-    spans([5, 0], [2, 1]) is [5, 6, 0].
+    Not memory-mapped: every page of a mapping that was ever read counts as this process's memory,
+    which would grow with the rows it has seen, though the system may take the pages back.
     """
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    found: np.ndarray = np.repeat(starts - (ends - lengths), lengths) + np.arange(total)
-    return found
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self.file)
+        self.count = os.fstat(self.file).st_size // 4
 
-def pieces_of(backend: Any, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The word pieces of N texts, without special tokens: pieces (P,) int32 and offsets (N + 1,)
-    int64, text i is pieces[offsets[i]:offsets[i + 1]]."""
-    pieces, offsets = array("i"), array("q", [0])
-    for encoding in backend.encode_batch_fast(texts, add_special_tokens=False):
-        pieces.extend(encoding.ids)
-        offsets.append(len(pieces))
-    return np.array(pieces, np.int32), np.array(offsets, np.int64)
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, where: slice) -> np.ndarray:
+        start, stop, _ = where.indices(self.count)
+        found = np.empty(max(0, stop - start), np.int32)
+        left, place = found.view(np.uint8).data, 4 * start
+        while left:  # the system reads 2 GiB at most at once
+            read = os.preadv(self.file, [left], place)
+            if not read:
+                raise UserError(f"{self.path} became shorter while it was read: run this again")
+            left, place = left[read:], place + read
+        return found
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """The word pieces of N texts, one after the other.
+    """The word pieces of N texts, one after the other, special tokens included.
 
     pieces: (sum of lengths,) int32. offsets: (N + 1,) int64, text i is pieces[offsets[i]:
-    offsets[i + 1]]. second: (N,) int32, where the second text of a pair begins (its length, where
-    there is none). Special tokens are included.
+    offsets[i + 1]]. second: (N,) int32, where the second text of a pair begins (its length, if
+    there is none). pad: id of the padding token.
     """
 
     pieces: "np.ndarray | Stored | _Chain"
@@ -65,14 +70,9 @@ class Encoded:
 
     def take(self, rows: np.ndarray) -> "Encoded":
         """The given rows, in the given order."""
-        lengths = self.lengths[rows]
         parts = [self.pieces[self.offsets[row] : self.offsets[row + 1]] for row in rows]
-        return Encoded(
-            np.concatenate(parts) if parts else np.zeros(0, np.int32),
-            offsets_of(lengths),
-            self.second[rows],
-            self.pad,
-        )
+        pieces = np.concatenate([np.zeros(0, np.int32), *parts])
+        return Encoded(pieces, offsets_of(self.lengths[rows]), self.second[rows], self.pad)
 
     def batch(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """input_ids, attention_mask and token_type_ids, (B, T) int64; the mask is 1 on text.
@@ -96,11 +96,11 @@ class Encoded:
 
 
 class _Chain:
-    """Arrays read as one, without a copy: a slice lies within one of them."""
+    """Arrays read as one, without a copy; a slice must lie within one of them."""
 
     def __init__(self, arrays: "list[np.ndarray | Stored | _Chain]", sizes: list[int]) -> None:
         self.arrays = arrays
-        self.starts = np.concatenate([[0], np.cumsum(sizes)])
+        self.starts = offsets_of(np.array(sizes))
 
     def __getitem__(self, where: slice) -> np.ndarray:
         number = int(np.searchsorted(self.starts[1:], where.start, side="right"))
@@ -110,11 +110,10 @@ class _Chain:
 
 
 def joined(parts: list[Encoded]) -> Encoded:
-    """The rows of several, one after the other; their pieces stay where they are."""
-    lengths = np.concatenate([part.lengths for part in parts])
+    """The rows of several, one after the other; their pieces are not copied."""
     return Encoded(
         _Chain([part.pieces for part in parts], [int(part.offsets[-1]) for part in parts]),
-        offsets_of(lengths),
+        offsets_of(np.concatenate([part.lengths for part in parts])),
         np.concatenate([part.second for part in parts]),
         parts[0].pad,
     )
@@ -125,32 +124,61 @@ def offsets_of(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def cut(pieces: list[int], room: int, head: float) -> list[int]:
-    """At most `room` pieces: the first `head` share of them from the start, the rest the end's."""
-    if len(pieces) <= room:
-        return pieces
-    start = round(room * head)
-    return pieces[:start] + pieces[len(pieces) - (room - start) :]
+def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The positions start, start + 1, ... of (N,) spans, one span after the other: (sum of
+    lengths,).
+
+    spans([5, 0], [2, 1]) is [5, 6, 0].
+    """
+    ends = offsets_of(lengths)
+    found: np.ndarray = np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])
+    return found
 
 
-def _cut_all(
-    pieces: np.ndarray, offsets: np.ndarray, room: int, head: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """What `cut` gives, of all texts at once: their pieces, one after the other, and lengths."""
-    lengths = np.diff(offsets)
-    kept = np.minimum(lengths, room)
-    start = np.where(lengths > room, round(room * head), kept)
-    starts = np.stack([offsets[:-1], offsets[1:] - (kept - start)], axis=1)
-    parts = np.stack([start, kept - start], axis=1)
-    return pieces[spans(starts.ravel(), parts.ravel())], kept
+Pieces = tuple[np.ndarray, np.ndarray]  # of N texts: pieces (P,) int32 and their counts (N,)
 
 
-def _rooms(first: int, second: int, room: int) -> tuple[int, int]:
-    """The room of each text of a pair: the longer one is cut first."""
-    if first + second <= room:
-        return first, second
-    short = min(first, second, room // 2)
-    return (short, room - short) if first <= second else (room - short, short)
+def pieces_of(backend: Any, texts: list[str]) -> Pieces:
+    """The word pieces of texts, without special tokens."""
+    pieces, counts = array("i"), array("q")
+    for encoding in backend.encode_batch_fast(texts, add_special_tokens=False):
+        pieces.extend(encoding.ids)
+        counts.append(len(encoding.ids))
+    return np.array(pieces, np.int32), np.array(counts, np.int64)
+
+
+def cut(texts: Pieces, rooms: np.ndarray, head: float) -> Pieces:
+    """At most `rooms`, (N,) or (), pieces of each text: the fraction `head` of them from its
+    beginning, the rest from its end."""
+    pieces, counts = texts
+    kept = np.minimum(counts, rooms)
+    front = np.where(counts > rooms, np.round(rooms * head), kept).astype(np.int64)
+    ends = np.cumsum(counts)
+    starts = np.stack([ends - counts, ends - (kept - front)], axis=1)
+    return pieces[spans(starts.ravel(), np.stack([front, kept - front], axis=1).ravel())], kept
+
+
+def _rooms(first: np.ndarray, second: np.ndarray, room: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rooms of both texts of pairs, from their counts of pieces: the longer one is cut first.
+
+    All arrays are (N,).
+    """
+    short = np.minimum(np.minimum(first, second), room // 2)
+    one = np.where(first <= second, short, room - short)
+    fits = first + second <= room
+    return np.where(fits, first, one), np.where(fits, second, room - one)
+
+
+def _side_by_side(parts: list[Pieces]) -> tuple[np.ndarray, np.ndarray]:
+    """Row i of every part, one part after the other: pieces (P,) and where the rows begin and end,
+    offsets (N + 1,)."""
+    counts = np.stack([counts for _, counts in parts], axis=1)  # (N, parts)
+    offsets = offsets_of(counts.sum(axis=1))
+    starts = offsets[:-1, None] + np.cumsum(counts, axis=1) - counts
+    found = np.empty(offsets[-1], np.int32)
+    for number, (pieces, count) in enumerate(parts):
+        found[spans(starts[:, number], count)] = pieces
+    return found, offsets
 
 
 class Reader:
@@ -177,48 +205,24 @@ class Reader:
     def _ids(self, text: str, special: bool = True) -> list[int]:
         return list(self.backend.encode(text, add_special_tokens=special).ids)
 
-    def pieces(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Word pieces and offsets as of `pieces_of`."""
+    def pieces(self, texts: list[str]) -> Pieces:
+        """The word pieces of texts, without special tokens."""
         return pieces_of(self.backend, texts)
-
-    def _pair(self, first: list[int], second: list[int]) -> tuple[list[int], int]:
-        rooms = _rooms(len(first), len(second), self.max_length - 2 - len(self.between))
-        first, second = (
-            cut(pieces, room, self.head)
-            for pieces, room in zip((first, second), rooms, strict=True)
-        )
-        start = [self.first, *first, *self.between]
-        return [*start, *second, self.last], len(start)
 
     def encode(self, texts: list[str], pairs: list[str] | None) -> Encoded:
         """The word pieces of texts, or of pairs of texts, in order."""
+
+        def always(tokens: list[int]) -> Pieces:
+            return np.tile(tokens, len(texts)), np.full(len(texts), len(tokens))
+
+        one, room = self.pieces(texts), self.max_length - 2
         if pairs:
-            return self._encode_pairs(texts, pairs)
-        room = self.max_length - 2
-        inner, counts = _cut_all(*self.pieces(texts), room, self.head)
-        offsets = offsets_of(counts + 2)
-        pieces = np.empty(offsets[-1], np.int32)
-        pieces[offsets[:-1]], pieces[offsets[1:] - 1] = self.first, self.last
-        pieces[spans(offsets[:-1] + 1, counts)] = inner
-        second = np.diff(offsets).astype(np.int32)
-        return Encoded(pieces, offsets, second, self.pad)
-
-    def _encode_pairs(self, texts: list[str], pairs: list[str]) -> Encoded:
-        pieces: list[list[int]] = []
-        second: list[int] = []
-        for one, other in zip(self._lists(texts), self._lists(pairs), strict=True):
-            ids, at = self._pair(one, other)
-            pieces.append(ids)
-            second.append(at)
-        lengths = np.array([len(ids) for ids in pieces], dtype=np.int64)
-        return Encoded(
-            np.fromiter(itertools.chain.from_iterable(pieces), np.int32, int(lengths.sum())),
-            offsets_of(lengths),
-            np.array(second, dtype=np.int32),
-            self.pad,
-        )
-
-    def _lists(self, texts: list[str]) -> list[list[int]]:
-        """The word pieces of each text, without special tokens."""
-        pieces, offsets = self.pieces(texts)
-        return [part.tolist() for part in np.split(pieces, offsets[1:-1])]
+            two, between = self.pieces(pairs), always(self.between)
+            rooms = _rooms(one[1], two[1], room - len(self.between))
+            inner = [cut(one, rooms[0], self.head), between, cut(two, rooms[1], self.head)]
+        else:
+            inner = [cut(one, np.array(room), self.head)]
+        parts = [always([self.first]), *inner, always([self.last])]
+        pieces, offsets = _side_by_side(parts)
+        second = np.sum([counts for _, counts in parts[:3]], axis=0)  # of a single text its length
+        return Encoded(pieces, offsets, second.astype(np.int32), self.pad)

@@ -11,14 +11,12 @@ from distillery import files, paths, progress
 from distillery.data.keys import MASK
 from distillery.data.store import Split
 from distillery.errors import UserError
-from distillery.text.encode import Encoded, Reader, offsets_of
-from distillery.text.stored import Stored
+from distillery.text.encode import Encoded, Pieces, Reader, Stored, offsets_of
 from distillery.text.words import Words
 
 VERSION = 1  # of the encoding: raise it when the same text would give other pieces
 CHUNK = 2048  # texts tokenized at once
 _PIECES, _OFFSETS, _SECOND = "pieces.int32", "offsets.npy", "second.npy"
-_FILES = {_PIECES, _OFFSETS, _SECOND}
 
 
 def fingerprint(backend: Any) -> str:
@@ -29,22 +27,23 @@ def fingerprint(backend: Any) -> str:
 class SplitReader(Reader):
     """Reads whole splits: each distinct word goes through the tokenizer once (`Words`).
 
-    mask: the tokenizer's own mask token, which stands for `MASK` in augmented rows.
+    mask: the tokenizer's own mask token, which replaces `MASK` in augmented rows.
     """
 
     def __init__(self, backend: Any, pad: int, max_length: int, head: float, mask: str) -> None:
         super().__init__(backend, pad, max_length, head)
         self.mask, self.words = mask, Words(backend)
 
-    def pieces(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    def pieces(self, texts: list[str]) -> Pieces:
         return self.words(texts)
 
     def key(self) -> str:
-        """Names the encoding: tokenizer, maximum length, share of the head."""
+        """Names the encoding: a hash of the tokenizer and of how texts are cut."""
         return files.short_hash([VERSION, fingerprint(self.backend), self.max_length, self.head])
 
     def encode_split(self, task_name: str, split: Split) -> Encoded:
-        """A split's word pieces, made if they are not there, read from disk as they are needed."""
+        """A split's word pieces, read from disk as they are needed; tokenized if they are not
+        there or damaged."""
         name = f"{split.name}-{split.sha256[:12]}"
         folder = paths.encoded(task_name, self.key()) / name
         with files.locked(paths.lock(f"encoded_{task_name}"), "tokenizing", wait=True):
@@ -54,23 +53,17 @@ class SplitReader(Reader):
         # still mapped from disk, but as plain arrays, of which a slice costs less
         return Encoded(Stored(folder / _PIECES), np.asarray(offsets), np.asarray(second), self.pad)
 
-    def _own_mask(
-        self, split: Split, texts: list[str], pairs: list[str] | None
-    ) -> tuple[list[str], list[str] | None]:
-        """Texts with the tokenizer's own mask in place of that of augmented rows."""
-        if split.name != paths.AUGMENTED or self.mask == MASK:
-            return texts, pairs
-        own = [[text.replace(MASK, self.mask) for text in side] for side in (texts, pairs or [])]
-        return own[0], own[1] if pairs else None
-
     def _write(self, split: Split, folder: Path) -> None:
         """Tokenizes a split into a folder, some texts at a time."""
+        masked = split.name == paths.AUGMENTED
         lengths, second = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
         bar = progress.bar(total=len(split), desc=f"tokenizing {split.name}", unit=" texts")
-        with files.replacing_folder(folder) as temporary:
+        with files.replacing_folder(folder) as temporary, bar:
             with (temporary / _PIECES).open("wb") as file:
                 for texts, pairs in split.chunks(CHUNK):
-                    encoded = self.encode(*self._own_mask(split, texts, pairs))
+                    if masked:
+                        texts, pairs = self._own_mask(texts), pairs and self._own_mask(pairs)
+                    encoded = self.encode(texts, pairs)
                     encoded.pieces[:].tofile(file)
                     lengths.append(encoded.lengths)
                     second.append(encoded.second)
@@ -79,13 +72,15 @@ class SplitReader(Reader):
                 raise UserError(f"{split.path} changed while it was tokenized: run this again")
             np.save(temporary / _OFFSETS, offsets_of(np.concatenate(lengths)))
             np.save(temporary / _SECOND, np.concatenate(second))
-        bar.close()
+
+    def _own_mask(self, texts: list[str]) -> list[str]:
+        return [text.replace(MASK, self.mask) for text in texts]
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether a folder of word pieces is there and its files are those of its manifest."""
+    """Whether a folder of word pieces is there and its files match its manifest."""
     try:
-        return files.check_folder(folder, "tokenizing again").keys() >= _FILES
+        return files.check_folder(folder, "tokenizing again").keys() >= {_PIECES, _OFFSETS, _SECOND}
     except UserError as error:
         logging.warning("%s", error)
         return False

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from distillery.text import cleaning
-from distillery.text.encode import pieces_of, spans
+from distillery.text.encode import Pieces, offsets_of, pieces_of, spans
 
 PUNCTUATION = r"([!-/:-@\[-`{-~])"  # of ASCII: BERT's tokenizers make each a word of its own
 ROOM = 2**21  # characters of the words kept: some 60 MB
@@ -42,9 +42,8 @@ class Words:
         self.pieces, self.ends = array("i"), array("q", [0, 0])
         self.characters = 0
 
-    def __call__(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Pieces (P,) int32 of N texts, and offsets (N + 1,) int64: text i is pieces[offsets[i]:
-        offsets[i + 1]]."""
+    def __call__(self, texts: list[str]) -> Pieces:
+        """The word pieces of N texts."""
         if not self.by_word or not texts:
             return pieces_of(self.backend, texts)
         for clean in self.cleaning:
@@ -55,14 +54,10 @@ class Words:
         split = pc.split_pattern(pc.replace_substring_regex(given, PUNCTUATION, r" \1 "), " ")
         words = split.values.dictionary_encode()
         numbers = self._numbers(words.dictionary.to_pylist())[words.indices.to_numpy()]
-        ends = np.frombuffer(self.ends, np.int64)
-        starts = ends[numbers]
-        counts = ends[numbers + 1] - starts
-        if not self.pieces:
-            return np.zeros(0, np.int32), np.zeros(len(texts) + 1, np.int64)
-        pieces = np.frombuffer(self.pieces, np.int32)[spans(starts, counts)]
-        bounds = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return pieces, bounds[split.offsets.to_numpy()]
+        ends = np.array(self.ends)
+        counts = ends[numbers + 1] - ends[numbers]  # of the pieces of each word
+        pieces = np.array(self.pieces, np.int32)[spans(ends[numbers], counts)]
+        return pieces, np.diff(offsets_of(counts)[split.offsets.to_numpy()])
 
     def _numbers(self, words: list[str]) -> np.ndarray:
         """The numbers (N,) of N different words; new ones are learned."""
@@ -70,15 +65,11 @@ class Words:
             self._forget()
         found = np.fromiter(map(self.numbers.get, words, repeat(-1)), np.int64, len(words))
         new = np.flatnonzero(found < 0)
+        found[new] = np.arange(len(new)) + len(self.numbers)
         unknown = [words[at] for at in new]
-        found[new] = np.arange(len(new)) + len(self.ends) - 1
-        for word, encoding in zip(unknown, self._encodings(unknown), strict=True):
-            self.numbers[word] = len(self.ends) - 1
-            self.pieces.extend(encoding.ids)
-            self.ends.append(len(self.pieces))
-            self.characters += len(word)
-        return found
-
-    def _encodings(self, texts: list[str]) -> list[Any]:
-        found: list[Any] = self.backend.encode_batch_fast(texts, add_special_tokens=False)
+        pieces, counts = pieces_of(self.backend, unknown)
+        self.numbers.update(zip(unknown, found[new].tolist(), strict=True))
+        self.ends.extend((np.cumsum(counts) + len(self.pieces)).tolist())
+        self.pieces.extend(pieces.tolist())
+        self.characters += sum(map(len, unknown))
         return found
