@@ -1,19 +1,19 @@
-"""Models without a neural network, for rows that keep a table honest (scikit-learn).
+"""Models without a neural network, the simple rows that a table needs (scikit-learn).
 
 A text is a bag of word n-grams. A pair has the n-grams of its first text, of its second, and of
-what stands in both.
+what stands in both. A kind of task names the baselines that fit it (`Kind.baselines`).
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from distillery import progress
+from distillery import evaluation, progress
 from distillery.data.store import Split
+from distillery.data.task import Task
 from distillery.errors import UserError
-from distillery.evaluation import metrics
 from distillery.recipes import BaselineRecipe, NbsvmRecipe, Recipe
 
 
@@ -21,8 +21,8 @@ from distillery.recipes import BaselineRecipe, NbsvmRecipe, Recipe
 class Baseline:
     """A fitted baseline.
 
-    predict: a split -> its label numbers (N,), and their probabilities (N, labels) where the model
-    has such. facts: of the choice on dev.
+    predict: a split -> predictions (N,) and, if the model has them, logits (N, C) as a network's.
+    facts: of the choice on dev.
     """
 
     predict: Callable[[Split], tuple[np.ndarray, np.ndarray | None]]
@@ -30,40 +30,79 @@ class Baseline:
     facts: dict[str, Any]
 
 
-class Linear(Protocol):
-    """A linear model of N rows of features."""
+class Linear(NamedTuple):
+    """A fitted linear model, one of several that dev chooses from.
 
-    @property
-    def parameters(self) -> int: ...
+    predict: features (N, V) -> predictions (N,). logits: features -> (N, C), None without them.
+    """
 
-    def predict(self, features: Any) -> np.ndarray:
-        """Label numbers (N,)."""
+    name: str
+    parameters: int
+    predict: Callable[[Any], np.ndarray]
+    logits: Callable[[Any], np.ndarray] | None = None
 
-    def probabilities(self, features: Any) -> np.ndarray | None:
-        """(N, labels), None where the model has none."""
+
+def check(name: str, task: Task) -> None:
+    """UserError if a baseline doesn't fit the task's kind."""
+    if name not in task.kind.baselines:
+        raise UserError(
+            f"baseline '{name}' is not for {task.kind.name}, as {task.name} is: choose from"
+            f" {', '.join(task.kind.baselines)}"
+        )
 
 
-def majority(train: Split, dev: Split, recipe: Recipe, metric: str) -> Baseline:
+def majority(train: Split, dev: Split, recipe: Recipe, task: Task) -> Baseline:
     """Always the commonest label of train, the first of equals."""
     label = int(np.bincount(train.labels).argmax())
     return Baseline(lambda split: (np.full(len(split), label), None), 0, {})
 
 
-def tfidf(train: Split, dev: Split, recipe: BaselineRecipe, metric: str) -> Baseline:
-    """Sublinear TF-IDF of word n-grams and logistic regression; dev selects its C."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+def mean(train: Split, dev: Split, recipe: Recipe, task: Task) -> Baseline:
+    """Always the mean of train's labels."""
+    value = float(train.labels.mean())
+    return Baseline(lambda split: (np.full(len(split), value), None), 0, {})
 
-    ngrams = Ngrams(TfidfVectorizer(sublinear_tf=True, **_counting(recipe)), train, recipe)
+
+def tfidf(train: Split, dev: Split, recipe: BaselineRecipe, task: Task) -> Baseline:
+    """Sublinear TF-IDF of word n-grams and logistic regression; dev selects its C."""
+    from sklearn.linear_model import LogisticRegression
+
+    ngrams = Ngrams(_tfidf_vectorizer(recipe), train, recipe)
     features = ngrams.of(train)
 
-    def candidates() -> Iterator[tuple[str, Linear]]:
-        for c in recipe.inverse_regularization:
-            yield f"C {c:g}", LogisticRegression(features, train.labels, c)
+    def fit(c: float) -> Linear:
+        model = LogisticRegression(C=c, max_iter=1000).fit(features, train.labels)
 
-    return _best(candidates(), len(recipe.inverse_regularization), ngrams, dev, metric)
+        def logits(features: Any) -> np.ndarray:
+            found = np.full((features.shape[0], len(task.labels)), -np.inf)  # labels not in train
+            with np.errstate(divide="ignore"):
+                found[:, model.classes_] = model.predict_log_proba(features)
+            return found
+
+        parameters = model.coef_.size + model.intercept_.size
+        return Linear(f"C {c:g}", parameters, model.predict, logits)
+
+    choices = recipe.inverse_regularization
+    return _best(map(fit, choices), len(choices), ngrams, dev, task)
 
 
-def nbsvm(train: Split, dev: Split, recipe: NbsvmRecipe, metric: str) -> Baseline:
+def ridge(train: Split, dev: Split, recipe: BaselineRecipe, task: Task) -> Baseline:
+    """Ridge regression on the features of `tfidf` and, for pairs, the cosine of their TF-IDF; dev
+    selects C = 1 / (2 alpha)."""
+    from sklearn.linear_model import Ridge
+
+    ngrams = Ngrams(_tfidf_vectorizer(recipe), train, recipe, cosine=True)
+    features = ngrams.of(train)
+
+    def fit(c: float) -> Linear:
+        model = Ridge(alpha=1 / (2 * c)).fit(features, train.labels)
+        return Linear(f"C {c:g}", model.coef_.size + 1, model.predict)
+
+    choices = recipe.inverse_regularization
+    return _best(map(fit, choices), len(choices), ngrams, dev, task)
+
+
+def nbsvm(train: Split, dev: Split, recipe: NbsvmRecipe, task: Task) -> Baseline:
     """An SVM over naive Bayes log-count ratios; dev selects C and beta.
 
     Wang & Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification",
@@ -74,25 +113,28 @@ def nbsvm(train: Split, dev: Split, recipe: NbsvmRecipe, metric: str) -> Baselin
     ngrams = Ngrams(CountVectorizer(binary=True, **_counting(recipe)), train, recipe)
     features = ngrams.of(train).astype(np.float64)
 
-    def candidates() -> Iterator[tuple[str, Linear]]:
+    def candidates() -> Iterator[Linear]:
         for c in recipe.inverse_regularization:
             fitted = Nbsvm.fit(features, train.labels, recipe.smoothing, c)
             for beta in recipe.interpolation:
-                yield f"C {c:g}, beta {beta:g}", fitted.interpolated(beta)
+                model = fitted.interpolated(beta)
+                yield Linear(f"C {c:g}, beta {beta:g}", model.parameters, model.predict)
 
     choices = len(recipe.inverse_regularization) * len(recipe.interpolation)
-    return _best(candidates(), choices, ngrams, dev, metric)
+    return _best(candidates(), choices, ngrams, dev, task)
 
 
-FIT: dict[str, Callable[[Split, Split, Any, str], Baseline]] = {
+FIT: dict[str, Callable[[Split, Split, Any, Task], Baseline]] = {
     "majority": majority,
     "tfidf": tfidf,
     "nbsvm": nbsvm,
+    "mean": mean,
+    "ridge": ridge,
 }
 
 
 def _counting(recipe: BaselineRecipe) -> dict[str, Any]:
-    """What both vectorizers count: words, and the marks that carry sentiment."""
+    """What the vectorizers count: words, and the punctuation that carries sentiment."""
     return {
         "ngram_range": (1, recipe.ngrams),
         "min_df": recipe.min_rows,
@@ -100,11 +142,20 @@ def _counting(recipe: BaselineRecipe) -> dict[str, Any]:
     }
 
 
-class Ngrams:
-    """The features of splits: a vectorizer of scikit-learn, fitted to train."""
+def _tfidf_vectorizer(recipe: BaselineRecipe) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
-    def __init__(self, vectorizer: Any, train: Split, recipe: BaselineRecipe) -> None:
-        self.vectorizer = vectorizer
+    return TfidfVectorizer(sublinear_tf=True, **_counting(recipe))
+
+
+class Ngrams:
+    """The features of splits: a vectorizer of scikit-learn, fitted to train. cosine: whether pairs
+    have the product of their rows, if these are of unit length their cosine, as a feature."""
+
+    def __init__(
+        self, vectorizer: Any, train: Split, recipe: BaselineRecipe, cosine: bool = False
+    ) -> None:
+        self.vectorizer, self.cosine = vectorizer, cosine
         try:
             vectorizer.fit([*self._texts(train, 0), *self._texts(train, 1)])
         except ValueError:
@@ -122,46 +173,29 @@ class Ngrams:
         if not split.paired:
             return first
         second = self.vectorizer.transform(self._texts(split, 1))
-        return sparse.hstack([first, second, first.multiply(second)], format="csr")
+        both = first.multiply(second)
+        cosine = [sparse.csr_matrix(both.sum(axis=1))] if self.cosine else []
+        return sparse.hstack([first, second, both, *cosine], format="csr")
 
 
 def _best(
-    candidates: Iterator[tuple[str, Linear]], count: int, ngrams: Ngrams, dev: Split, metric: str
+    candidates: Iterator[Linear], count: int, ngrams: Ngrams, dev: Split, task: Task
 ) -> Baseline:
-    """The first of the candidates (by name) that are best on dev."""
+    """The first of the candidates that are best on dev by the task's metric."""
     features = ngrams.of(dev)
     tried: dict[str, float] = {}
     best: Any = None
-    for name, model in progress.bar(candidates, total=count, desc="fitting", unit=" models"):
-        score = metrics.score(metric, dev.labels, model.predict(features))
-        if not tried or score > max(tried.values()):
-            best = model
-        tried[name] = score
+    for candidate in progress.bar(candidates, total=count, desc="fitting", unit=" models"):
+        scores = task.kind.scores(task.metric, dev.labels, candidate.predict(features))
+        tried[candidate.name] = scores[task.metric]
+        if evaluation.best(task.metric, [*tried.values()]) == len(tried) - 1:
+            best = candidate
 
     def predict(split: Split) -> tuple[np.ndarray, np.ndarray | None]:
-        found = ngrams.of(split)
-        return best.predict(found), best.probabilities(found)
+        features = ngrams.of(split)
+        return best.predict(features), best.logits(features) if best.logits else None
 
     return Baseline(predict, best.parameters, {"tried_on_dev": tried})
-
-
-class LogisticRegression:
-    """scikit-learn's, with probabilities of the labels that train has none of: 0."""
-
-    def __init__(self, features: Any, labels: np.ndarray, c: float) -> None:
-        from sklearn import linear_model
-
-        self._model = linear_model.LogisticRegression(C=c, max_iter=1000).fit(features, labels)
-        self.parameters = int(self._model.coef_.size + self._model.intercept_.size)
-
-    def predict(self, features: Any) -> np.ndarray:
-        found: np.ndarray = self._model.predict(features)
-        return found
-
-    def probabilities(self, features: Any) -> np.ndarray:
-        found = np.zeros((features.shape[0], self._model.classes_.max() + 1))
-        found[:, self._model.classes_] = self._model.predict_proba(features)
-        return found
 
 
 @dataclass(frozen=True)
@@ -209,9 +243,6 @@ class Nbsvm:
         planes = (scores[:, 0] > 0).astype(int) if len(self.labels) == 2 else scores.argmax(axis=1)
         found: np.ndarray = self.labels[planes]
         return found
-
-    def probabilities(self, features: Any) -> None:
-        """A hinge loss gives none."""
 
 
 def log_count_ratio(features: Any, positive: np.ndarray, smoothing: float) -> np.ndarray:

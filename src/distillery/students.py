@@ -85,4 +85,5 @@ STUDENTS: dict[str, Student] = {
 OWN = tuple(name for name, row in STUDENTS.items() if row.architecture != "bert")
 PRETRAINED = tuple(name for name in STUDENTS if name not in OWN)
 
-BASELINES = ("majority", "tfidf", "nbsvm")  # models without a neural network
+# Models without a neural network; each fits some kinds of tasks (`Kind.baselines`).
+BASELINES = ("majority", "tfidf", "nbsvm", "mean", "ridge")

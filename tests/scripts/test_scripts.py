@@ -13,7 +13,7 @@ from distillery import paths, recipes, tasks
 from distillery.encoders import ENCODERS
 from distillery.recipes import ablation, options
 from distillery.stages import scripts
-from distillery.students import BASELINES, STUDENTS
+from distillery.students import STUDENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("data", "teacher", "student", "distillation", "compression")
@@ -31,7 +31,8 @@ def test_every_experiment_has_its_script_as_it_is_made_and_no_other_is_there() -
 
 @pytest.mark.parametrize("task", REAL)
 def test_a_real_task_has_all_that_names_promise(task: str) -> None:
-    names = [f"data/{task}", *(f"student/{name}_{task}" for name in (*BASELINES, *STUDENTS))]
+    baselines = tasks.get(task).kind.baselines
+    names = [f"data/{task}", *(f"student/{name}_{task}" for name in (*baselines, *STUDENTS))]
     for teacher in ENCODERS:
         names += [f"teacher/{teacher}_{task}"]
         names += [f"distillation/{student}_{teacher}_{task}" for student in STUDENTS]
@@ -212,7 +213,9 @@ def test_run_all_runs_one_process_unless_stages_are_launched(tmp_path: Path, lau
     given = ["demo", "--seeds", "2", "--students", "bilstm", "--source", "a  ü", "--force"]
     done = _run(tmp_path / "run_all.sh", *given, DISTILLERY_LAUNCH=launch)
     assert done.returncode == 0, done.stderr
-    baselines = [f"baseline --task demo --baseline {name}" for name in BASELINES]
+    baselines = [
+        f"baseline --task demo --baseline {name}" for name in tasks.get("demo").kind.baselines
+    ]
     teacher, student = "--task demo --teacher minilm", "--student bilstm"
     commands = [
         "data --task demo --force --source a  ü",

@@ -3,10 +3,11 @@
 
 import argparse
 
-from distillery import recipes, tasks
+from distillery import kinds, recipes, tasks
 from distillery.commands.base import Command, short
+from distillery.errors import UserError
 from distillery.recipes import ablation
-from distillery.students import BASELINES, STUDENTS
+from distillery.students import STUDENTS
 
 
 class Report(Command):
@@ -40,9 +41,17 @@ class Plan(Command):
         print("students", *plan.students)
         print("compressed", *plan.compressed)
         print("known", *STUDENTS)
-        print("baselines", *BASELINES)
+        print("baselines", *_baselines(arguments.task))
         if recipes.needs_augmentation(arguments.task):
             print("augmented")
+
+
+def _baselines(task: str) -> tuple[str, ...]:
+    """Those of the task's kind; classification's for a user's data that stage 1 has not read."""
+    try:
+        return tasks.get(task).kind.baselines
+    except UserError:
+        return kinds.CLASSIFICATION.baselines
 
 
 class Ablation(Command):

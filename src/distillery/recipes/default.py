@@ -33,7 +33,14 @@ LOGITS: Losses = (("mse", 1.0, {}),)
 
 
 def baseline(name: str) -> Recipe:
-    return {"majority": Recipe(), "tfidf": BaselineRecipe(), "nbsvm": NbsvmRecipe()}[name]
+    found: dict[str, Recipe] = {
+        "majority": Recipe(),
+        "mean": Recipe(),
+        "tfidf": BaselineRecipe(),
+        "ridge": BaselineRecipe(inverse_regularization=(0.0001, 0.001, 0.01, 0.1, 1.0)),
+        "nbsvm": NbsvmRecipe(),
+    }
+    return found[name]
 
 
 def pretraining(name: str) -> PretrainingRecipe:

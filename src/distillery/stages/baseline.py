@@ -5,7 +5,6 @@ import time
 from distillery import baselines, files, paths, results
 from distillery.data import store
 from distillery.data.task import Task
-from distillery.evaluation import calibration
 from distillery.experiments import ending
 from distillery.experiments.experiment import splits_read, wanted, write_labels
 from distillery.kernels import hardware
@@ -16,6 +15,7 @@ VERSION = 2
 
 def run(task: Task, recipe: Recipe, name: str, *, command: str, force: bool) -> None:
     """Writes the result of one baseline on test."""
+    baselines.check(name, task)
     folder = paths.results(task.local)
     result_name = paths.student_result(task.name, name)
     made_as = wanted(recipe, VERSION, splits_read(task))
@@ -29,14 +29,14 @@ def run(task: Task, recipe: Recipe, name: str, *, command: str, force: bool) -> 
     with files.locked(paths.lock(result_name), f"experiment {result_name}"):
         started = time.monotonic()
         train, dev = (store.read_split(task.name, split) for split in ("train", "dev"))
-        fitted = baselines.FIT[name](train, dev, recipe, task.metric)
+        fitted = baselines.FIT[name](train, dev, recipe, task)
         seconds = round(time.monotonic() - started, 2)
         test = store.read_split(task.name, "test")
-        predicted, probabilities = fitted.predict(test)
+        predicted, logits = fitted.predict(test)
         scores = task.kind.scores(task.metric, test.labels, predicted)
         run = {"seed": 0, "metrics": scores, "seconds": seconds, "rows": len(train)}
-        if probabilities is not None:
-            run["ece"] = calibration.expected_calibration_error(test.labels, probabilities)
+        if logits is not None:
+            run["ece"] = task.kind.calibration_error(test.labels, logits)
         result = {
             **dict.fromkeys(results.FIELDS),
             "name": result_name,

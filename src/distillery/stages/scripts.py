@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from distillery import files, paths, recipes, tasks
 from distillery.encoders import ENCODERS
 from distillery.errors import UserError
-from distillery.students import BASELINES, STUDENTS
+from distillery.students import STUDENTS
 
 MARK = "# Made by `make scripts`."
 _TEXT = """\
@@ -68,7 +68,7 @@ def _experiments(task: str) -> Iterator[tuple[str, dict[str, str], str]]:
             yield "pretrain", {"task": task, "teacher": teacher}, what
         what = f"Stage 2: fine-tunes {teacher} on {task}, then records its outputs for every row."
         yield "teacher", {"task": task, "teacher": teacher}, what
-    for name in BASELINES:
+    for name in tasks.get(task).kind.baselines:
         what = f"Stage 3: the baseline {name} on {task}, a row that keeps the table honest."
         yield "baseline", {"task": task, "baseline": name}, what
     for student in students:
