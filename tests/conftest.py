@@ -172,14 +172,15 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def students(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> dict[str, Path]:
-    """Saved students with random weights, made once, for tests that only read: the same one as
-    pytorch, onnx and int8; one that reads pairs; and one with odd labels."""
+    """Saved students with random weights, made once for tests that only read: the same one as
+    pytorch, onnx and int8; one of pairs; one that gives a number; and one with odd labels."""
     from tests.saved import save
 
     place = tmp_path_factory.mktemp("students")
     found = {form: save(place / form, tiny_folder, form) for form in ("pytorch", "onnx", "int8")}
     found["pairs"] = save(place / "pairs", tiny_folder, "onnx", pairs=True)
     odd = ("a\tb", "c,d", "e\nf")
+    found["regression"] = save(place / "regression", tiny_folder, "onnx", labels=("score",))
     found["odd labels"] = save(place / "odd", tiny_folder, "onnx", labels=odd)
     return found
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from distillery import files
@@ -14,6 +15,12 @@ from distillery.runtime.facts import FACTS, ONNX
 MAX_LENGTH = 24
 TEXTS = ["the film was great", "it was bad and dull", "a good story with a fine cast " * 9, ""]
 LABELS = ("bad", "good", "so-so")
+
+
+def probabilities(model: Any, texts: list[str], pairs: list[str] | None = None) -> np.ndarray:
+    """(N, C) of a classifier."""
+    answers = model.answers(texts, pairs)
+    return np.stack([answer.values for answer in answers])
 
 
 def save(folder: Path, tiny_folder: Path, form: str, kind: str = "bilstm", **facts: Any) -> Path:
@@ -43,7 +50,8 @@ def save(folder: Path, tiny_folder: Path, form: str, kind: str = "bilstm", **fac
             quantize.write(target / "whole.onnx", target / ONNX, QuantizationRecipe(), ())
             (target / "whole.onnx").unlink()
         tokenization.save(tokenizer, target)
-        said = {"task": "t", "labels": list(labels), "max_length": MAX_LENGTH, "head": 0.25}
+        said = {"task": "t", "kind": "regression" if len(labels) == 1 else "classification"}
+        said |= {"labels": list(labels), "max_length": MAX_LENGTH, "head": 0.25}
         said |= {"precision": "int8" if form == "int8" else "fp32", "pairs": False, **facts}
         files.write_json(target / FACTS, said)
     return folder

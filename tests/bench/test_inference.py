@@ -39,7 +39,6 @@ def test_texts_in_a_file_are_those_given(tmp_path: Path) -> None:
     Texts.write(tmp_path / "texts", texts)
     found = Texts(tmp_path / "texts")
     assert found.take(np.array([3, 0, 2, 1])) == [texts[row] for row in (3, 0, 2, 1)]
-    assert len(found) == 4
     Texts.write(tmp_path / "none", [""])
     assert Texts(tmp_path / "none").take(np.array([0])) == [""]
 
@@ -58,8 +57,8 @@ def test_a_contender_gives_the_answers_of_its_result(
             told = contender.turn(size, tokenization, turn)
             assert told["rows"] == [size] * contender.calls[size, tokenization]
             assert min(told["seconds"]) > 0
-    assert contender.compared > 0
-    assert contender.agreed >= 0.95 * contender.compared
+    agreement = contender.agreement()
+    assert agreement is not None and agreement >= 0.95
     assert contender.load_seconds > 0
 
 
@@ -67,8 +66,11 @@ def test_tokenization_changes_no_logit(in_smoke_home: Path, tmp_path: Path) -> N
     contender = Contender(given(tmp_path))
     rows = np.array([3, 1, 40])
     encoded = contender.reader.encode(contender.texts.take(rows), None)
-    torch.testing.assert_close(
-        contender._answer(encoded, np.arange(3)), contender._answer(contender.encoded, rows)
+    np.testing.assert_allclose(
+        contender._answer(encoded, np.arange(3)),
+        contender._answer(contender.encoded, rows),
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 

@@ -1,5 +1,6 @@
 """Small classifiers of every kind that stage 5 knows, and running text for them."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from transformers import BertConfig, BertForSequenceClassification
 import distillery.models.registry  # noqa: F401  registers the students
 from distillery.compression import units
 from distillery.models import registry
+from distillery.runtime.model import open_session, run
 from distillery.students import OWN
 from distillery.text.encode import Encoded
 
@@ -47,6 +49,12 @@ def batch(rows: int, length: int, seed: int = 0) -> dict[str, torch.Tensor]:
     mask = (torch.arange(length) < lengths).long()
     ids = torch.randint(5, VOCABULARY, (rows, length), generator=chance) * mask
     return {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(mask)}
+
+
+def onnx_outputs(path: Path, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The outputs (B, C) of an ONNX model."""
+    arrays = {name: tensor.numpy() for name, tensor in inputs.items()}
+    return torch.from_numpy(run(open_session(path, 1), arrays))
 
 
 @pytest.fixture

@@ -9,16 +9,16 @@ import onnx
 import pytest
 import torch
 
-from distillery.compression import export, onnx_module
+from distillery.compression import export
 from distillery.errors import UserError
 from distillery.models.pretrained import (
     LSTMForSequenceClassification,
     StudentForSequenceClassification,
 )
-from distillery.runtime.session import INPUTS
+from distillery.runtime.model import INPUTS, open_session
 from distillery.students import OWN, STUDENTS
 from distillery.text.encode import Encoded
-from tests.compression.conftest import KINDS, MAX_LENGTH, batch, classifier
+from tests.compression.conftest import KINDS, MAX_LENGTH, batch, classifier, onnx_outputs
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -27,12 +27,12 @@ def test_logits_are_pytorchs_at_other_shapes_than_the_examples(
 ) -> None:
     model, path = classifier(kind), tmp_path / "model.onnx"
     assert export.write(model, text, MAX_LENGTH, path) <= export.TOLERANCE
-    session = onnx_module.session(path)
+    session = open_session(path, 1)
     for rows, length in ((1, 2), (3, 7), (50, MAX_LENGTH), (1, MAX_LENGTH)):
         inputs = batch(rows, length, seed=rows + length)
         with torch.inference_mode():
             expected = model(**inputs).logits
-        found = onnx_module.run(session, inputs)
+        found = onnx_outputs(path, inputs)
         torch.testing.assert_close(found, expected, atol=export.TOLERANCE, rtol=0)
     for shape in ((0, 4), (0, 0)):  # ONNX Runtime itself aborts at an LSTM without rows
         nothing = dict.fromkeys(INPUTS, np.zeros(shape, np.int64))
@@ -44,7 +44,7 @@ def test_logits_are_pytorchs_at_other_shapes_than_the_examples(
 def test_inputs_and_output_are_those_of_the_contract(text: Encoded, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     export.write(classifier("attention"), text, MAX_LENGTH, path)
-    session = onnx_module.session(path)
+    session = open_session(path, 1)
     assert [(i.name, i.type, i.shape) for i in session.get_inputs()] == [
         (name, "tensor(int64)", ["batch", "length"]) for name in INPUTS
     ]

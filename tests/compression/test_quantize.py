@@ -8,11 +8,11 @@ import pytest
 import torch
 from onnx import TensorProto
 
-from distillery.compression import export, onnx_module, quantize
+from distillery.compression import export, quantize
 from distillery.errors import UserError
 from distillery.recipes import QuantizationRecipe
 from distillery.text.encode import Encoded
-from tests.compression.conftest import MAX_LENGTH, batch, classifier
+from tests.compression.conftest import MAX_LENGTH, batch, classifier, onnx_outputs
 
 RECIPES = {
     "dynamic": QuantizationRecipe(),
@@ -44,8 +44,8 @@ def test_logits_stay_near_and_large_weights_are_small_integers(
 ) -> None:
     path = _quantized(kind, RECIPES[how], text, tmp_path)
     inputs = batch(40, MAX_LENGTH)
-    before = onnx_module.run(onnx_module.session(tmp_path / "whole.onnx"), inputs)
-    after = onnx_module.run(onnx_module.session(path), inputs)
+    before = onnx_outputs(tmp_path / "whole.onnx", inputs)
+    after = onnx_outputs(path, inputs)
     error = (after - before).pow(2).mean().sqrt() / before.std()
     assert 0 < error < (0.5 if how == "4 bits" else 0.15)
     for tensor in onnx.load(path).graph.initializer:
@@ -97,6 +97,6 @@ def test_gather_reads_the_blocks_as_they_were_written(text: Encoded, tmp_path: P
     export.write(model, text, MAX_LENGTH, whole)
     quantize.write(whole, small, RECIPES["4 bits"], [])
     inputs = batch(5, 9)
-    before, after = (onnx_module.run(onnx_module.session(path), inputs) for path in (whole, small))
+    before, after = (onnx_outputs(path, inputs) for path in (whole, small))
     torch.testing.assert_close(before, after, atol=1e-5, rtol=0)
     assert small.stat().st_size < whole.stat().st_size

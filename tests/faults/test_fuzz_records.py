@@ -150,8 +150,8 @@ def test_labels_of_test(place: Path, data: st.DataObject) -> None:
 
 
 FACTS = {
-    **{"task": "mine", "labels": ["bad", "good"], "max_length": 32, "head": 0.25},
-    **{"precision": "fp32", "pairs": False, "floor": 0.5, "dropout": 0.1},
+    **{"task": "mine", "kind": "classification", "labels": ["bad", "good"], "max_length": 32},
+    **{"head": 0.25, "precision": "fp32", "pairs": False, "floor": 0.5, "dropout": 0.1},
 }
 
 

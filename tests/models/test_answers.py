@@ -11,9 +11,10 @@ from transformers import AutoTokenizer, pipeline
 from distillery.compression import export
 from distillery.models import registry
 from distillery.models.saved import TorchModel
-from distillery.runtime.classifier import OnnxClassifier
 from distillery.runtime.facts import ONNX
+from distillery.runtime.model import OnnxModel
 from tests.models import saving
+from tests.saved import probabilities
 
 TEXTS = ["", "the film was great", "a good story, " * 9 + "a weak plot", "bad " * 10, "it " * 40]
 PAIRS = [(one, two) for one in TEXTS[1:] for two in TEXTS[1:]]
@@ -28,10 +29,10 @@ def by_pipeline(folder: Path, texts: list[Any], **options: Any) -> np.ndarray:
     return np.array([[score["bad"], score["good"]] for score in scores])
 
 
-def by_predict(classifier: Any, texts: list[Any]) -> np.ndarray:
+def by_predict(model: Any, texts: list[Any]) -> np.ndarray:
     if isinstance(texts[0], str):
-        return classifier.probabilities(texts)
-    return classifier.probabilities(*(list(side) for side in zip(*texts, strict=True)))
+        return probabilities(model, texts)
+    return probabilities(model, *(list(side) for side in zip(*texts, strict=True)))
 
 
 @pytest.mark.parametrize("pairs", [False, True])
@@ -90,4 +91,4 @@ def test_an_exported_model_gives_the_same_answer(
     expected = by_predict(classifier, texts)
     probes = classifier.reader.encode(TEXTS[1:], None)
     export.write(model, probes, saving.ROOM, tmp_path / ONNX)
-    np.testing.assert_allclose(by_predict(OnnxClassifier(tmp_path), texts), expected, atol=1e-5)
+    np.testing.assert_allclose(by_predict(OnnxModel(tmp_path), texts), expected, atol=1e-5)

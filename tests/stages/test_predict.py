@@ -162,6 +162,22 @@ def test_pairs_are_two_texts_or_columns(
     assert "reads pairs of texts: give an even number, not 1" in refused("predict", model, "a film")
 
 
+def test_a_regression_gives_a_number(
+    students: Students, capsys: pytest.CaptureFixture[str], refused: Refused
+) -> None:
+    model = students["regression"]
+    assert main(["predict", str(model), "a film", "a plot"]) == 0
+    texts = [line.split("\t") for line in lines(capsys)]
+    assert [text for _, text in texts] == ["a film", "a plot"]
+    assert main(["predict", str(model), "a film", "a plot", "--format", "jsonl"]) == 0
+    found = [json.loads(line) for line in lines(capsys)]
+    assert [set(answer) for answer in found] == [{"score", "text"}] * 2
+    assert [f"{answer['score']:.4f}" for answer in found] == [number for number, _ in texts]
+    assert "--top-k 2 is impossible: the model has a single output" in refused(
+        "predict", model, "a film", "--top-k", "2"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

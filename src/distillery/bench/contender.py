@@ -1,4 +1,4 @@
-"""One model in a process of its own, which answers reviews when its turn comes."""
+"""One model in a process of its own, which answers texts when its turn comes."""
 
 import time
 from pathlib import Path
@@ -8,21 +8,23 @@ import numpy as np
 import torch
 import transformers
 
+from distillery import kinds
 from distillery.bench import plan
 from distillery.bench.turns import Worker, peak_memory
-from distillery.compression import onnx_module
 from distillery.data import store
 from distillery.errors import UserError
 from distillery.kernels import fast_bert, hardware
-from distillery.models import tensors, tokenization
-from distillery.runtime.facts import read_facts
+from distillery.models import tokenization
+from distillery.models.saved import load_network
+from distillery.runtime.facts import ONNX, read_facts
+from distillery.runtime.model import open_session, run
 from distillery.text import encode
 from distillery.training import inference
 
-FEWEST = {1: 16, 32: 4}  # batch -> calls of a turn at least
-ALIKE = 0.9  # of a model's first answers, the share that must be those of its result
-TRIES = 5  # of each precision, when one is chosen
-MARGIN = 1.05  # by how much bf16 must be faster to be chosen
+FEWEST = {1: 16, 32: 4}  # batch size -> least number of calls in a turn
+ALIKE = 0.9  # how far a model's first answers must agree with those of its result
+TRIES = 5  # of each precision, to choose the faster one
+MARGIN = 1.05  # bf16 is chosen if it is faster by this factor
 
 
 class Texts:
@@ -38,9 +40,6 @@ class Texts:
         path.write_bytes(b"".join(encoded) or b" ")
         np.save(path.with_suffix(".npy"), np.cumsum([0, *map(len, encoded)]))
 
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
     def take(self, rows: np.ndarray) -> list[str]:
         return [
             bytes(self.bytes[self.offsets[row] : self.offsets[row + 1]]).decode() for row in rows
@@ -53,7 +52,7 @@ class Contender:
     given: folder (of the model), task, place (of the texts), turns, seconds (of a turn); order
     and padded (of batches); lean (whether a BERT computes its logits alone; else it runs as
     transformers has it, and batches are no longer than their longest text); precision (None: the
-    faster one); predictions (a file, None where there are none to compare with).
+    faster one); predictions (a file; None if there are none to compare with).
     """
 
     def __init__(self, given: dict[str, Any]) -> None:
@@ -63,100 +62,115 @@ class Contender:
         self.pairs = Texts(place / "pairs") if (place / "pairs").is_file() else None
         split = store.read_split(given["task"], "test")
         self.predictions = np.load(given["predictions"]) if given["predictions"] else None
-        self.compared = self.agreed = 0
         self.before = peak_memory()
+        start = time.perf_counter()
         folder = Path(given["folder"])
         self.facts = read_facts(folder)
-        start = time.perf_counter()
-        self.model = onnx_module.load(folder).eval()
-        if given["lean"]:
-            fast_bert.use_in(self.model)
+        self.kind = kinds.get(self.facts["kind"])
+        self.network: Any = None
+        if (folder / ONNX).is_file():
+            self.session = open_session(folder / ONNX, torch.get_num_threads())
+        else:
+            self.network = load_network(folder).eval()
+            if given["lean"]:
+                fast_bert.use_in(self.network)
         tokenizer = tokenization.load(folder)
         self.reader = tokenization.reader(tokenizer, self.facts["max_length"], self.facts["head"])
         self.load_seconds = time.perf_counter() - start
         self.encoded = self.reader.encode_split(given["task"], split)
         self.plans: dict[tuple[int, bool], plan.Plan] = {}
         self.calls: dict[tuple[int, bool], int] = {}
-        self.in_pytorch = not isinstance(self.model, onnx_module.OnnxModule)
         self.precision = given["precision"] or self._choose_precision()
-        inference.lower(self.model, self.precision if self.in_pytorch else "fp32")
+        if self.network:
+            inference.lower(self.network, self.precision)
         self._check()
 
     def _plan(self, size: int, tokenization: bool) -> plan.Plan:
-        """Before it is tokenized, a text's length is its number of characters."""
-        lengths = self.encoded.lengths
-        if tokenization:
-            lengths = np.diff(self.texts.offsets)
-            lengths = lengths + (np.diff(self.pairs.offsets) if self.pairs else 0)
+        """Before it is tokenized, a text's length is its number of bytes."""
         key = (size, tokenization)
         if key not in self.plans:
+            lengths = self.encoded.lengths
+            if tokenization:
+                lengths = np.diff(self.texts.offsets)
+                lengths = lengths + (np.diff(self.pairs.offsets) if self.pairs else 0)
             self.plans[key] = plan.plan(lengths, size, self.given["order"])
         return self.plans[key]
 
     def _choose_precision(self) -> str:
-        """What is faster on a batch of middle length; of an ONNX model what it was made in."""
-        if not self.in_pytorch:
+        """The faster one on a batch of middle length; an ONNX model has its own."""
+        if not self.network:
             return str(self.facts["precision"])
         batches = self._plan(32, False)
-        batch = tensors.batch(self.encoded, batches.batch(len(batches) // 2))
+        batch = self.encoded.batch(batches.batch(len(batches) // 2))
         best = {"fp32": np.inf, "bf16": np.inf}
         for number in range(TRIES + 1):
             for name in best:
                 start = time.perf_counter()
-                inference.forward(self.model, batch, name)
+                self._compute(batch, name)
                 if number:
                     best[name] = min(best[name], time.perf_counter() - start)
         return "bf16" if best["fp32"] > MARGIN * best["bf16"] else "fp32"
 
     def _check(self) -> None:
-        """Refuses a model whose answers are not the ones that its result was made of."""
+        """Refuses a model whose answers are not those of its result."""
+        self.compared: list[tuple[np.ndarray, np.ndarray]] = []  # rows, predictions
         batches = self._plan(32, False)
         for number in plan.sample(len(batches), 2, 1, 0):
             rows = batches.batch(number)
-            self._compare(rows, self._answer(self.encoded, rows))
-        if self.agreed < ALIKE * self.compared:
+            self.compared.append((rows, self._answer(self.encoded, rows)))
+        agreement = self.agreement()
+        if agreement is not None and not agreement >= ALIKE:
             raise UserError(
                 f"the model in {self.given['folder']} gives other answers than its result holds:"
                 " make it again"
             )
-        self.compared = self.agreed = 0
+        self.compared.clear()
 
-    def _compare(self, rows: np.ndarray, logits: torch.Tensor) -> None:
-        if self.predictions is not None:
-            found = logits.argmax(dim=1).numpy()
-            self.agreed += int((found == self.predictions[rows]).sum())
-            self.compared += len(rows)
+    def agreement(self) -> float | None:
+        """How far the answers so far agree with the result's; None without a result."""
+        if self.predictions is None or not self.compared:
+            return None
+        rows, outputs = (np.concatenate(parts) for parts in zip(*self.compared, strict=True))
+        return self.kind.agreement(self.kind.decode(outputs)[None], self.predictions[rows])
 
-    def _answer(self, encoded: encode.Encoded, rows: np.ndarray) -> torch.Tensor:
-        """The logits (B, labels) of some rows."""
-        batch = tensors.batch(encoded, rows)
+    def _compute(self, batch: dict[str, np.ndarray], precision: str) -> np.ndarray:
+        """The outputs (B, C) of `Encoded.batch`."""
+        if not self.network:
+            return run(self.session, batch)
+        tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
+        outputs: np.ndarray = inference.forward(self.network, tensors, precision).numpy()
+        return outputs
+
+    def _answer(self, encoded: encode.Encoded, rows: np.ndarray) -> np.ndarray:
+        """The outputs (B, C) of some rows."""
+        batch = encoded.batch(rows)
         if not self.given["lean"]:
             longest = int(encoded.lengths[rows].max())
-            batch = {name: tensor[:, :longest] for name, tensor in batch.items()}
+            batch = {name: array[:, :longest] for name, array in batch.items()}
         if self.given["padded"]:
             more = self.facts["max_length"] - batch["input_ids"].shape[1]
-            values = {"input_ids": encoded.pad}
+            fill = {"input_ids": encoded.pad}
             batch = {
-                name: torch.nn.functional.pad(tensor, (0, more), value=values.get(name, 0))
-                for name, tensor in batch.items()
+                name: np.pad(array, ((0, 0), (0, more)), constant_values=fill.get(name, 0))
+                for name, array in batch.items()
             }
-        return inference.forward(self.model, batch, self.precision)
+        return self._compute(batch, self.precision)
 
     def _call(self, rows: np.ndarray, tokenization: bool) -> float:
-        """Seconds until the logits of a batch are there, from its texts or its word pieces."""
+        """Seconds until the outputs of a batch are there, from its texts or its word pieces."""
         texts = self.texts.take(rows) if tokenization else []
         pairs = self.pairs.take(rows) if tokenization and self.pairs else None
         start = time.perf_counter()
         if tokenization:
-            logits = self._answer(self.reader.encode(texts, pairs), np.arange(len(rows)))
+            outputs = self._answer(self.reader.encode(texts, pairs), np.arange(len(rows)))
         else:
-            logits = self._answer(self.encoded, rows)
+            outputs = self._answer(self.encoded, rows)
         seconds = time.perf_counter() - start
-        self._compare(rows, logits)
+        self.compared.append((rows, outputs))
         return seconds
 
     def turn(self, size: int, tokenization: bool, number: int) -> dict[str, Any]:
-        """The seconds of every call of a turn, and its rows; turn 0 also finds out how many calls
+        """The seconds of every call in a turn, and its rows. Turn 0 also finds how many calls
         fill the time."""
         batches, turns = self._plan(size, tokenization), self.given["turns"] + 1
         key = (size, tokenization)
@@ -171,12 +185,12 @@ class Contender:
         ]
         self._call(chosen[0], tokenization)  # memory given back after the last turn comes again
         seconds = [self._call(rows, tokenization) for rows in chosen]
-        hardware.release_memory()  # others wait for their turn in it
+        hardware.release_memory()  # the others' turns come next
         return {"seconds": seconds, "rows": [len(rows) for rows in chosen]}
 
 
 def main(given: dict[str, Any]) -> None:
-    """Answers the driver until it has heard enough."""
+    """Does what the driver says until it ends."""
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(given["threads"])
@@ -188,7 +202,7 @@ def main(given: dict[str, Any]) -> None:
         worker.listen()
         contender = Contender(given)
         worker.reply(
-            runtime="PyTorch" if contender.in_pytorch else "ONNX Runtime",
+            runtime="PyTorch" if contender.network else "ONNX Runtime",
             precision=contender.precision,
             load_seconds=contender.load_seconds,
         )
@@ -197,8 +211,7 @@ def main(given: dict[str, Any]) -> None:
         worker.reply(
             peak_memory=peak_memory(),
             memory_before_loading=contender.before,
-            compared=contender.compared,
-            agreed=contender.agreed,
+            agreement=contender.agreement(),
         )
     except UserError as error:
         worker.reply(error=str(error))

@@ -297,8 +297,6 @@ def _measure(rows: list[Row], rounds: int) -> None:
         bar.close()
         for number, row in enumerate(rows):
             row.facts |= row.contender.tell(finish=True)
-            compared, agreed = row.facts.pop("compared"), row.facts.pop("agreed")
-            row.facts["agreement"] = agreed / compared if compared else None
             row.facts["timed"] = [
                 {"batch": size, "tokenization": tokenization}
                 | _summary(timed[number, size, tokenization][1:])

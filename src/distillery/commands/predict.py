@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from distillery.commands.base import Command
-from distillery.runtime.answers import FORMATS
+from distillery.runtime.lines import FORMATS
 
 
 class Predict(Command):

@@ -1,8 +1,8 @@
-"""Classifiers as ONNX models, checked to give what PyTorch gives.
+"""ONNX models, checked to give PyTorch's outputs.
 
-PyTorch's exporter by tracing is used: `torch.export`, on which the newer one rests, fixes the
-batch size of recurrent layers (torch 2.13). Of a BERT the model holds what its logits need
-(`models.fast_bert`).
+This uses PyTorch's exporter by tracing: `torch.export`, on which the newer exporter rests, fixes
+the batch size of recurrent layers (torch 2.13). A BERT is exported as `kernels.fast_bert` computes
+it.
 """
 
 import copy
@@ -16,84 +16,87 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from distillery.compression import onnx_module
 from distillery.errors import UserError
 from distillery.kernels import fast_bert
-from distillery.runtime.session import INPUTS
+from distillery.runtime.model import INPUTS, open_session, run
 from distillery.text.encode import Encoded
 
 OPSET = 20
-TOLERANCE = 1e-4  # largest difference of a logit from PyTorch's
+TOLERANCE = 1e-4  # largest difference of an output from PyTorch's
 ROWS = (1, 32)
 LENGTHS = (8, 128)  # and the model's maximum
 
-Batch = dict[str, Tensor]
+Batch = dict[str, np.ndarray]
 
 
 class _Logits(nn.Module):
-    """(B, T) inputs by place -> logits (B, labels)."""
+    """(B, T) inputs by place -> logits (B, C)."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        found: Tensor = self.model(**dict(zip(INPUTS, inputs, strict=True))).logits
-        return found
+        logits: Tensor = self.model(**dict(zip(INPUTS, inputs, strict=True))).logits
+        return logits
 
 
 def write(model: Any, text: Encoded, max_length: int, path: Path) -> float:
-    """Writes a classifier to `path`; gives the largest difference of a logit from PyTorch's.
+    """Exports a model to `path`; gives the largest difference of an output from PyTorch's.
 
-    Batch and length are dynamic, up to `max_length` pieces. text: rows to compare on.
-    UserError, and no file, where a logit differs by more than `TOLERANCE`.
+    Batch size and length are dynamic, up to `max_length` pieces. text: rows to compare on.
+    UserError, and no file, if an output differs by more than `TOLERANCE`.
     """
-    model = model.cpu().eval()
+    network = _Logits(model.cpu()).eval()
     try:
-        _trace(model, next(_probes(text, max_length)), path)
-        onnx.save(_with_a_row(onnx.load(path)), path)
+        _trace(network, next(_probes(text, max_length)), path)
+        onnx.save(_accept_empty_batches(onnx.load(path)), path)
         onnx.checker.check_model(str(path), full_check=True)
-        return _compare(model, text, max_length, path)
+        return _compare(network, text, max_length, path)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
 
 
 def _xor(graph: Any, one: Any, other: Any) -> Any:
-    """Exclusive or of integers, a bag's, which the exporter refuses though ONNX has it."""
+    """Exclusive or of integers, in a bag's hash: ONNX has it, the exporter doesn't know it."""
     return graph.op("BitwiseXor", one, other)
 
 
-def _trace(model: Any, example: Batch, path: Path) -> None:
-    lean = copy.deepcopy(model)
-    fast_bert.use_in(lean)
-    every = {name: {0: "batch", 1: "length"} for name in INPUTS}
+def _tensors(batch: Batch) -> tuple[Tensor, ...]:
+    return tuple(torch.from_numpy(batch[name]) for name in INPUTS)
+
+
+def _trace(network: _Logits, example: Batch, path: Path) -> None:
+    lean = copy.deepcopy(network)
+    fast_bert.use_in(lean.model)
+    axes = {name: {0: "batch", 1: "length"} for name in INPUTS}
     torch.onnx.utils.register_custom_op_symbolic("aten::__xor_", _xor, OPSET)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing: `_compare` finds what it gets wrong
         torch.onnx.export(
-            _Logits(lean).eval(),
-            tuple(example[name] for name in INPUTS),
+            lean,
+            _tensors(example),
             path,
             dynamo=False,
             opset_version=OPSET,
             input_names=[*INPUTS],
             output_names=["logits"],
-            dynamic_axes={**every, "logits": {0: "batch"}},
+            dynamic_axes={**axes, "logits": {0: "batch"}},
         )
 
 
-def _with_a_row(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model, which then answers an empty batch with no logits.
+def _accept_empty_batches(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, changed to give no outputs for an empty batch.
 
-    ONNX Runtime 1.31 aborts the whole process where an LSTM or GRU gets no rows, and refuses to
+    ONNX Runtime 1.31 aborts the whole process if an LSTM or GRU gets no rows, and refuses to
     reshape them. So a batch without rows or without tokens is padded to one of each, and the
-    logits are cut to the rows there were; any other batch stays as it is.
+    outputs are cut to the rows there were; any other batch stays as it is.
     """
     graph, make = model.graph, onnx.helper.make_node
-    given = {name: f"{name}.padded" for name in INPUTS}
+    padded = {name: f"{name}.padded" for name in INPUTS}
     for node in graph.node:
-        node.input[:] = [given.get(name, name) for name in node.input]
+        node.input[:] = [padded.get(name, name) for name in node.input]
         node.output[:] = ["logits.padded" if name == "logits" else name for name in node.output]
     constants = {"one.each": [1, 1], "none.each": [0, 0], "rows.axis": [0]}
     graph.initializer.extend(
@@ -105,7 +108,7 @@ def _with_a_row(model: onnx.ModelProto) -> onnx.ModelProto:
         make("Min", ["shape", "one.each"], ["shape.at.most.one"]),
         make("Sub", ["one.each", "shape.at.most.one"], ["missing"]),
         make("Concat", ["none.each", "missing"], ["pads"], axis=0),
-        *(make("Pad", [name, "pads"], [padded]) for name, padded in given.items()),
+        *(make("Pad", [name, "pads"], [new]) for name, new in padded.items()),
     ]
     after = [
         make("Shape", ["input_ids"], ["rows"], start=0, end=1),
@@ -117,21 +120,21 @@ def _with_a_row(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _compare(model: Any, text: Encoded, max_length: int, path: Path) -> float:
-    runs = onnx_module.session(path)
+def _compare(network: _Logits, text: Encoded, max_length: int, path: Path) -> float:
+    session = open_session(path, torch.get_num_threads())
     worst = 0.0
     for batch in _probes(text, max_length):
-        rows, length = batch["input_ids"].shape
         with torch.inference_mode():
-            expected = model(**batch).logits
+            expected = network(*_tensors(batch)).numpy()
         try:
-            found = onnx_module.run(runs, batch)
+            outputs = run(session, batch)
         except UserError:
-            found = torch.full_like(expected, torch.nan)
-        difference = float((found - expected).abs().max())
+            outputs = np.full_like(expected, np.nan)
+        difference = float(np.abs(outputs - expected).max())
         if not difference <= TOLERANCE:
+            rows, length = batch["input_ids"].shape
             raise UserError(
-                f"the ONNX model's logits differ from PyTorch's by {difference:.1e} (batch {rows},"
+                f"the ONNX model's outputs differ from PyTorch's by {difference:.1e} (batch {rows},"
                 f" length {length}), over {TOLERANCE:g}: not exported"
             )
         worst = max(worst, difference)
@@ -153,4 +156,4 @@ def _probes(text: Encoded, max_length: int) -> Iterator[Batch]:
                 pieces[np.arange(rows), lengths - 1] = last
                 types = mask & (places >= lengths[:, None] // 2)
                 arrays = (pieces, mask.astype(np.int64), types.astype(np.int64))
-                yield dict(zip(INPUTS, map(torch.from_numpy, arrays), strict=True))
+                yield dict(zip(INPUTS, arrays, strict=True))

@@ -19,9 +19,9 @@ from distillery.data import store
 from distillery.data.task import Task
 from distillery.errors import UserError, reason
 from distillery.models import networks, segments
-from distillery.runtime.classifier import Classifier
 from distillery.runtime.facts import FACTS, ONNX, read_facts
-from distillery.runtime.session import INPUTS
+from distillery.runtime.model import INPUTS
+from distillery.runtime.model import Model as Predictor
 
 if TYPE_CHECKING:
     from distillery.text.splits import SplitReader
@@ -119,7 +119,7 @@ def load_network(folder: Path) -> Any:
     return model
 
 
-class TorchModel(Classifier):
+class TorchModel(Predictor):
     """A saved PyTorch model that answers in fp32, on a GPU if there is one."""
 
     def __init__(self, folder: Path) -> None:
@@ -128,7 +128,7 @@ class TorchModel(Classifier):
         network = networks.CLASSIFIERS.get(str(self.config.get("model_type")))
         self.compute: Callable[..., torch.Tensor] = self._forward
         if network and (folder / WEIGHTS).is_file():
-            student = _load_student(network, self.config, len(self.labels), folder)
+            student = _load_student(network, self.config, len(self.names), folder)
             self.model: Any = student
             self.compute = student.logits
         else:
@@ -143,11 +143,11 @@ class TorchModel(Classifier):
         logits: torch.Tensor = self.model(**dict(zip(INPUTS, inputs, strict=True))).logits
         return logits
 
-    def batch_logits(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+    def batch_outputs(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         with torch.inference_mode():
             inputs = [torch.from_numpy(batch[name]).to(self.device) for name in INPUTS]
-            logits: np.ndarray = self.compute(*inputs).float().cpu().numpy()
-            return logits
+            outputs: np.ndarray = self.compute(*inputs).float().cpu().numpy()
+            return outputs
 
 
 def _load_student(

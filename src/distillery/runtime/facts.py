@@ -1,4 +1,4 @@
-"""What distillery writes beside a model: its task and labels, and how it reads texts."""
+"""What distillery writes beside a model: its task, its outputs, and how it reads texts."""
 
 import json
 import logging
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from distillery import files, paths
+from distillery import files, kinds, paths
 from distillery.errors import UserError
 
 FACTS = "distillery.json"
-ONNX = "model.onnx"  # the weights of an exported model, and how it computes
+ONNX = "model.onnx"  # an exported model
 AGAIN = "run its stage again with --force"
 
 
@@ -19,6 +19,7 @@ def is_number(value: object) -> bool:
 
 
 _FACTS: dict[str, Callable[[Any], bool]] = {
+    "kind": lambda v: isinstance(v, str) and v in kinds.KINDS,
     "labels": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
     "max_length": lambda v: isinstance(v, int) and 8 <= v <= 65_536,
     "head": lambda v: is_number(v) and 0 <= v <= 1,
@@ -28,36 +29,37 @@ _FACTS: dict[str, Callable[[Any], bool]] = {
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """What a stage wrote beside a model: task, labels, how it reads texts, precision, floor.
+    """What a stage wrote beside a model. UserError if that is missing or damaged.
 
-    Inside the data folder a model is what its stage made: results and later stages build on it,
-    so UserError where one of its files is missing or changed. Anywhere else it is the user's, who
-    may have fine-tuned a copy and saved it again: files that changed since are named in a warning
-    and used, if they are whole. A change in the text of such a file cannot be told from a new
-    version of it. To have the files checked again, copy the folder again.
+    Inside the data folder a model must be what its stage made, since results and later stages
+    build on it: UserError if one of its files is missing or changed. Anywhere else it belongs to
+    the user, who may have fine-tuned a copy: changed files are named in a warning and used.
 
-    A student's own configuration says how it reads texts. With that alone, as `Trainer` saves it,
-    `distillery.json` may be missing.
+    A student's own configuration says how it reads texts, so that `distillery.json` may be missing
+    beside it, as when `Trainer` saved it. Models without a kind are classifiers, except students
+    with a single output.
     """
     own = _of_student(folder)
+    facts = {"kind": kinds.CLASSIFICATION.name}
     if (folder / FACTS).is_file():
         check_saved(folder)
-        facts = {**files.read_json(folder / FACTS, remedy=AGAIN), **own}
+        facts |= files.read_json(folder / FACTS, remedy=AGAIN)
     elif own:
-        facts = {"precision": "fp32", **own}
+        facts["precision"] = "fp32"
     else:
         raise UserError(
             f"{folder} holds no model that distillery saved (no {FACTS}; a fine-tuned copy needs"
             " that of its original)"
         )
-    for name, holds in _FACTS.items():
-        if name not in facts or not holds(facts[name]):
+    facts |= own
+    for name, is_valid in _FACTS.items():
+        if name not in facts or not is_valid(facts[name]):
             raise UserError(f"{folder / FACTS} is damaged (no right '{name}'): {AGAIN}")
     return facts
 
 
 def check_saved(folder: Path) -> None:
-    """Refuses a model's changed files inside the data folder, warns of them elsewhere."""
+    """Refuses changed files of a model inside the data folder, warns of them elsewhere."""
     if paths.data() in folder.resolve().parents:
         files.check_folder(folder, f"{AGAIN}, or copy the folder elsewhere to use it as it is")
     elif (folder / files.SUMS).is_file():
@@ -79,6 +81,9 @@ def _of_student(folder: Path) -> dict[str, Any]:
             return {}
         labels = {int(number): name for number, name in config["id2label"].items()}
         names = [str(labels[number]) for number in range(len(labels))]
-        return {"labels": names, **{key: config[key] for key in ("max_length", "head", "pairs")}}
+        own = {"labels": names, **{key: config[key] for key in ("max_length", "head", "pairs")}}
+        if len(names) == 1 or config.get("problem_type") == "regression":
+            own["kind"] = kinds.REGRESSION.name
+        return own
     except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return {}

@@ -1,13 +1,36 @@
-"""Lines of text as they come: each batch holds what is waiting, so no line waits for the next."""
+"""Lines in and out: texts as they come, and an answer to each."""
 
+import json
 import os
+import re
 import select
 from collections.abc import Iterator
 
 from distillery.errors import UserError
+from distillery.kinds.base import Answer
 
+FORMATS = ("text", "jsonl")
 CHUNK = 1024  # lines of a batch at most
 _READ = 1 << 16  # bytes read at once
+# What would break a line or a column, or cannot be written as UTF-8.
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def escaped(text: str) -> str:
+    r"""The text on one line without tabs: control characters as `\t`, `\n`, `\x0b`."""
+    return _BREAKS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def answer_line(row: tuple[str, ...], answer: Answer, layout: str, top: int | None = None) -> str:
+    """An answer as one line, without its end.
+
+    row: the text, or the two texts of a pair. layout: one of `FORMATS`. top: how many labels, the
+    most probable first [text: 1, jsonl: all].
+    """
+    if layout == "text":
+        return "\t".join(map(escaped, [*answer.columns(top), *row]))
+    texts = dict(zip(("text", "text_pair"), row, strict=False))
+    return json.dumps({**answer.as_dict(top), **texts}, ensure_ascii=False)
 
 
 def batches(descriptor: int, name: str) -> Iterator[list[str]]:

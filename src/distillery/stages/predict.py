@@ -1,4 +1,4 @@
-"""Using a saved model: label and probability of texts."""
+"""Using a saved model: an answer to each text, as soon as the text is read."""
 
 import gc
 import itertools
@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from distillery.errors import UserError
-from distillery.runtime import answers, lines
-from distillery.runtime.classifier import Classifier, OnnxClassifier
+from distillery.runtime import lines
 from distillery.runtime.facts import ONNX
+from distillery.runtime.model import Model, OnnxModel
 
 Row = tuple[str, ...]  # (text,) or (text, text_pair)
 
@@ -19,7 +19,7 @@ Row = tuple[str, ...]  # (text,) or (text, text_pair)
 def run(
     folder: Path, texts: list[str], file: Path | None, layout: str = "text", top: int | None = None
 ) -> None:
-    """Prints a line per text or pair as soon as it is read; arguments as of `answers.line`.
+    """Prints a line per text or pair; `layout` and `top` are those of `lines.answer_line`.
 
     Without `texts` and `file`, standard input is read, a text per line.
     """
@@ -30,22 +30,24 @@ def run(
     if sys.stdout is None:
         raise UserError("standard output is closed")
     with ExitStack() as stack:
-        descriptor = 0 if texts else _opened(file, stack)
+        descriptor = 0 if texts else _open(file, stack)
         model = load(folder)
-        rows = [_given(texts, model.pairs)] if texts else _read(descriptor, file, model.pairs)
+        if top is not None and len(model.names) == 1:
+            raise UserError(f"--top-k {top} is impossible: the model has a single output")
+        rows = [_pair_up(texts, model.pairs)] if texts else _read(descriptor, file, model.pairs)
         for batch in rows:
             first, *second = (list(column) for column in zip(*batch, strict=True))
-            found = model.probabilities(first, second[0] if second else None)
-            for row, probabilities in zip(batch, found, strict=True):
-                print(answers.line(row, model.labels, probabilities, layout, top))
+            answers = model.answers(first, second[0] if second else None)
+            for row, answer in zip(batch, answers, strict=True):
+                print(lines.answer_line(row, answer, layout, top))
             sys.stdout.flush()
 
 
-def load(folder: Path) -> Classifier:
-    """The classifier in a folder; PyTorch is imported only where it is not an exported one."""
+def load(folder: Path) -> Model:
+    """The model in a folder; PyTorch is imported only if it is not an exported one."""
     if (folder / ONNX).is_file():
-        return OnnxClassifier(folder)
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # of loading a second's weights
+        return OnnxModel(folder)
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     gc.disable()  # importing makes no garbage, and looking for it takes a sixth of the time
     try:
         from distillery.models.saved import TorchModel
@@ -54,7 +56,7 @@ def load(folder: Path) -> Classifier:
     return TorchModel(folder)
 
 
-def _opened(file: Path | None, stack: ExitStack) -> int:
+def _open(file: Path | None, stack: ExitStack) -> int:
     """The descriptor of the file, or of standard input."""
     if file:
         return stack.enter_context(file.open("rb", buffering=0)).fileno()
@@ -65,12 +67,10 @@ def _opened(file: Path | None, stack: ExitStack) -> int:
     return sys.stdin.fileno()
 
 
-def _given(texts: list[str], pairs: bool) -> list[Row]:
-    if not pairs:
-        return [(text,) for text in texts]
-    if len(texts) % 2:
+def _pair_up(texts: list[str], pairs: bool) -> list[Row]:
+    if pairs and len(texts) % 2:
         raise UserError(f"the model reads pairs of texts: give an even number, not {len(texts)}")
-    return list(zip(texts[::2], texts[1::2], strict=True))
+    return list(zip(texts[::2], texts[1::2], strict=True)) if pairs else [(t,) for t in texts]
 
 
 def _read(descriptor: int, file: Path | None, pairs: bool) -> Iterator[list[Row]]:

@@ -18,10 +18,10 @@ from distillery import files
 from distillery.errors import UserError
 from distillery.models import networks, tensors, tokenization
 from distillery.models.saved import TorchModel, load_network
-from distillery.runtime.classifier import OnnxClassifier
 from distillery.runtime.facts import FACTS
+from distillery.runtime.model import OnnxModel
 from distillery.students import OWN
-from tests.saved import LABELS, MAX_LENGTH, TEXTS, save
+from tests.saved import LABELS, MAX_LENGTH, TEXTS, probabilities, save
 
 MARKUP = ["A gem<br /><br />from start<br />to end.", "if a <b and c> d then stop", "Map<A>"]
 SPACES = ["Tr\u00e8s bon\u00a0!", "a\tb\nc", "x\u200d\u3000y", "[SEP] [MASK]"]
@@ -35,13 +35,13 @@ def expected(students: dict[str, Path]) -> np.ndarray:
     return np.array([[{a["label"]: a["score"] for a in row}[n] for n in LABELS] for row in answers])
 
 
-@pytest.mark.parametrize(("form", "kind"), [("pytorch", TorchModel), ("onnx", OnnxClassifier)])
+@pytest.mark.parametrize(("form", "kind"), [("pytorch", TorchModel), ("onnx", OnnxModel)])
 def test_probabilities_are_those_of_pipeline(
     students: dict[str, Path], expected: np.ndarray, form: str, kind: type
 ) -> None:
     model = kind(students[form])
-    assert model.labels == list(LABELS)
-    found = model.probabilities(TEXTS + MARKUP + SPACES)
+    assert model.names == list(LABELS)
+    found = probabilities(model, TEXTS + MARKUP + SPACES)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     np.testing.assert_allclose(found.sum(axis=1), 1)
 
@@ -60,7 +60,7 @@ def test_a_student_answers_alike_with_and_without_transformers(
         expected = load_network(folder).eval()(**batch).logits.softmax(dim=1)
     assert isinstance(found.model, networks.Classifier)
     assert not isinstance(found.model, PreTrainedModel)
-    np.testing.assert_allclose(found.probabilities(TEXTS, second), expected, atol=1e-5)
+    np.testing.assert_allclose(probabilities(found, TEXTS, second), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -89,17 +89,19 @@ def test_a_student_that_is_not_whole_is_one_line(
 def test_an_int8_model_answers_a_text_alike_whatever_stands_beside_it(
     students: dict[str, Path], expected: np.ndarray
 ) -> None:
-    model = OnnxClassifier(students["int8"])
-    together = model.probabilities(TEXTS + MARKUP)
-    alone = np.concatenate([model.probabilities([text]) for text in TEXTS + MARKUP])
+    model = OnnxModel(students["int8"])
+    together = probabilities(model, TEXTS + MARKUP)
+    alone = np.concatenate([probabilities(model, [text]) for text in TEXTS + MARKUP])
     assert np.array_equal(together, alone)
     np.testing.assert_allclose(together, expected[: len(together)], atol=0.05)
 
 
 @pytest.mark.parametrize("form", ["onnx", "int8", "pytorch"])
 def test_no_texts_give_no_answers(students: dict[str, Path], form: str) -> None:
-    kind = TorchModel if form == "pytorch" else OnnxClassifier
-    assert kind(students[form]).probabilities([]).shape == (0, len(LABELS))
+    kind = TorchModel if form == "pytorch" else OnnxModel
+    model = kind(students[form])
+    assert model.answers([]) == []
+    assert model.outputs(model.reader.encode([], None)).shape == (0, len(LABELS))
 
 
 @settings(deadline=None)
@@ -111,7 +113,7 @@ def test_texts_are_read_as_in_training(
     tokenizer = tokenization.load(students["onnx"])
     pairs = None if pair is None else [pair] * len(texts)
     trained = tokenization.reader(tokenizer, MAX_LENGTH, 0.25).encode(texts, pairs)
-    asked = OnnxClassifier(students["onnx"]).reader.encode(texts, pairs)
+    asked = OnnxModel(students["onnx"]).reader.encode(texts, pairs)
     for name in ("pieces", "offsets", "second"):
         assert np.array_equal(getattr(trained, name), getattr(asked, name)), name
     assert trained.pad == asked.pad
@@ -132,16 +134,16 @@ def test_a_tokenizer_that_truncates_and_pads_is_read_whole(
     }
     (folder / "tokenizer.json").write_text(json.dumps(state))
     found, expected = (
-        OnnxClassifier(place).probabilities(TEXTS) for place in (folder, students["onnx"])
+        probabilities(OnnxModel(place), TEXTS) for place in (folder, students["onnx"])
     )
     assert np.array_equal(found, expected)
 
 
 def test_a_model_is_named_where_it_is_none(students: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere does not exist"):
-        OnnxClassifier(tmp_path / "nowhere")
+        OnnxModel(tmp_path / "nowhere")
     with pytest.raises(UserError, match=f"no {FACTS}"):
-        OnnxClassifier(tmp_path)
+        OnnxModel(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +162,7 @@ def test_damage_is_one_line(
     folder = shutil.copytree(students["onnx"], tmp_path / "copy")
     (folder / name).write_text(content)
     with pytest.raises(UserError, match=said):
-        OnnxClassifier(folder)
+        OnnxModel(folder)
 
 
 def test_changed_names_of_labels_are_those_of_the_model(
@@ -171,10 +173,10 @@ def test_changed_names_of_labels_are_those_of_the_model(
     config = json.loads((folder / "config.json").read_text())
     config["id2label"] = {"0": "x", "1": "y", "2": "z"}
     (folder / "config.json").write_text(json.dumps(config))
-    assert OnnxClassifier(folder).labels == ["x", "y", "z"]
+    assert OnnxModel(folder).names == ["x", "y", "z"]
     del config["id2label"]
     (folder / "config.json").write_text(json.dumps(config))
-    assert OnnxClassifier(folder).labels == list(LABELS)
+    assert OnnxModel(folder).names == list(LABELS)
 
 
 def test_outputs_that_are_not_finite_are_refused(students: dict[str, Path]) -> None:
@@ -182,4 +184,39 @@ def test_outputs_that_are_not_finite_are_refused(students: dict[str, Path]) -> N
     with torch.no_grad():
         model.model.classifier.bias.fill_(torch.nan)
     with pytest.raises(UserError, match="output for text 1 is not finite"):
-        model.probabilities(["a"])
+        model.answers(["a"])
+
+
+@pytest.mark.parametrize("facts", ["whole", "no kind", "none"])
+def test_a_regression_answers_alike_in_every_form(
+    tiny_folder: Path, tmp_path: Path, facts: str
+) -> None:
+    """Also where its configuration alone says what it is, as `Trainer` saves it."""
+    folders = [save(tmp_path / f, tiny_folder, f, labels=("score",)) for f in ("pytorch", "onnx")]
+    for folder in folders:
+        (folder / files.SUMS).unlink()
+        if facts == "no kind":
+            found = files.read_json(folder / FACTS)
+            del found["kind"]
+            files.write_json(folder / FACTS, found)
+        if facts == "none":
+            (folder / FACTS).unlink()
+    classify = pipeline("text-classification", model=str(folders[0]), device="cpu")
+    expected = [a["score"] for a in classify(TEXTS, function_to_apply="none")]
+    for model in (TorchModel(folders[0]), OnnxModel(folders[1])):
+        answers = [answer.as_dict(None) for answer in model.answers(TEXTS)]
+        assert [[*answer] for answer in answers] == [["score"]] * len(TEXTS)
+        np.testing.assert_allclose([a["score"] for a in answers], expected, atol=1e-5)
+
+
+def test_a_folder_without_a_kind_is_a_classifier(students: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(students["onnx"], tmp_path / "copy")
+    (folder / files.SUMS).unlink()
+    facts = files.read_json(folder / FACTS)
+    for kind, change in (("classification", {}), ("regression", {"kind": "regression"})):
+        kept = {name: value for name, value in facts.items() if name != "kind"}
+        files.write_json(folder / FACTS, kept | change)
+        assert OnnxModel(folder).kind.name == kind
+    files.write_json(folder / FACTS, {**facts, "kind": "essay"})
+    with pytest.raises(UserError, match=r"is damaged \(no right 'kind'\)"):
+        OnnxModel(folder)
