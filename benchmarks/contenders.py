@@ -16,8 +16,8 @@ from distillery import encoders
 from distillery.bench.turns import Worker
 from distillery.data import store
 from distillery.distillation import losses
-from distillery.kernels import fast_bert, hardware
-from distillery.models import registry, rnn, tensors, tokenization
+from distillery.kernels import fast_bert, hardware, rnn
+from distillery.models import registry, tensors, tokenization
 from distillery.recipes import Phase
 from distillery.text import encode
 from distillery.text.splits import SplitReader
@@ -97,7 +97,7 @@ def layer_as_it_is(packed: bool) -> None:
         states: torch.Tensor = layer(inputs)[0]
         return states.masked_fill(~mask.bool()[:, :, None], 0)
 
-    rnn._padded = rnn._packed if packed else padded  # type: ignore[assignment]
+    rnn.padded = rnn.packed if packed else padded  # type: ignore[assignment]
 
 
 def live_teacher(folder: str) -> Any:

@@ -69,10 +69,6 @@ def checked_name(what: str, name: str) -> str:
     return name
 
 
-def machine() -> Path:
-    return data() / "machine.json"
-
-
 def encoder(name: str) -> Path:
     return data() / "encoders" / name
 

@@ -16,7 +16,6 @@ from distillery.data import store
 from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError
-from distillery.kernels import hardware
 from distillery.runtime.facts import read_facts
 from distillery.stages import teacher as stage_2
 from distillery.training.checkpoint import Checkpoint, Progress
@@ -99,7 +98,6 @@ ARTEFACTS = {
         "results/local/predictions/smoke.labels.json",
         lambda path: vars(results.read_labels(path.parent.parent, "smoke")) | {"values": None},
     ),
-    "measured choices": Artefact("data/machine.json", lambda _: hardware._known()),
 }
 
 
@@ -116,7 +114,6 @@ def broken_home(smoke_home: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         checkpoint = _checkpoint(home / "data/smoke/runs/x/checkpoint.safetensors")
         checkpoint.save(Progress(step=3, precision="fp32", history=[{"accuracy": 0.5}]))
         checkpoint.save_best()
-        files.write_json(paths.machine(), {"a choice": {"first": 1.0, "second": 2.0}})
         with files.replacing_folder(paths.pretrained("smoke", "tiny")) as folder:
             shutil.copytree(paths.encoder("tiny"), folder, dirs_exist_ok=True)
             (folder / files.SUMS).unlink()

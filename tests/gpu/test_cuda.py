@@ -13,9 +13,8 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from distillery.cli import main
 from distillery.distillation import losses
-from distillery.kernels import fast_bert, graphs, hardware
+from distillery.kernels import fast_bert, graphs, hardware, rnn
 from distillery.models import registry
-from distillery.models.rnn import _padded
 from distillery.recipes import Phase
 from distillery.training import inference, loop
 from tests.conftest import STAGES
@@ -172,11 +171,13 @@ def test_every_replay_draws_its_own_dropout() -> None:
     assert len(set(found)) == 6
 
 
-def test_models_that_wait_for_the_gpu_are_no_graphs() -> None:
+def test_models_that_wait_for_the_gpu_are_no_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     held = {name: graphs.can_hold(student(name)) for name in ("bilstm", "bigru", "attention")}
     assert held == {"bilstm": False, "bigru": False, "attention": True}
     assert not graphs.can_hold(student("bag", embedding_size=2))
     assert not graphs.can_hold(torch.nn.Linear(2, 2))
+    monkeypatch.setenv("DISTILLERY_KERNELS", "off")
+    assert not graphs.can_hold(student("attention"))
 
 
 def test_graphs_are_gone_after_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +231,7 @@ def test_cudnn_gives_what_the_cpu_gives(architecture: str) -> None:
     batch = batch_of(np.arange(8))
     mask = batch["attention_mask"].bool()
     inputs = torch.randn(*mask.shape, 16, requires_grad=True)
-    states = _padded(layer, inputs, mask)
+    states = rnn.padded(layer, inputs, mask)
     states.square().sum().backward()
     assert inputs.grad is not None
     found = [states, inputs.grad, *(weight.grad for weight in layer.parameters())]

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import BertConfig, BertForSequenceClassification
 
+from distillery.errors import UserError
 from distillery.kernels import fast_bert, fused_attention
 
 Tensors = list[Tensor]
@@ -178,6 +179,36 @@ def test_compilation_changes_nothing_but_time(monkeypatch: pytest.MonkeyPatch) -
     fast_bert.compile_in(model)
     assert torch.allclose(model(**inputs).logits, expected, atol=1e-5)
     assert compiled == [{"dynamic": True}] * 2  # of each layer
-    fast_bert.compile_in(model, on=False)
-    assert torch.equal(model(**inputs).logits, expected)
-    assert len(compiled) == 2
+    with torch.no_grad():
+        assert torch.equal(model(**inputs).logits, expected), "answers are not compiled"
+
+
+def test_switched_off_a_bert_is_transformers_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTILLERY_KERNELS", "off")
+    model = classifier(2)
+    fast_bert.use_in(model)
+    assert model.config._attn_implementation != fused_attention.NAME
+    assert not any("forward" in vars(module) for module in model.modules())
+    monkeypatch.setenv("DISTILLERY_KERNELS", "of")
+    with pytest.raises(UserError, match="unknown DISTILLERY_KERNELS 'of': choose from on, off"):
+        fast_bert.use_in(model)
+
+
+def test_watched_projections_are_the_same_with_kernels_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queries, keys and values of each layer, and the gradients of a loss on them."""
+    model, inputs = classifier(2), batch()
+    found = []
+    for switch in ("on", "off"):
+        monkeypatch.setenv("DISTILLERY_KERNELS", switch)
+        model = classifier(2)
+        seen: list[Tensor] = []
+        fast_bert.use_attention_in(model, lambda *projected, seen=seen: seen.extend(projected))
+        fast_bert.use_attention_in(model, lambda *projected, seen=seen: seen.extend(projected))
+        model(**inputs)
+        assert [tuple(part.shape) for part in seen] == [(4, 12, 4, 8)] * 6
+        text = inputs["attention_mask"][:, :, None, None]
+        torch.stack([(part * text).square().sum() for part in seen]).sum().backward()
+        weights = [w.grad for w in model.bert.encoder.parameters() if w.grad is not None]
+        found.append([*(part * text for part in seen), *weights])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)

@@ -1,105 +1,18 @@
-"""What the hardware decides, and the choices that are measured."""
+"""What the hardware decides."""
 
 import multiprocessing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
-from distillery import files, paths, results
+from distillery import paths, results
 from distillery.cli import main
 from distillery.errors import UserError
 from distillery.kernels import hardware
 from distillery.runtime.facts import read_facts
-
-Set = Callable[..., list[str]]
-
-
-@pytest.fixture
-def seconds(home: Path, monkeypatch: pytest.MonkeyPatch) -> Set:
-    """Sets what a measurement gives; the list it returns grows with each one."""
-    measured: list[str] = []
-
-    def use(**times: float) -> list[str]:
-        def fake(candidates: Mapping[str, object]) -> dict[str, float]:
-            measured.append(",".join(candidates))
-            return {name: times[name] for name in candidates}
-
-        monkeypatch.setattr(hardware, "_seconds", fake)
-        return measured
-
-    return use
-
-
-def choose(margin: float = 1.1, what: str = "a choice") -> str:
-    return hardware.fastest(what, {"first": lambda: None, "second": lambda: None}, margin)
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "chosen"),
-    [(1.0, 2.0, "first"), (1.05, 1.0, "first"), (1.1, 1.0, "first"), (1.2, 1.0, "second")],
-)
-def test_first_is_kept_within_the_margin(
-    seconds: Set, first: float, second: float, chosen: str
-) -> None:
-    seconds(first=first, second=second)
-    assert choose() == chosen
-
-
-def test_choice_is_remembered(seconds: Set) -> None:
-    seconds(first=2.0, second=1.0)
-    assert choose() == "second"
-    measured = seconds(first=1.0, second=2.0)
-    assert choose() == "second"
-    assert measured == ["first,second"]
-    (entry,) = files.read_json(paths.machine()).values()
-    assert entry == {"first": 2.0, "second": 1.0}
-
-
-def test_other_choices_are_measured_and_kept_beside(seconds: Set) -> None:
-    measured = seconds(first=2.0, second=1.0)
-    choose(what="one")
-    choose(what="other")
-    assert len(measured) == 2
-    assert len(files.read_json(paths.machine())) == 2
-
-
-def test_other_number_of_threads_is_measured_again(
-    seconds: Set, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    measured = seconds(first=2.0, second=1.0)
-    choose()
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 12345)
-    choose()
-    assert len(measured) == 2
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]"])
-def test_damaged_memory_is_measured_again(seconds: Set, content: str) -> None:
-    seconds(first=2.0, second=1.0)
-    choose()
-    paths.machine().write_text(content)
-    measured = seconds(first=1.0, second=2.0)
-    assert choose() == "first"
-    assert len(measured) == 2
-    assert len(files.read_json(paths.machine())) == 1
-
-
-def test_measuring_leaves_the_random_state_alone(home: Path) -> None:
-    torch.manual_seed(0)
-    expected = torch.rand(3)
-    torch.manual_seed(0)
-    hardware.fastest("noise", {"a": lambda: torch.rand(5), "b": lambda: torch.rand(9)}, 1.1)
-    assert torch.equal(torch.rand(3), expected)
-
-
-def test_candidates_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    called: list[str] = []
-    found = hardware._seconds({"a": lambda: called.append("a"), "b": lambda: called.append("b")})
-    assert called == ["a", "b"] * (hardware.REPEATS + 1)
-    assert all(value >= 0 for value in found.values())
 
 
 @pytest.fixture
@@ -197,15 +110,6 @@ def test_auto_leaves_the_precision_to_the_hardware(monkeypatch: pytest.MonkeyPat
     by_hardware = hardware.precision("auto")
     monkeypatch.setenv("DISTILLERY_PRECISION", "auto")
     assert hardware.precision("auto") == by_hardware
-
-
-def test_choosing_a_precision_measures_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object, **__: object) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(hardware, "fastest", never)
-    assert hardware.precision("auto") in ("fp32", "bf16")
-    assert not paths.machine().exists()
 
 
 def test_environment_says_where_a_result_was_made() -> None:

@@ -338,24 +338,3 @@ def test_the_seed_decides_the_start(student: str) -> None:
     torch.manual_seed(1)
     third = registry.create(student, **SIZES)
     assert not torch.equal(first.classifier.weight, third.classifier.weight)
-
-
-@pytest.mark.parametrize("student", ["bilstm2", "bigru2"])
-def test_each_direction_alone_gives_what_the_packed_layer_gives(student: str) -> None:
-    """Outputs and gradients, for texts of several lengths, down to one piece."""
-    from distillery.models import rnn
-
-    torch.manual_seed(0)
-    layer = registry.create(student, num_labels=2).encoder.layers[1]
-    lengths = torch.tensor([30, 1, 7, 29, 15])
-    mask = (torch.arange(30) < lengths[:, None]).long()
-    inputs = torch.randn(5, 30, 256)
-    found = []
-    for run in (rnn._packed, rnn._padded):
-        given = inputs.clone().requires_grad_()
-        layer.zero_grad()
-        states = run(layer, given, mask)
-        (states * torch.arange(states.numel()).reshape(states.shape).cos()).sum().backward()
-        found.append([states, given.grad, *(weight.grad.clone() for weight in layer.parameters())])
-    for packed, alone in zip(*found, strict=True):
-        assert torch.allclose(packed, alone, atol=1e-5)

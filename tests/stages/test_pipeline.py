@@ -221,3 +221,26 @@ def test_a_teacher_starts_from_further_pretraining(
     assert main(pretrain) == 0
     assert "up to date" not in caplog.text
     assert files.sha256(folder / "model.safetensors") == result["inputs"][weights]
+
+
+def test_every_stage_gives_nearly_the_same_with_kernels_off(
+    smoke_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTILLERY_KERNELS", "off")
+    folder, names = paths.results(local=True), ["--task", "smoke", "--teacher", "tiny"]
+    compared = ("tiny_smoke", "distil_bilstm_tiny_smoke", "distil_attention_tiny_smoke")
+    before = {name: results.read(folder / f"{name}.json") for name in compared}
+    assert main(["teacher", *names, "--force"]) == 0
+    for student in ("bilstm", "attention"):
+        assert main(["distil", *names, "--student", student, "--force"]) == 0
+    for name, expected in before.items():
+        found = results.read(folder / f"{name}.json")
+        assert found["metrics"]["accuracy"] == pytest.approx(
+            expected["metrics"]["accuracy"], abs=0.1
+        )
+    layers = ["--phase1-epochs", "1", "--phase2-epochs", "1"]
+    assert main(["distil", *names, "--student", "bert_tiny", *layers, "--variant", "plain"]) == 0
+    assert main(["compress", *names, "--student", "bilstm"]) == 0
+    texts = ["the film was great and the plot was lovely", "the cast was awful"]
+    for name in ("tiny_smoke", "distil_bilstm_tiny_smoke"):
+        assert main(["predict", str(paths.model("smoke", name)), *texts]) == 0

@@ -20,8 +20,9 @@ from torch import Tensor
 from torch.nn.functional import linear, scaled_dot_product_attention
 from transformers import BertForSequenceClassification
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
-from transformers.models.bert.modeling_bert import BertLayer, BertSelfAttention
+from transformers.models.bert.modeling_bert import BertLayer
 
+from distillery import kernels
 from distillery.kernels import fused_attention
 
 
@@ -146,15 +147,17 @@ def _encoder(
 
 
 def use_in(model: Any, packs: Callable[[Tensor], bool] = _packs) -> None:
-    """Makes a BERT classifier compute what its logits need, and that fast.
+    """Makes a BERT classifier compute only what its logits need, and fast.
 
-    Other models stay as they are. `last_hidden_state` then holds the first token alone, and there
-    are no hidden states or attentions to ask for: this is for models whose logits are all that is
-    wanted. packs: states -> whether padding is taken out.
+    Other models stay as they are, and all do where kernels are off. `last_hidden_state` then holds
+    the first token alone, without hidden states or attentions: this is for models of which only
+    the logits are wanted. packs: states -> whether padding is removed.
     """
     if not isinstance(model, BertForSequenceClassification) or model.config.is_decoder:
         return
     use_attention_in(model)
+    if not kernels.on():
+        return
     encoder = model.bert.encoder
     encoder.packs = packs  # type: ignore[assignment]
     encoder.forward = types.MethodType(_encoder, encoder)  # type: ignore[method-assign]
@@ -165,34 +168,45 @@ def use_in(model: Any, packs: Callable[[Tensor], bool] = _packs) -> None:
 def use_attention_in(
     model: Any, watch: Callable[[Tensor, Tensor, Tensor], None] | None = None
 ) -> None:
-    """Makes a BERT with any head attend fast; its states are those of every token, also where
-    `use_in` had it compute less.
+    """Makes a BERT with any head attend fast, unless kernels are off. Its states are those of
+    every token, also after `use_in`.
 
-    watch: is given queries, keys and values of each layer, (B, T, heads, W), from first to last.
+    watch: is given queries, keys and values of each layer, (B, T, heads, W), from first to last,
+    with kernels on or off.
     """
-    fused_attention.use_in(model)
+    fast = kernels.on()
+    if fast:
+        fused_attention.use_in(model)
     encoder = model.bert.encoder
     for less in (encoder, encoder.layer[-1]):
         vars(less).pop("forward", None)
     for layer in encoder.layer:
-        attention: BertSelfAttention = layer.attention.self
-        attention.watch = watch  # type: ignore[assignment]
-        attention.forward = types.MethodType(_attention, attention)  # type: ignore[method-assign]
+        attention: Any = layer.attention.self
+        attention.watch = watch
+        if fast:
+            attention.forward = types.MethodType(_attention, attention)
+        elif not attention._forward_hooks:
+            attention.register_forward_hook(_show, with_kwargs=True)
 
 
-def compile_in(model: Any, on: bool = True) -> None:
-    """Makes a BERT classifier's layers learn as `torch.compile` has them, or as they were: one
-    compilation for all lengths of text. They answer as before, which would be compiled anew. To be
-    called after `use_in`."""
+def _show(attention: Any, inputs: tuple[Any, ...], named: dict[str, Any], _: Any) -> None:
+    """Shows `watch` the projections of the layer as transformers wrote it, which keeps none."""
+    if attention.watch:
+        states = inputs[0] if inputs else named["hidden_states"]
+        attention.watch(*_projected(attention, states, "query", "key", "value"))
+
+
+def compile_in(model: Any) -> None:
+    """Makes a BERT classifier's layers train through `torch.compile`, one compilation for all
+    lengths of text. They still answer as before, which would be compiled anew. Call it after
+    `use_in`."""
     for layer in model.bert.encoder.layer:
-        written = vars(layer).setdefault("written", layer.forward)
-        if on and "compiled" not in vars(layer):
-            layer.compiled = _learning(torch.compile(written, dynamic=True), written)
-        layer.forward = layer.compiled if on else written
+        eager = layer.forward
+        layer.forward = _training_only(torch.compile(eager, dynamic=True), eager)
 
 
-def _learning(compiled: Callable[..., Tensor], written: Callable[..., Tensor]) -> Any:
+def _training_only(compiled: Callable[..., Tensor], eager: Callable[..., Tensor]) -> Any:
     def forward(*arguments: Any, **named: Any) -> Tensor:
-        return (compiled if torch.is_grad_enabled() else written)(*arguments, **named)
+        return (compiled if torch.is_grad_enabled() else eager)(*arguments, **named)
 
     return forward

@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from distillery import kernels
+
 NAME = "distillery"  # under which models of transformers know it
 CELLS = 2**20  # of the (T, T) matrices held at a time: 2 MB in bf16
 HIDDEN = -1e4  # added to the score of padding: its weight is exactly zero
@@ -98,12 +100,12 @@ def attend(
     """(B, heads, Q, W), (B, heads, T, W) twice and mask (B, T), true on text -> (B, heads, Q, W).
 
     scale: of the scores, 1 / sqrt(W) unless given. Where autograd, a CPU and bf16 come together
-    and there is no dropout, the backward pass is the one of this module.
+    and there is no dropout, the backward pass is the one of this module; else it is PyTorch's.
     """
     if scale is None:
         scale = float(query.shape[-1] ** -0.5)
     learns = torch.is_grad_enabled() and query.requires_grad and not dropout
-    if learns and query.device.type == "cpu" and query.dtype == torch.bfloat16:
+    if learns and query.device.type == "cpu" and query.dtype == torch.bfloat16 and kernels.on():
         out: Tensor = _Attention.apply(query, key, value, mask, scale)  # type: ignore[no-untyped-call]
         return out
     hide = None if mask is None else mask[:, None, None, :]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import BertForSequenceClassification
 
+from distillery import kernels
 from distillery.kernels.processes import accelerator
 
 Batch = dict[str, Tensor]
@@ -21,12 +22,17 @@ Batch = dict[str, Tensor]
 
 def can_hold(model: torch.nn.Module) -> bool:
     """Whether a model's steps can be graphs: those of BERT and of students that say so, where one
-    process has one GPU."""
+    process has one GPU and kernels are on."""
     if isinstance(model, BertForSequenceClassification):
         fits = not model.config.is_decoder
     else:
         fits = bool(getattr(model, "capturable", False))
-    return fits and accelerator().device.type == "cuda" and accelerator().num_processes == 1
+    return (
+        fits
+        and kernels.on()
+        and accelerator().device.type == "cuda"
+        and accelerator().num_processes == 1
+    )
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,12 @@
 """The hardware this process runs on, and what depends on it.
 
-Precision follows from the instructions the hardware has, never from a measured time. A time may
-only choose between two ways to compute the same function; it is measured once and kept in
-`data/machine.json`.
+Precision follows from the instructions the hardware has; nothing is measured.
 """
 
 import ctypes
 import functools
-import logging
 import os
 import platform
-import time
-from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,12 +14,9 @@ from typing import Any
 import torch
 from accelerate.utils import broadcast_object_list
 
-from distillery import files, paths
-from distillery.errors import UserError, choose
-from distillery.kernels import graphs
+from distillery.errors import choose
 from distillery.kernels.processes import accelerator
 
-REPEATS = 4
 PACKAGES = ("transformers", "scikit-learn", "onnxruntime")  # beside torch, those that make figures
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 # Values of oneDNN's ONEDNN_MAX_CPU_ISA that leave it no instruction to multiply bf16.
@@ -76,60 +68,6 @@ def environment(precision: str) -> dict[str, Any]:
     }
 
 
-def _seconds(candidates: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """The shortest time of each call. They take turns, after one round to warm up, so that what
-    else the machine does strikes all alike."""
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(REPEATS + 1):
-        for name, step in candidates.items():
-            start = time.perf_counter()
-            step()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            times[name].append(time.perf_counter() - start)
-    return {name: min(found[1:]) for name, found in times.items()}
-
-
-def fastest(what: str, candidates: Mapping[str, Callable[[], object]], margin: float) -> str:
-    """The name of the fastest candidate; the first one unless another beats it by the factor
-    `margin`. Candidates must be the same function: a time must not decide a result.
-
-    The measurement is kept under the name `what`, so later runs on the same hardware choose alike.
-    """
-    key = f"{what} | {cpu_name()} | {device()} | {torch.get_num_threads()} | {torch.__version__}"
-    with files.locked(paths.lock("machine"), "a measurement", wait=True):
-        seconds: Any = _known().get(key)
-        if not _are_times(seconds, candidates):
-            devices = [device()] if device().type == "cuda" else []
-            with torch.random.fork_rng(devices):
-                seconds = _seconds(candidates)
-            files.write_json(paths.machine(), {**_known(), key: seconds})
-    first = next(iter(candidates))
-    best = min(seconds, key=lambda name: seconds[name])
-    choice = best if seconds[first] > margin * seconds[best] else first
-    timed = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in seconds.items())
-    logging.info("%s: %s, the fastest here (%s)", what, choice, timed)
-    return choice
-
-
-def _are_times(seconds: Any, candidates: Mapping[str, object]) -> bool:
-    return (
-        isinstance(seconds, dict)
-        and set(seconds) == set(candidates)
-        and all(isinstance(value, int | float) for value in seconds.values())
-    )
-
-
-def _known() -> dict[str, Any]:
-    """What was measured before: key -> candidate -> seconds."""
-    try:
-        path = paths.machine()
-        return files.read_json(path, remedy="measuring again") if path.is_file() else {}
-    except UserError as error:
-        logging.warning("%s", error)
-        return {}
-
-
 @functools.cache
 def _glibc() -> ctypes.CDLL | None:
     """The GNU C library, where that is what this process runs on."""
@@ -143,11 +81,10 @@ def _glibc() -> ctypes.CDLL | None:
 def prepare() -> None:
     """Makes this process fast on a CPU; to be called before PyTorch starts its threads.
 
-    It keeps freed memory for the next batch: by default glibc gives a large tensor's pages back as
+    It keeps freed memory for the next batch: by default glibc returns a large tensor's pages as
     soon as it is freed, and the system clears every page of the next one, which took a third of a
-    training step. And it takes numbers below 1e-38 for zero: Adam's means of an embedding that no
-    text asks for sink below that after some 800 steps, and with such numbers a step of the
-    optimizer took 20 times as long.
+    training step. And it flushes denormals (below 1e-38) to zero: Adam's means of an embedding that
+    no text uses become denormal after some 800 steps, which made the optimizer 20 times slower.
     """
     torch.set_flush_denormal(True)
     if library := _glibc():
@@ -156,7 +93,7 @@ def prepare() -> None:
 
 
 def release_memory() -> None:
-    """Gives the memory that is free now back to the system: after a long piece of work."""
+    """Returns free memory to the system, after a long piece of work."""
     if library := _glibc():
         library.malloc_trim(0)
 
@@ -164,24 +101,6 @@ def release_memory() -> None:
 def autocast(precision: str) -> torch.autocast:
     """The context in which a model computes at a precision; weights stay fp32."""
     return torch.autocast(device().type, torch.bfloat16, enabled=precision == "bf16")
-
-
-def step_of(
-    model: torch.nn.Module, batch: Mapping[str, torch.Tensor], precision: str
-) -> Callable[[], object]:
-    """A forward and backward pass, for timing, as a training runs it. Gradients are cleared."""
-
-    def step(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        with autocast(precision):
-            logits: torch.Tensor = model(**batch).logits
-        total = logits.float().sum()
-        total.backward()
-        model.zero_grad(set_to_none=True)
-        return total.detach()
-
-    if graphs.can_hold(model):
-        return functools.partial(graphs.Graphs(step).run, dict(batch))
-    return functools.partial(step, batch)
 
 
 def cpu_has_bf16() -> bool:

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from distillery.models.base import Classifier, Encoded, Network, is_exported, shorten
+from distillery import kernels
+from distillery.models.base import Classifier, Encoded, Network, shorten
 
 _LOW = 2**31 - 1  # the bits that count
 _FACTORS = (668_265_263, 374_761_393)  # odd, of no small order: any mix well
@@ -61,7 +62,7 @@ class BagEncoder(Network):
             left_out = torch.rand(buckets.shape, device=buckets.device) < self.config.ngram_dropout
             buckets = buckets.masked_fill(left_out, self.config.buckets)
         count = (buckets != self.config.buckets).sum(dim=1, keepdim=True)
-        if is_exported():  # ONNX has no node for a bag; the row of padding is zero
+        if kernels.is_exported():  # ONNX has no node for a bag; the row of padding is zero
             summed = nn.functional.embedding(buckets, self.table.weight).sum(dim=1)
         elif torch.is_grad_enabled():
             summed = self.table(buckets.long())  # which indices of a gradient must be

@@ -135,11 +135,6 @@ class Encoder(Network):
         return Encoded(states[-1], hidden_states=(embedded, *states), attentions=tuple(attentions))
 
 
-def is_exported() -> bool:
-    """Whether a model is being written down, for ONNX say, where some layers are one node."""
-    return torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None
-
-
 class Pool(nn.Module):
     """(B, T, H) -> (B, 2H): an attention-weighted mean beside the maximum, over text only."""
 

@@ -27,7 +27,7 @@ from distillery.text import encode
 from distillery.training import inference, loop
 
 _READ = (encoders.WEIGHTS, "config.json", "tokenizer.json")
-# A shorter training does not win back its compilation, of up to half a minute: on an H200 it saves
+# Fewer steps do not win back the compilation, which takes up to half a minute: on an H200 it saves
 # 2.5 ms of a step of bert-base's shape on 32 texts (`benchmarks/training_gpu.md`).
 COMPILE_STEPS = 12_000
 _DROPOUTS = (
@@ -99,8 +99,9 @@ class FineTuned(Stage):
             model.facts |= {"rows": rows, "history": [], "dev": scores}
             return
         for module, job in training.jobs(model, [recipe.phase()], self.task, self.name, seed):
-            if recipe.epochs * -(-len(job.lengths) // recipe.batch_size) >= COMPILE_STEPS:
-                _compile(model.network, job, model.precision)
+            steps = recipe.epochs * -(-len(job.lengths) // recipe.batch_size)
+            if steps >= COMPILE_STEPS and graphs.can_hold(model.network):
+                fast_bert.compile_in(model.network)
             yield module, job
 
     def evaluate(self, model: Model, folder: Path) -> np.ndarray:
@@ -151,31 +152,6 @@ def _set_dropout(model: Any, dropout: float) -> None:
     for name in _DROPOUTS:
         if isinstance(getattr(model.config, name, None), float):
             setattr(model.config, name, dropout)
-
-
-def _compile(network: Any, job: loop.Job, precision: str) -> None:
-    """Compiles the layers of a BERT where that makes a step on the longest texts faster by over
-    5 percent, as measured."""
-    if not graphs.can_hold(network):
-        return
-    rows = np.argsort(-job.lengths, kind="stable")[:8]
-    inputs = ("input_ids", "attention_mask", "token_type_ids")
-    probe = {name: job.batch_of(rows)[name].to(hardware.device()) for name in inputs}
-
-    def timed(on: bool) -> Callable[[], None]:
-        step = hardware.step_of(network, probe, precision)
-
-        def run_step() -> None:
-            fast_bert.compile_in(network, on)
-            step()
-
-        return run_step
-
-    network.train()
-    choices = {"as written": timed(False), "compiled": timed(True)}
-    shape = f"{network.config.model_type} {network.num_parameters()} parameters"
-    choice = hardware.fastest(f"compilation of {shape}", choices, margin=1.05)
-    fast_bert.compile_in(network, choice == "compiled")
 
 
 def record(task: Task, name: str, variant: str | None = None) -> TeacherOutputs:
