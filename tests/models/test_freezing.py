@@ -24,7 +24,7 @@ from distillery import paths
 from distillery.cli import main
 from distillery.errors import UserError
 from distillery.kernels import fast_bert
-from distillery.models import freezing
+from distillery.models import auto
 from distillery.recipes import TeacherRecipe
 from distillery.training import loop, optimizers
 
@@ -71,7 +71,7 @@ def gradients(model: Any) -> dict[str, Tensor]:
 def test_upper_layers_and_what_follows_them_are_tuned(family: str, tuned: int) -> None:
     config, layers, head = CONFIGS[family]
     model = classifier(config)
-    freezing.freeze_lower(model, tuned)
+    auto.freeze_lower(model, tuned)
     name = f"{model.base_model_prefix}.{layers}"
     upper = {f"{name}.{number}" for number in range(3 - tuned, 3)}
     expected = tuple(f"{part}." for part in upper | head)
@@ -81,7 +81,7 @@ def test_upper_layers_and_what_follows_them_are_tuned(family: str, tuned: int) -
 
 def test_zero_tunes_everything() -> None:
     model = classifier(BERT)
-    freezing.freeze_lower(model, 0)
+    auto.freeze_lower(model, 0)
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
@@ -89,7 +89,7 @@ def test_zero_tunes_everything() -> None:
 def test_gradients_of_the_upper_layers_are_those_of_tuning_everything(fast: bool) -> None:
     """And autograd records nothing below them."""
     whole, upper = classifier(BERT), classifier(BERT)
-    freezing.freeze_lower(upper, 1)
+    auto.freeze_lower(upper, 1)
     recorded = []
     for layer in upper.bert.encoder.layer:
         layer.register_forward_pre_hook(lambda _, given: recorded.append(given[0].requires_grad))
@@ -106,7 +106,7 @@ def test_gradients_of_the_upper_layers_are_those_of_tuning_everything(fast: bool
 
 def test_frozen_weights_have_no_optimizer_state() -> None:
     model = classifier(BERT)
-    freezing.freeze_lower(model, 1)
+    auto.freeze_lower(model, 1)
     phase = TeacherRecipe(tuned_layers=1).phase()
     (optimizer,) = optimizers.create(model, phase)
     gradients(model)
@@ -125,7 +125,7 @@ def test_frozen_weights_have_no_optimizer_state() -> None:
 )
 def test_what_cannot_be_is_refused(config: Any, tuned: int, expected: str) -> None:
     with pytest.raises(UserError, match=expected):
-        freezing.freeze_lower(classifier(config), tuned)
+        auto.freeze_lower(classifier(config), tuned)
 
 
 def test_a_teacher_of_tuned_upper_layers(

@@ -11,7 +11,7 @@ from transformers import (
 
 from distillery import encoders
 from distillery.kernels import fast_bert
-from distillery.models import segments
+from distillery.models import auto
 
 IDS = torch.randint(5, 30, (3, 8), generator=torch.Generator().manual_seed(0))
 INPUTS = {"input_ids": IDS, "attention_mask": torch.ones_like(IDS)}
@@ -31,7 +31,7 @@ def _model(types: int) -> BertForSequenceClassification:
 def test_a_model_of_one_segment_is_given_no_types() -> None:
     model = _model(1)
     bare = model(**INPUTS).logits
-    segments.use_in(model)
+    auto.hide_token_types(model)
     assert torch.equal(model(**INPUTS, token_type_ids=TYPES).logits, bare)
 
 
@@ -40,7 +40,7 @@ def test_a_model_of_two_segments_sees_them_on_the_fast_path_too() -> None:
     model = _model(2)
     expected = model(**INPUTS, token_type_ids=TYPES).logits
     assert (expected - model(**INPUTS).logits).abs().max() > 1e-2
-    segments.use_in(model)
+    auto.hide_token_types(model)
     fast_bert.use_in(model)
     torch.testing.assert_close(model(**INPUTS, token_type_ids=TYPES).logits, expected)
 

@@ -14,7 +14,7 @@ from transformers import BertForSequenceClassification
 
 from distillery.errors import UserError
 from distillery.models.attention import AttentionEncoder
-from distillery.models.base import Pool
+from distillery.models.heads import Pool
 from distillery.models.pruned_bert import PrunedBertConfig, PrunedBertForSequenceClassification
 from distillery.models.rnn import RNNEncoder
 from distillery.models.transformer import TransformerEncoder

@@ -15,7 +15,7 @@ from distillery.distillation import bert_start, embeddings
 from distillery.distillation.layers import of_teacher
 from distillery.distillation.teacher import Teacher
 from distillery.errors import UserError
-from distillery.models import bert, registry, segments, tokenization
+from distillery.models import auto, bert, registry, tokenization
 from distillery.models.saved import load_network
 from distillery.recipes import BertStudentRecipe, SequenceRecipe, StudentRecipe
 from distillery.students import STUDENTS
@@ -53,7 +53,7 @@ class Start:
             paired = store.read_split(task.name, "dev").paired
             return self._own(recipe, tokenizer, labels, paired), None
         model, said = self._bert(recipe, tokenizer, labels)
-        segments.use_in(model)
+        auto.hide_token_types(model)
         longest = encoders.longest(model.config)
         if recipe.max_length > longest:
             raise UserError(

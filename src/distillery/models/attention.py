@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from distillery.kernels.fused_attention import attend
-from distillery.models.base import Classifier, Encoder
+from distillery.models.base import Encoder
+from distillery.models.heads import Classifier
 
 
 class SelfAttention(nn.Module):

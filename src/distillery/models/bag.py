@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from distillery import kernels
-from distillery.models.base import Classifier, Encoded, Network, shorten
+from distillery.models.base import Encoded, Network, shorten
+from distillery.models.heads import Classifier
 
 _LOW = 2**31 - 1  # the bits that count
 _FACTORS = (668_265_263, 374_761_393)  # odd, of no small order: any mix well
@@ -53,8 +54,12 @@ class BagEncoder(Network):
             padding_idx=config.buckets,
         )
 
-    def compute(self, ids: Tensor, mask: Tensor, types: Tensor) -> Encoded:
+    def compute(
+        self, ids: Tensor, mask: Tensor, types: Tensor, with_attentions: bool = False
+    ) -> Encoded:
         """Complete inputs (B, T) -> the vectors."""
+        if with_attentions:
+            raise ValueError(f"{type(self).__name__} has no attentions to give")
         mask, types, pieces = shorten(self.config, mask, types, ids)
         pieces = pieces + types * self.config.vocab_size  # a word of the second text is another
         buckets = hashed(pieces, mask, self.config.ngrams, self.config.buckets)

@@ -1,4 +1,4 @@
-"""What every student shares: embeddings, pooling, head.
+"""What the encoders of all students of our own share: inputs, embeddings, initialization.
 
 A student reads `input_ids`, `attention_mask` (1 on text) and `token_type_ids` (1 on the second
 text of a pair), all (B, T). Texts longer than its `max_length` are cut inside the model, so that
@@ -7,7 +7,7 @@ a `pipeline` gives the answer of `predict`. Its tokenizer is saved without a max
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -133,88 +133,6 @@ class Encoder(Network):
         embedded = self.dropout(embedded)  # (B, T, E)
         states, attentions = self.encode(embedded, mask, with_attentions)
         return Encoded(states[-1], hidden_states=(embedded, *states), attentions=tuple(attentions))
-
-
-class Pool(nn.Module):
-    """(B, T, H) -> (B, 2H): an attention-weighted mean beside the maximum, over text only."""
-
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        self.query = nn.Linear(hidden_size, 1)
-
-    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        hidden = ~mask.bool()[:, :, None]  # (B, T, 1), true on padding
-        scores = self.query(states)  # (B, T, 1); its type may be lower than that of the states
-        weights = scores.masked_fill(hidden, torch.finfo(scores.dtype).min).softmax(dim=1)
-        with torch.autocast(states.device.type, enabled=False):  # in the states' own type
-            mean = (weights.to(states.dtype).transpose(1, 2) @ states).squeeze(1)
-        lowest = torch.finfo(states.dtype).min
-        # added, which takes half the time of `masked_fill`
-        highest = (states + hidden.to(states.dtype) * lowest).amax(dim=1)
-        return torch.cat([mean, highest], dim=-1)
-
-
-class Ends(nn.Module):
-    """(B, T, H) -> (B, 2H): the states of the last and of the first piece, each of them the last
-    one of a direction of an RNN."""
-
-    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        places = torch.arange(mask.shape[1], device=mask.device) * mask  # (B, T), 0 where no text
-        last = places.amax(dim=1)
-        first = last - mask.sum(dim=1).clamp(min=1) + 1  # a text stands in one piece
-        rows = torch.arange(states.shape[0], device=states.device)
-        return torch.cat([states[rows, last], states[rows, first]], dim=-1)
-
-
-def compare(one: Tensor, two: Tensor) -> Tensor:
-    """(B, D) twice -> (B, 4D): both, how far they differ and where they agree, as of Conneau et
-    al. 2017 (arXiv:1705.02364, sec. 3.1) and of distilled LSTMs (arXiv:1903.12136, sec. 3.1)."""
-    return torch.cat([one, two, (one - two).abs(), one * two], dim=-1)
-
-
-class Classifier(Network):
-    """An encoder with the shared head of classification tasks.
-
-    The texts of a pair are read as one, each in sight of the other, then pooled apart and compared.
-    """
-
-    encoder_class: ClassVar[type[nn.Module]]
-    encoder: Any
-
-    def make(self, config: Any) -> None:
-        self.encoder = self.encoder_class(config)
-        width = self.build_head(config)
-        self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(width, config.num_labels)
-
-    def build_head(self, config: Any) -> int:
-        """Creates what makes one vector of the encoder's output; gives the vector's width."""
-        self.pool = Ends() if config.pooling == "last" else Pool(config.hidden_size)
-        return (8 if config.pairs else 2) * int(config.hidden_size)
-
-    def vector(self, encoded: Any, mask: Tensor, types: Tensor) -> Tensor:
-        """The encoder's output, mask and token types (B, T) -> (B, width)."""
-        mask, types = shorten(self.config, mask, types)
-        states = encoded.last_hidden_state
-        if self.config.pairs:
-            parts = (mask * (1 - types), mask * types)
-            return compare(*(self._pooled_part(states, part) for part in parts))
-        pooled: Tensor = self.pool(states, mask)
-        return pooled
-
-    def _pooled_part(self, states: Tensor, part: Tensor) -> Tensor:
-        """(B, T, H) and a mask (B, T) -> (B, 2H), zero for a row without any such token."""
-        pooled: Tensor = self.pool(states, part)
-        return pooled.masked_fill(~part.bool().any(dim=1, keepdim=True), 0)
-
-    def head(self, encoded: Any, mask: Tensor, types: Tensor) -> Tensor:
-        """The encoder's output, mask and token types (B, T) -> logits (B, num_labels)."""
-        logits: Tensor = self.classifier(self.dropout(self.vector(encoded, mask, types)))
-        return logits
-
-    def logits(self, ids: Tensor, mask: Tensor, types: Tensor) -> Tensor:
-        """Complete inputs (B, T) -> logits (B, num_labels)."""
-        return self.head(self.encoder.compute(ids, mask, types), mask, types)
 
 
 def initialize(module: nn.Module) -> None:

@@ -5,7 +5,7 @@ PyTorch. `models.students` makes models of transformers of them.
 """
 
 from distillery.models import attention, bag, rnn, transformer
-from distillery.models.base import Classifier as Classifier
+from distillery.models.heads import Classifier as Classifier
 
 CLASSIFIERS: dict[str, type[Classifier]] = {  # `model_type` of a configuration -> class
     "distillery_bilstm": rnn.LSTMClassifier,

@@ -8,16 +8,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import (
-    BaseModelOutput,
-    BaseModelOutputWithPooling,
-    SequenceClassifierOutput,
-)
+from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.utils.generic import can_return_tuple
 
 from distillery.models import attention, bag, rnn, transformer
 from distillery.models.base import complete_inputs, initialize
-from distillery.models.loss import classification_loss
+from distillery.models.heads import classification_loss
 
 
 class StudentConfig(PreTrainedConfig):
@@ -118,16 +114,20 @@ class StudentModel(_Student):
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
         **kwargs: Any,
-    ) -> BaseModelOutput:
-        """(B, T) -> last_hidden_state (B, T', H), T' = T or `max_length` where that is less."""
+    ) -> BaseModelOutputWithPooling:
+        """(B, T) -> last_hidden_state (B, T', H), T' = T or `max_length` where that is less; a bag
+        has a pooler_output (B, E) instead. ValueError for states or attentions it doesn't have."""
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
         if output_attentions is None:
             output_attentions = self.config.output_attentions
         inputs = complete_inputs(self, input_ids, attention_mask, token_type_ids, kwargs)
         found = self.compute(*inputs, bool(output_attentions))
-        return BaseModelOutput(
+        if output_hidden_states and not found.hidden_states:
+            raise ValueError(f"{type(self).__name__} has no hidden states to give")
+        return BaseModelOutputWithPooling(
             last_hidden_state=found.last_hidden_state,
+            pooler_output=found.pooler_output,
             hidden_states=found.hidden_states if output_hidden_states else None,
             attentions=found.attentions if output_attentions else None,
         )
@@ -165,7 +165,7 @@ class StudentForSequenceClassification(_Student):
         **kwargs: Any,
     ) -> SequenceClassifierOutput:
         """(B, T) -> logits (B, num_labels), and the loss where `labels` are given
-        (`loss.classification_loss`)."""
+        (`heads.classification_loss`)."""
         ids, mask, types = complete_inputs(self, input_ids, attention_mask, token_type_ids, kwargs)
         encoded = self.encoder(
             ids,
@@ -234,7 +234,7 @@ class TransformerForSequenceClassification(
     capturable = True
 
 
-class BagModel(_Student, bag.BagEncoder):
+class BagModel(StudentModel, bag.BagEncoder):
     config_class = BagConfig
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -257,24 +257,6 @@ class BagModel(_Student, bag.BagEncoder):
         `config.vocab_size` stays too: the hash of a pair's second text depends on it.
         """
         return self.table
-
-    @can_return_tuple  # type: ignore[untyped-decorator]
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
-        **kwargs: Any,
-    ) -> BaseModelOutputWithPooling:
-        """(B, T) -> pooler_output (B, E)."""
-        if output_hidden_states is None:
-            output_hidden_states = self.config.output_hidden_states
-        if output_hidden_states or output_attentions or self.config.output_attentions:
-            raise ValueError("BagModel has no hidden states and no attentions to give")
-        inputs = complete_inputs(self, input_ids, attention_mask, token_type_ids, kwargs)
-        return BaseModelOutputWithPooling(pooler_output=self.compute(*inputs).pooler_output)
 
 
 class BagForSequenceClassification(StudentForSequenceClassification, bag.BagClassifier):

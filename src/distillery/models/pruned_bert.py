@@ -7,16 +7,11 @@ it has no configuration for this.
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    BertConfig,
-    BertForSequenceClassification,
-)
+from transformers import BertConfig, BertForSequenceClassification
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils.generic import can_return_tuple
 
-from distillery.models.loss import classification_loss
+from distillery.models.heads import classification_loss
 
 
 class PrunedBertConfig(BertConfig):
@@ -61,11 +56,3 @@ class PrunedBertForSequenceClassification(BertForSequenceClassification):
                 labels, output.logits, self.config, num_items_in_batch
             )
         return output
-
-
-def register() -> None:
-    """Makes the Auto classes know pruned BERTs."""
-    AutoConfig.register(PrunedBertConfig.model_type, PrunedBertConfig, exist_ok=True)
-    AutoModelForSequenceClassification.register(
-        PrunedBertConfig, PrunedBertForSequenceClassification, exist_ok=True
-    )

@@ -4,7 +4,8 @@ from typing import Any
 
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
-from distillery.models import pretrained, pruned_bert
+from distillery.models import pretrained
+from distillery.models.pruned_bert import PrunedBertConfig, PrunedBertForSequenceClassification
 from distillery.students import STUDENTS
 
 CLASSES: dict[str, type] = {
@@ -23,7 +24,10 @@ def register() -> None:
         AutoConfig.register(config.model_type, config, exist_ok=True)
         AutoModel.register(config, model.encoder_class, exist_ok=True)  # type: ignore[attr-defined]
         AutoModelForSequenceClassification.register(config, model, exist_ok=True)
-    pruned_bert.register()
+    AutoConfig.register(PrunedBertConfig.model_type, PrunedBertConfig, exist_ok=True)
+    AutoModelForSequenceClassification.register(
+        PrunedBertConfig, PrunedBertForSequenceClassification, exist_ok=True
+    )
 
 
 def create(student: str, **sizes: Any) -> Any:

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from distillery.kernels import rnn
-from distillery.models.base import Classifier, Encoder
+from distillery.models.base import Encoder
+from distillery.models.heads import Classifier
 
 
 class RNNEncoder(Encoder):

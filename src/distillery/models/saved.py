@@ -18,7 +18,7 @@ from distillery import files
 from distillery.data import store
 from distillery.data.task import Task
 from distillery.errors import UserError, reason
-from distillery.models import networks, segments
+from distillery.models import auto, networks
 from distillery.runtime.facts import FACTS, ONNX, read_facts
 from distillery.runtime.model import INPUTS
 from distillery.runtime.model import Model as Predictor
@@ -115,7 +115,7 @@ def load_network(folder: Path) -> Any:
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"]))
         raise UserError(f"{folder} holds no whole model (no weights for {missing})")
-    segments.use_in(model)
+    auto.hide_token_types(model)
     return model
 
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from distillery.models.attention import AttentionEncoder, SelfAttention
-from distillery.models.base import Classifier
+from distillery.models.heads import Classifier
 
 
 class TransformerBlock(nn.Module):

@@ -19,7 +19,7 @@ from distillery.experiments import phases as training
 from distillery.experiments.experiment import Stage
 from distillery.kernels import fast_bert, graphs, hardware
 from distillery.kernels.processes import accelerator, lock_of_main
-from distillery.models import freezing, saved, segments, tokenization
+from distillery.models import auto, heads, saved, tokenization
 from distillery.models.saved import Model
 from distillery.recipes import TeacherRecipe
 from distillery.students import BASELINES, STUDENTS
@@ -30,10 +30,6 @@ _READ = (encoders.WEIGHTS, "config.json", "tokenizer.json")
 # Fewer steps do not win back the compilation, which takes up to half a minute: on an H200 it saves
 # 2.5 ms of a step of bert-base's shape on 32 texts (`benchmarks/training_gpu.md`).
 COMPILE_STEPS = 12_000
-_DROPOUTS = (
-    *("hidden_dropout_prob", "attention_probs_dropout_prob", "hidden_dropout", "dropout"),
-    *("attention_dropout", "classifier_dropout", "seq_classif_dropout"),
-)
 
 
 class FineTuned(Stage):
@@ -80,8 +76,8 @@ class FineTuned(Stage):
         recipe, task = self.recipe, self.task
         tokenizer = tokenization.load(self.folder, store.cleaning(task.name))
         network = _load(self.folder, task, recipe)
-        freezing.freeze_lower(network, recipe.tuned_layers)
-        _set_dropout(network, recipe.dropout)
+        auto.freeze_lower(network, recipe.tuned_layers)
+        auto.set_dropout(network, recipe.dropout)
         precision = hardware.precision(recipe.precision)
         model = Model(network, tokenizer, recipe.max_length, recipe.head, precision)
         model.about["floor"] = recipe.floor
@@ -114,7 +110,7 @@ class FineTuned(Stage):
 
 def _load(folder: Path, task: Task, recipe: TeacherRecipe) -> Any:
     """The encoder of a folder with a classifier for the task's labels."""
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoConfig
 
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -128,30 +124,9 @@ def _load(folder: Path, task: Task, recipe: TeacherRecipe) -> Any:
     longest = encoders.longest(config)
     if recipe.max_length > longest:
         raise UserError(f"max_length {recipe.max_length} is impossible: {folder} reads {longest}")
-    names = dict(enumerate(task.labels))
-    try:
-        network = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            id2label=names,
-            label2id={label: index for index, label in names.items()},
-            use_safetensors=True,
-            dtype="float32",
-            trust_remote_code=False,
-        )
-    except Exception as error:  # a loader's many errors all mean: not a whole model
-        raise UserError(f"{folder} holds no whole model ({reason(error)})") from None
-    segments.use_in(network)
+    network = heads.HEADS[task.kind.name].load(folder, task.labels)
+    auto.hide_token_types(network)
     return network
-
-
-def _set_dropout(model: Any, dropout: float) -> None:
-    """Sets every dropout of the model, and of its configuration."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = dropout
-    for name in _DROPOUTS:
-        if isinstance(getattr(model.config, name, None), float):
-            setattr(model.config, name, dropout)
 
 
 def record(task: Task, name: str, variant: str | None = None) -> TeacherOutputs:
