@@ -1,12 +1,16 @@
-"""The command line: several commands in one process."""
+"""The command line: its table of commands, and several commands in one process."""
 
+import argparse
+import importlib
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from distillery import paths, results
+from distillery import commands, paths, results
 from distillery.cli import main
+from distillery.runtime import answers
 
 DATA = ["data", "--task", "smoke"]
 BASELINE = ["baseline", "--task", "smoke", "--baseline"]
@@ -42,3 +46,41 @@ def test_the_first_command_that_fails_is_the_last(
 def test_a_missing_command_fails(home: Path, given: list[str]) -> None:
     assert main(given) == 2
     assert not paths.manifest("smoke").exists()
+
+
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_every_command_names_a_function_that_takes_what_it_is_given(name: str) -> None:
+    command = commands.COMMANDS[name]
+    module, function = command.function.split(":")
+    expected = ["name" if command.new_task else "task"] if "task" in command.names else []
+    expected += ["recipe"] if command.recipe else []
+    expected += ["arguments"] if command.options or set(command.names) - {"task"} else []
+    imported = importlib.import_module(f"distillery.{module}")
+    assert [*inspect.signature(getattr(imported, function)).parameters] == expected
+    if "--search FIELD=A,B,... *" in command.options:
+        assert [*inspect.signature(imported.prepare).parameters] == expected
+
+
+def test_predict_offers_the_formats_that_there_are() -> None:
+    assert f"--format {{{','.join(answers.FORMATS)}}}" in commands.COMMANDS["predict"].options
+
+
+def test_an_options_kind_follows_from_how_it_is_typed() -> None:
+    typed = {
+        "text *": "any number",
+        "--file FILE": "a path",
+        "--top-k K": "a number",
+        "--format {a,b}": "one of two",
+        "--name NAME *": "repeated",
+        "--flag": "set or not",
+    }
+    parser = argparse.ArgumentParser()
+    row = commands.Command("", "x:y", options=typed)
+    commands.add_options(row, parser, argparse.Namespace())
+    words = ["one", "two", "--file", "f", "--top-k", "3", "--format", "b", "--flag"]
+    words += ["--name", "x", "--name", "y"]
+    found = vars(parser.parse_args(words))
+    expected = {"text": ["one", "two"], "file": Path("f"), "top_k": 3, "format": "b"}
+    assert found == {**commands.DEFAULTS, **expected, "name": ["x", "y"], "flag": True}
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--format", "c"])

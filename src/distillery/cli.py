@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import importlib
 import logging
 import os
 import re
@@ -12,9 +13,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-from distillery import commands, paths, progress
-from distillery.commands.base import Command
+from distillery import commands, paths, progress, recipes
+from distillery.commands import COMMANDS, NAMES, Command
 from distillery.errors import UserError, choose, one_line
+from distillery.recipes import Recipe, options
 from distillery.students import BASELINES, STUDENTS
 
 
@@ -35,35 +37,23 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (see {self.prog} --help)")
 
 
-_HELP = {
-    "task": "data set, such as imdb, demo, smoke, or the name of your own",
-    "teacher": "bert, minilm, a hub id (owner/name) or a folder",
-    "student": ", ".join(STUDENTS),
-    "baseline": ", ".join(BASELINES),
-    "model": "name of a model's result, such as distil_bilstm_minilm_imdb",
-}
-
-
 _THEN = "--then"  # between commands that run in one process
 _OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory")  # PyTorch's, GPU and CPU
 
 
-def _summary(command: type[Command]) -> str:
-    return (command.__doc__ or "").strip()
-
-
 def _usage() -> str:
-    lines = [f"  {name:9} {_summary(commands.find(name))}" for name in commands.COMMANDS]
+    program = paths.program()
+    rows = [f"  {name:9} {command.help}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
-            f"usage: {paths.program()} COMMAND [OPTION...]",
+            f"usage: {program} COMMAND [OPTION...]",
             "",
             "From a fine-tuned BERT to a small, fast model, in numbered stages.",
             "",
-            *lines,
+            *rows,
             "",
-            f"{paths.program()} COMMAND --help lists a command's options and their values.",
-            f"{paths.program()} COMMAND ... {_THEN} COMMAND ... runs several in one process,",
+            f"{program} COMMAND --help lists a command's options and their values.",
+            f"{program} COMMAND ... {_THEN} COMMAND ... runs several in one process,",
             "until one fails.",
         ]
     )
@@ -71,25 +61,29 @@ def _usage() -> str:
 
 def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     """The command and its arguments. The names come first: the recipe's options depend on them."""
-    name = choose("command", argv[0], commands.COMMANDS)
+    name = choose("command", argv[0], COMMANDS)
     for word in argv:
         try:
             word.encode()
         except UnicodeEncodeError:
             raise UserError(f"argument {word!r} is not UTF-8") from None
-    command = commands.find(name)()
-    first = _Parser(prog=f"{paths.program()} {name}", add_help=False)
+    command = COMMANDS[name]
+    program = f"{paths.program()} {name}"
+    first = _Parser(prog=program, add_help=False)
     for option in command.names:
-        first.add_argument(f"--{option}")
+        first.add_argument(f"--{option}", default="")
     known, rest = first.parse_known_args(argv[1:])
-    if getattr(known, "task", None):
+    if getattr(known, "task", ""):
         paths.checked_name("task", known.task)
-    parser = _Parser(prog=f"{paths.program()} {name}", description=_summary(type(command)))
+    for option, allowed in (("student", STUDENTS), ("baseline", BASELINES)):
+        if getattr(known, option, ""):
+            choose(option, getattr(known, option), allowed)
+    parser = _Parser(prog=program, description=command.help)
     for option in command.names:
         parser.add_argument(
-            f"--{option}", required=True, metavar=option.upper(), help=_HELP[option]
+            f"--{option}", required=True, metavar=option.upper(), help=NAMES[option]
         )
-    command.add(parser, known)
+    commands.add_options(command, parser, known)
     arguments = parser.parse_intermixed_args(argv[1:])
     names = {option: getattr(arguments, option) for option in command.names}
     options_given = [word for word in rest if word != "--force"]
@@ -97,6 +91,76 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
         [paths.command(name, names), *map(shlex.quote, options_given)]
     )
     return command, arguments
+
+
+def run(command: Command, arguments: argparse.Namespace) -> int:
+    """Calls the command's function; gives the exit status.
+
+    It is called with what the command has of: the task, the recipe with the options given, and
+    `arguments`. These are the options by name, always with those of `DEFAULTS` (seeds as a list),
+    and `command_line`, which results keep. With `--search`, the module's `prepare` is called so for
+    each recipe.
+    """
+    module_name, function_name = command.function.split(":")
+    module: Any = importlib.import_module(f"distillery.{module_name}")
+    if "--seeds SEEDS" in command.options:
+        arguments.seeds = _seeds(arguments)
+    given: list[Any] = []
+    if "task" in command.names:
+        from distillery import tasks
+
+        given.append(arguments.task if command.new_task else tasks.get(arguments.task))
+    if command.recipe:
+        planned = command.recipe(arguments)
+        recipe = options.apply(planned, arguments)
+        if arguments.search:
+            return _search(module.prepare, given[0], planned, recipe, arguments)
+        if "--variant NAME" in command.options:
+            _check_variant(recipe != planned, arguments.variant)
+        given.append(recipe)
+    if command.options or set(command.names) - {"task"}:
+        given.append(arguments)
+    status: int | None = getattr(module, function_name)(*given)
+    return status or 0
+
+
+def _search(
+    prepare: Any, task: Any, planned: Recipe, recipe: Recipe, arguments: argparse.Namespace
+) -> int:
+    from distillery.experiments import search
+
+    if arguments.variant or arguments.force:
+        raise UserError("a search makes no result: leave out --variant and --force")
+    candidates = options.grid(recipe, arguments.search)
+    search.run([prepare(task, tried, arguments) for tried in candidates], planned, arguments)
+    return 0
+
+
+def _check_variant(changed: bool, variant: str | None) -> None:
+    if changed and not variant:
+        raise UserError("recipe options make another experiment: give it a name with --variant")
+    if variant and not changed:
+        raise UserError(f"variant '{variant}' changes nothing: give a recipe option")
+
+
+def _seeds(arguments: argparse.Namespace) -> list[int]:
+    """`--seeds 3` is the seeds 0, 1, 2; `4,7` is the seeds 4 and 7; without it the task's plan says
+    how many, and there is one of a variant or in a search."""
+    text = arguments.seeds
+    if text is None:
+        planned = recipes.plan(arguments.task).seeds.get(
+            arguments.student or commands.first_teacher(arguments), 1
+        )
+        text = "1" if arguments.variant or arguments.search else str(planned)
+    try:
+        numbers = [int(item) for item in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 1 and 0 < numbers[0] <= 1000:
+        return list(range(numbers[0]))
+    if len(set(numbers)) < max(2, len(numbers)) or not 0 <= min(numbers) <= max(numbers) < 2**32:
+        raise UserError(f"--seeds {text} is impossible: a number, or different seeds 'A,B,...'")
+    return numbers
 
 
 class _AboveBars(logging.Handler):
@@ -217,7 +281,7 @@ def _run(argv: Sequence[str] | None) -> int:
 def _run_resumable(command: Command, arguments: argparse.Namespace) -> int:
     """Runs a command; an interrupt says whether it can be resumed."""
     try:
-        return command.run(arguments) or 0
+        return run(command, arguments)
     except KeyboardInterrupt as stop:
         if command.writes:
             stop.args = ("stopped; run the same command again to resume",)

@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 
 from distillery import encoders, files, paths, results
 from distillery.cli import main
-from distillery.commands.teacher import Teacher
 
 Refused = Callable[..., str]
 TEACHER = ["teacher", "--task", "smoke", "--teacher"]
@@ -247,7 +246,7 @@ def test_full_memory_is_told_in_a_line(
     def full(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(Teacher, "run", full)
+    monkeypatch.setattr("distillery.stages.teacher.run", full)
     assert "memory is full: free some" in refused(*TEACHER, "tiny")
 
 
@@ -257,6 +256,6 @@ def test_other_errors_of_pytorch_are_not_taken_for_it(
     def wrong(*_: object, **__: object) -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(Teacher, "run", wrong)
+    monkeypatch.setattr("distillery.stages.teacher.run", wrong)
     with pytest.raises(RuntimeError, match="mat1"):
         main([*TEACHER, "tiny"])

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -233,7 +234,9 @@ def test_the_chain_has_the_steps_that_suit_student_and_task(
 
         monkeypatch.setattr(compress, step, make)
     monkeypatch.setattr(compress, "run", lambda *_, **__: None)
-    compress.chain(tasks.get(task_name), student, "minilm", "it", checkpoint_seconds=1, force=False)
+    names = {"student": student, "teacher": "minilm"}
+    given = Namespace(**names, teacher_variant=None, student_variant=None)
+    compress.run_chain(tasks.get(task_name), given)
     assert told == steps
 
 

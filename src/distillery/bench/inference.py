@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from argparse import Namespace
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -26,7 +27,7 @@ from distillery.errors import UserError, choose
 from distillery.kernels import hardware
 from distillery.models import tokenization
 from distillery.recipes import InferenceRecipe
-from distillery.report import ablation
+from distillery.report import ablation, speed
 from distillery.report.timed import BASELINE, BATCH
 from distillery.runtime.facts import read_facts
 from distillery.text import splits
@@ -64,6 +65,12 @@ class Row:
     facts: dict[str, Any]
     contender: Contender
     modes: Sequence[tuple[int, bool]]
+
+
+def run_command(task: Task, recipe: InferenceRecipe, arguments: Namespace) -> None:
+    """Measures, and writes the benchmark's file, page and picture."""
+    page = speed.write(write(task, run(task, recipe, arguments.command_line)))
+    logging.info("table: %s", page)
 
 
 def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:

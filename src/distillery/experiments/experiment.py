@@ -9,7 +9,8 @@ import json
 import logging
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from argparse import Namespace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,7 +37,7 @@ class Stage(ABC):
 
     stage: as in results. version: of the stage's code; raise it when the same recipe would give
     another model. name: of the result. layers: of a student. source: name, metrics and bytes of the
-    model that a compressed one is made of.
+    model that a compressed one is made of. seeds: where they don't come from the command line.
     """
 
     stage: str
@@ -49,6 +50,7 @@ class Stage(ABC):
     teacher: str | None = None
     variant: str | None = None
     source: dict[str, Any] | None = None
+    seeds: list[int] | None = None
 
     @abstractmethod
     def inputs(self) -> dict[str, str]:
@@ -74,6 +76,14 @@ class Stage(ABC):
         return inference.logits(model.network, text, model.precision, "test")
 
 
+def run(stage: Stage, arguments: Namespace) -> None:
+    """Makes a stage's model and its result, unless they are up to date.
+
+    arguments: `seeds`, `command_line` (what a user types for it), `checkpoint_seconds`, `force`.
+    """
+    Experiment(stage, arguments).run(arguments.force)
+
+
 def fit(
     stage: Stage, seed: int, place: Path, checkpoint_seconds: float
 ) -> tuple[Model, dict[str, Any]]:
@@ -94,13 +104,12 @@ def fit(
 
 
 class Experiment:
-    """A stage with the seeds to run it with. command: what a user types for it."""
+    """A stage with the seeds to run it with; arguments as of `run`."""
 
-    def __init__(
-        self, stage: Stage, seeds: Sequence[int], command: str, checkpoint_seconds: float
-    ) -> None:
-        self.stage, self.seeds, self.command = stage, [*seeds], command
-        self.checkpoint_seconds = checkpoint_seconds
+    def __init__(self, stage: Stage, arguments: Namespace) -> None:
+        self.stage, self.seeds = stage, stage.seeds or arguments.seeds
+        self.command = arguments.command_line
+        self.checkpoint_seconds = arguments.checkpoint_seconds
         self.task, self.name = stage.task, stage.name
         self.recipe = stage.recipe.as_dict()
         self.inputs = {**splits_read(stage.task, stage.recipe), **stage.inputs()}

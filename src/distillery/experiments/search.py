@@ -1,6 +1,7 @@
 """A grid of recipes, compared on dev: what `recipes/<task>.py` was chosen by. Test stays unread."""
 
 import logging
+from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,25 +16,18 @@ from distillery.recipes import Recipe, options
 Trial = dict[str, Any]
 
 
-def run(
-    stages: Sequence[Stage],
-    name: str,
-    planned: Recipe,
-    *,
-    seeds: Sequence[int],
-    checkpoint_seconds: float,
-) -> None:
+def run(stages: Sequence[Stage], planned: Recipe, arguments: Namespace) -> None:
     """Tries every stage, which differ in their recipes, with every seed, and writes the table.
 
-    name: of the result that the recipes are for. planned: the task's recipe as it is. Each trial's
-    score is kept at once: started again, the search resumes.
+    planned: the task's recipe as it is. arguments: as of `experiment.run`. Each trial's score is
+    kept at once: started again, the search resumes.
     """
     task = stages[0].task
-    path = paths.results(task.local) / "search" / f"{name}.json"
+    path = paths.results(task.local) / "search" / f"{stages[0].name}.json"
     trials: list[Trial] = []
     for stage in stages:
-        experiment = Experiment(stage, seeds, "", checkpoint_seconds)
-        for seed in seeds:
+        experiment = Experiment(stage, arguments)
+        for seed in experiment.seeds:
             facts = experiment.trial(seed)
             trials.append(
                 {

@@ -6,6 +6,7 @@ are recorded as for any other row.
 
 import itertools
 import logging
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,10 +27,10 @@ ROWS = 4096  # copies in memory at once
 Example = tuple[str, list[Text]]  # what seeds the draws for a row, and its one or two texts
 
 
-def run(task: Task, recipe: AugmentationRecipe, force: bool) -> None:
+def run(task: Task, recipe: AugmentationRecipe, arguments: Namespace) -> None:
     """Makes the augmented split of a task and, last, its manifest."""
     wanted = {"version": VERSION, "recipe_hash": recipe.hash()}
-    if not force and store.augmented_is_current(task.name, wanted):
+    if not arguments.force and store.augmented_is_current(task.name, wanted):
         logging.info("augmented rows of %s are up to date (--force makes them anyway)", task.name)
         return
     with files.locked(paths.lock(f"data_{task.name}"), f"making splits of {task.name}"):

@@ -1,26 +1,28 @@
 """Stage 3: rows that keep a table honest: a constant answer, and linear models."""
 
 import time
+from argparse import Namespace
 
-from distillery import baselines, files, paths, results
+from distillery import baselines, files, paths, recipes, results
 from distillery.data import store
 from distillery.data.task import Task
 from distillery.experiments import ending
 from distillery.experiments.experiment import splits_read, wanted, write_labels
 from distillery.kernels import hardware
-from distillery.recipes import Recipe
 
 VERSION = 2
 
 
-def run(task: Task, recipe: Recipe, name: str, *, command: str, force: bool) -> None:
+def run(task: Task, arguments: Namespace) -> None:
     """Writes the result of one baseline on test."""
+    name = arguments.baseline
+    recipe = recipes.baseline(task.name, name)
     baselines.check(name, task)
     folder = paths.results(task.local)
     result_name = paths.student_result(task.name, name)
     made_as = wanted(recipe, VERSION, splits_read(task))
     then = ending.next_command(task, "baseline")
-    if not force and results.is_current(folder, result_name, made_as, [0]):
+    if not arguments.force and results.is_current(folder, result_name, made_as, [0]):
         ending.up_to_date(result_name, then)
         write_labels(task)
         return
@@ -52,7 +54,7 @@ def run(task: Task, recipe: Recipe, name: str, *, command: str, force: bool) -> 
             "commit": commit,
             "environment": hardware.environment("fp64"),
             "parameters": fitted.parameters,
-            "command": command,
+            "command": arguments.command_line,
             "subset": store.subset(task.name),
         }
         write_labels(task)

@@ -3,6 +3,7 @@
 import logging
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from distillery.distillation.signals import Taught
 from distillery.distillation.teacher import find
 from distillery.errors import UserError
 from distillery.experiments import phases as training
-from distillery.experiments.experiment import Experiment, Stage
+from distillery.experiments.experiment import Stage, run
 from distillery.kernels import hardware
 from distillery.models import saved, tensors
 from distillery.models.saved import Model
@@ -70,7 +71,7 @@ class Compressed(Stage):
             "metrics": self.result["runs"][0]["metrics"],
             "bytes": self.result["bytes"],
         }
-        self.seeds = [self.result["runs"][0]["seed"]]
+        self.seeds: list[int] = [self.result["runs"][0]["seed"]]
 
     def inputs(self) -> dict[str, str]:
         read = [saved.weights(self.folder), self.folder / "tokenizer.json"]
@@ -227,39 +228,49 @@ class Pruned(Compressed):
         return smaller
 
 
-def run(stage: Compressed, *, command: str, checkpoint_seconds: float, force: bool) -> None:
-    """Runs one step, with the seed of the model it is made of."""
-    Experiment(stage, stage.seeds, command, checkpoint_seconds).run(force)
+def export(task: Task, arguments: Namespace) -> None:
+    """Exports a model to ONNX, checked against PyTorch."""
+    run(exported(task, arguments.model), arguments)
 
 
-def chain(
-    task: Task, student: str, teacher: str, model: str, *, checkpoint_seconds: float, force: bool
-) -> None:
-    """Exports and quantizes the distilled student of the result `model`. If the task's plan prunes
-    and the student has units to prune, it is then pruned, distilled again, exported and quantized.
+def quantize(task: Task, recipe: QuantizationRecipe, arguments: Namespace) -> None:
+    """Quantizes a model."""
+    run(quantized(task, recipe, arguments.model, arguments.variant), arguments)
+
+
+def prune(task: Task, recipe: PruningRecipe, arguments: Namespace) -> None:
+    """Prunes a model and distils it again."""
+    run(Pruned(task, recipe, arguments.model, arguments.variant), arguments)
+
+
+def run_chain(task: Task, arguments: Namespace) -> None:
+    """Exports and quantizes a distilled student. If the task's plan prunes and the student has
+    units to prune, it is then pruned, distilled again, exported and quantized.
 
     Students whose matmuls can take it are quantized by static ranges too.
     """
+    student, teacher = arguments.student, encoders.short_name(arguments.teacher)
+    variants = arguments.teacher_variant, arguments.student_variant
     row, recipe = STUDENTS[student], recipes.quantization(task.name)
 
-    def step(stage: Compressed, name: str, model: str, more: str = "") -> None:
-        command = paths.command(name, {"task": task.name, "model": model}) + more
-        run(stage, command=command, checkpoint_seconds=checkpoint_seconds, force=force)
+    def step(stage: Compressed, command: str, model: str, more: str = "") -> None:
+        typed = paths.command(command, {"task": task.name, "model": model}) + more
+        run(stage, Namespace(**{**vars(arguments), "command_line": typed}))
 
     def convert(model: str) -> None:
         step(exported(task, model), "export", model)
         step(quantized(task, recipe, model), "quantize", model)
         if row.static and recipe.method != "static":
-            static = replace(recipe, method="static")
-            more = " --method static --variant static"
-            step(quantized(task, static, model, "static"), "quantize", model, more)
+            static = quantized(task, replace(recipe, method="static"), model, "static")
+            step(static, "quantize", model, " --method static --variant static")
 
-    convert(model)
+    name = paths.distillation_result(task.name, student, teacher, *variants)
+    convert(name)
     if not recipes.plan(task.name).prunes:
         return
     if not row.prunes:
-        logging.info("%s has no units to prune", model)
+        logging.info("%s has no units to prune", name)
         return
-    pruned = Pruned(task, recipes.pruning(task.name, student, teacher), model)
-    step(pruned, "prune", model)
+    pruned = Pruned(task, recipes.pruning(task.name, student, teacher), name)
+    step(pruned, "prune", name)
     convert(pruned.name)

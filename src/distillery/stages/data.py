@@ -1,8 +1,10 @@
 """Stage 1: the splits of a task."""
 
 import contextlib
+import csv
 import logging
 import shutil
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -34,6 +36,30 @@ class Source:
     subset: bool = False
     unlabeled: Path | None = None
     columns: user_files.Columns = user_files.USUAL
+
+
+def run_command(name: str, recipe: DataRecipe, arguments: Namespace) -> None:
+    """Makes the splits of a task: one of the project's, or one of the user's own files."""
+    options = {"train": "data", "test": "test_data", "unlabeled": "unlabeled_data"}
+    given = {role: getattr(arguments, option) for role, option in options.items()}
+    given = {role: path for role, path in given.items() if path}
+    columns = user_files.Columns(
+        arguments.text_column, arguments.text_pair_column, arguments.label_column
+    )
+    if not given.keys() - {"unlabeled"} and (tasks.declared(name) or not given):
+        named = any(vars(columns).values()) and not given
+        if named or columns.label or arguments.labels:
+            raise UserError("columns and labels are options of your own data: name --data FILE")
+        source = Source(arguments.source, arguments.subset, given.get("unlabeled"), columns)
+        run(tasks.get(name), recipe, source, arguments.force)
+        return
+    if "train" not in given or arguments.source or arguments.subset:
+        raise UserError("your own data needs --data FILE, and neither --source nor --subset")
+    try:
+        labels = next(csv.reader([arguments.labels]), []) if arguments.labels is not None else None
+    except csv.Error:
+        raise UserError("--labels: put a label with a line break in double quotes") from None
+    run_user_files(name, recipe, given, columns, labels, arguments.force)
 
 
 def run(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:

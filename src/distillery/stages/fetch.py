@@ -5,6 +5,7 @@ import contextlib
 import logging
 import shutil
 import zipfile
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,11 @@ VECTORS = {  # file -> the archive that holds it
     "glove.42B.300d.txt": "glove.42B.300d.zip",
     "glove.840B.300d.txt": "glove.840B.300d.zip",
 }
+
+
+def run_command(arguments: Namespace) -> None:
+    named = (arguments.teacher or [], arguments.task or [], arguments.vectors or [])
+    run(*named, nltk=arguments.nltk, source=arguments.source, subset=arguments.subset)
 
 
 def run(

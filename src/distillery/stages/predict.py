@@ -4,6 +4,7 @@ import gc
 import itertools
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,10 @@ from distillery.runtime.facts import ONNX
 from distillery.runtime.model import Model, OnnxModel
 
 Row = tuple[str, ...]  # (text,) or (text, text_pair)
+
+
+def run_command(arguments: Namespace) -> None:
+    run(arguments.model, arguments.text, arguments.file, arguments.format, arguments.top_k)
 
 
 def run(

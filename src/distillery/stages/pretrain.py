@@ -7,6 +7,7 @@ al. 2023, arXiv:2202.08005, sec. 6).
 """
 
 import logging
+from argparse import Namespace
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -105,23 +106,24 @@ class Pretrained(Stage):
         tokenization.save(model.tokenizer, folder)
 
 
-def run(stage: Pretrained, *, checkpoint_seconds: float, force: bool) -> None:
+def run(task_: Task, recipe: PretrainingRecipe, arguments: Namespace) -> None:
     """Trains an encoder further, unless that is up to date. It has no result: its facts lie beside
     it."""
-    task, name, recipe = stage.task.name, stage.teacher, stage.recipe
+    stage = Pretrained(task_, recipe, arguments.teacher)
+    task, name = task_.name, stage.teacher
     target, about = paths.pretrained(task, name), paths.pretraining_facts(task, name)
     made_as = wanted(recipe, stage.version, stage.inputs())
     then = paths.command("teacher", {"task": task, "teacher": name})
     if recipes.teacher(task, name).pretraining != "task":
         then += " --pretraining task --variant pretrained"
     place = paths.run(task, name, files.short_hash(made_as), recipe.seed)
-    if not force and _is_current(about, made_as):
+    if not arguments.force and _is_current(about, made_as):
         files.remove_tensors(place)  # where a kill came before
         ending.up_to_date(str(target), then)
         return
     commit = results.commit()
     with lock_of_main(stage.name, f"pretraining {name} on {task}"):
-        model, facts = fit(stage, recipe.seed, place, checkpoint_seconds)
+        model, facts = fit(stage, recipe.seed, place, arguments.checkpoint_seconds)
         facts["precision"] = model.precision
         if accelerator().is_main_process:
             with files.replacing_folder(target) as temporary:

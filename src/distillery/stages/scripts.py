@@ -6,12 +6,13 @@ A script says what it runs and can be copied and changed; what scripts share is
 
 import itertools
 import logging
+from argparse import Namespace
 from collections.abc import Iterator
 
-from distillery import files, paths, recipes, tasks
-from distillery.encoders import ENCODERS
+from distillery import encoders, files, paths, recipes, tasks
 from distillery.errors import UserError
-from distillery.students import STUDENTS
+from distillery.recipes import ablation
+from distillery.students import BASELINES, STUDENTS
 
 MARK = "# Made by `make scripts`."
 _TEXT = """\
@@ -21,6 +22,30 @@ _TEXT = """\
 set -euo pipefail
 exec "$(dirname "$(readlink -f -- "${{BASH_SOURCE[0]}}")")/../distillery" {command} "$@"
 """
+
+
+def print_plan(name: str, arguments: Namespace) -> None:
+    """What `run_all.sh` runs for a task, a line each: teachers, which of them are pretrained
+    further, students, which of them are compressed, the students and baselines there are, and
+    `augmented` where distillation trains on such rows."""
+    plan = recipes.plan(name)
+    teachers = arguments.teachers.split(",") if arguments.teachers else plan.teachers
+    recipe_of = {spec: recipes.teacher(name, encoders.short_name(spec)) for spec in teachers}
+    print("teachers", *teachers)
+    print("pretrained", *(spec for spec in teachers if recipe_of[spec].pretraining == "task"))
+    print("students", *plan.students)
+    print("compressed", *plan.compressed)
+    print("known", *STUDENTS)
+    print("baselines", *BASELINES)
+    if recipes.needs_augmentation(name):
+        print("augmented")
+
+
+def print_ablation(arguments: Namespace) -> None:
+    """What `ablation.sh` runs for a student: each variant's name and its options of `distil`."""
+    only = () if arguments.only is None else tuple(arguments.only.split(","))
+    for name, values in ablation.variants(arguments.student, only).items():
+        print(name, *(f"--{field} {value}" for field, value in values.items()))
 
 
 def run() -> None:
@@ -60,7 +85,7 @@ def _experiments(task: str) -> Iterator[tuple[str, dict[str, str], str]]:
     real ones what there is."""
     plan = recipes.plan(task)
     every = not tasks.get(task).synthetic
-    teachers, students = (ENCODERS, STUDENTS) if every else (plan.teachers, plan.students)
+    teachers, students = (encoders.ENCODERS, STUDENTS) if every else (plan.teachers, plan.students)
     yield "data", {"task": task}, f"Stage 1: makes the splits of {task}."
     for teacher in teachers:
         if recipes.teacher(task, teacher).pretraining == "task":

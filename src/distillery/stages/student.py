@@ -4,6 +4,7 @@ Of a teacher the recorded outputs are read; it runs live in phases that compare 
 """
 
 import logging
+from argparse import Namespace
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,7 +17,9 @@ from distillery.distillation import layers, losses
 from distillery.distillation import start as initialization
 from distillery.distillation.signals import Taught
 from distillery.distillation.teacher import check_on_dev, find
+from distillery.encoders import short_name
 from distillery.errors import UserError
+from distillery.experiments import experiment
 from distillery.experiments import phases as training
 from distillery.experiments.experiment import Stage
 from distillery.kernels import hardware
@@ -25,6 +28,18 @@ from distillery.models.saved import Model
 from distillery.recipes import StudentRecipe
 from distillery.students import STUDENTS
 from distillery.training import loop
+
+
+def prepare(task: Task, recipe: StudentRecipe, arguments: Namespace) -> "Student":
+    """The student that the command line asks for."""
+    teachers = arguments.teacher and ",".join(map(short_name, arguments.teacher.split(",")))
+    variants = arguments.teacher_variant, arguments.variant
+    return Student(task, recipe, arguments.student, teachers, *variants)
+
+
+def run(task: Task, recipe: StudentRecipe, arguments: Namespace) -> None:
+    """Trains a student and writes its result."""
+    experiment.run(prepare(task, recipe, arguments), arguments)
 
 
 class Student(Stage):

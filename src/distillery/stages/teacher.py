@@ -1,6 +1,7 @@
 """Stage 2: fine-tunes an encoder, then records what it says about every row."""
 
 import logging
+from argparse import Namespace
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from distillery.data.task import Task
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.distillation.teacher import Teacher, check_on_dev, find
 from distillery.errors import UserError, reason
+from distillery.experiments import ending, experiment
 from distillery.experiments import phases as training
 from distillery.experiments.experiment import Stage
 from distillery.kernels import fast_bert, graphs, hardware
@@ -29,6 +31,27 @@ _READ = (encoders.WEIGHTS, "config.json", "tokenizer.json")
 # Fewer steps do not win back the compilation, which takes up to half a minute: on an H200 it saves
 # 2.5 ms of a step of bert-base's shape on 32 texts (`benchmarks/training_gpu.md`).
 COMPILE_STEPS = 12_000
+
+
+def prepare(task: Task, recipe: TeacherRecipe, arguments: Namespace) -> "FineTuned":
+    """The teacher that the command line asks for."""
+    return FineTuned(task, recipe, arguments.teacher, arguments.variant)
+
+
+def run(task: Task, recipe: TeacherRecipe, arguments: Namespace) -> None:
+    """Fine-tunes an encoder, records its outputs and writes the result."""
+    stage = prepare(task, recipe, arguments)
+    experiment.run(stage, arguments)
+    # again: rows may have come since the first seed, which is not run anew for another one
+    record(task, stage.teacher, stage.variant)
+
+
+def run_record(task: Task, arguments: Namespace) -> None:
+    """Records a teacher's outputs for the rows that have none yet."""
+    name, variant = encoders.short_name(arguments.teacher), arguments.teacher_variant
+    outputs = record(task, name, variant)
+    then = ending.next_command(task, "teacher", teacher=name, variant=variant)
+    ending.done(f"outputs of {name}", f"{len(outputs)} rows", outputs.folder, then)
 
 
 class FineTuned(Stage):
