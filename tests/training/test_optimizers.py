@@ -73,9 +73,9 @@ def test_gradients_are_clipped_as_pytorch_clips_them() -> None:
             created[0].zero_grad()
             ((weight * 3 + step) ** 2).sum().backward()
             if clip:
-                optimizers.clip(created, PHASE.max_grad_norm)
+                optimizers.clip(created)
             else:
-                torch.nn.utils.clip_grad_norm_([weight], PHASE.max_grad_norm)
+                torch.nn.utils.clip_grad_norm_([weight], optimizers.MAX_GRAD_NORM)
             created[0].step()
         return weight.detach()
 

@@ -20,12 +20,12 @@ _TRACES = ("is_local", "local_files_only", "max_length", "stride", "truncation_s
 def load(folder: Path, clean: str = "none") -> Any:
     """The fast tokenizer saved in a folder, without truncation or padding of its own.
 
-    clean: how the data recipe cleaned the texts of the task; the tokenizer does the same to any
-    text from then on, and still does when it is saved and loaded.
+    clean: how the data recipe cleaned the task's texts; the tokenizer does the same to any text,
+    also when it is saved and loaded again.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:  # a loader's many errors all mean: no whole tokenizer
+    except Exception as error:  # a damaged file can raise anything
         raise UserError(f"{folder} holds no tokenizer ({reason(error)})") from None
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise UserError(f"the tokenizer in {folder} is not a fast one with a padding token")
@@ -52,18 +52,13 @@ def save(tokenizer: Any, folder: Path) -> None:
 
 
 def save_for(model: Any, tokenizer: Any, folder: Path, max_length: int, head: float) -> None:
-    """Saves the tokenizer of a classifier, so that `pipeline` reads texts as `predict` does.
+    """Saves the tokenizer of a model, so that `pipeline` reads texts as `predict` does.
 
-    Students of our own cut long texts themselves: their tokenizer has no maximum length, and
-    `truncation=True` changes nothing.
-
-    Other models (teachers, students of BERT's shape, and all models in ONNX, model None) get
-    their texts cut by the tokenizer. With `truncation=True` it keeps what `predict` keeps where
-    `head` is 1.0 (the beginning) or 0.0 (the end); a tokenizer cannot keep both, so with a `head`
-    between, answers for texts over `max_length` differ. Without `truncation=True`, transformers
-    warns of such a text and passes all of it to the model, which reads more than `predict` does,
-    or, beyond its positions, fails. Nothing that is saved can change that: `pipeline` takes no
-    truncation from a tokenizer's files.
+    Our own students cut long texts themselves: their tokenizer has no maximum length, and
+    `truncation=True` changes nothing. Other models (teachers, BERT students, and all ONNX models,
+    which come as None) need `truncation=True`, which `pipeline` takes from no saved file. It then
+    keeps what `predict` keeps if `head` is 1.0 (the beginning) or 0.0 (the end); a tokenizer cannot
+    keep both.
     """
     tokenizer = copy.deepcopy(tokenizer)  # the caller goes on reading with it
     cuts = isinstance(model, StudentForSequenceClassification)
@@ -83,13 +78,12 @@ def _mark_second_text(tokenizer: Any) -> None:
     names = ["input_ids", "token_type_ids", "attention_mask"]
     tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
     between = reader(tokenizer, 8, 1.0).between
-    first, *_, last = ids = tokenizer("a", "b")["input_ids"]
-    one = tokenizer("a", add_special_tokens=False)["input_ids"]
-    start = 1 + len(one) + len(between)
-    types = [0] * start + [1] * (len(ids) - start)
-    if tokenizer("a", "b")["token_type_ids"] == types:
+    pair = tokenizer("a", "b")
+    start = len(tokenizer("a")["input_ids"]) - 1 + len(between)
+    if pair["token_type_ids"] == [int(at >= start) for at in range(len(pair["input_ids"]))]:
         return
-    first, last, *middle = tokenizer.convert_ids_to_tokens([first, last, *between])
+    ids = [pair["input_ids"][0], pair["input_ids"][-1], *between]
+    first, last, *middle = tokenizer.convert_ids_to_tokens(ids)
     special = [first, last, *middle]
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single=[first, "$A", last],

@@ -139,7 +139,7 @@ class _Training:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         accelerator().backward(loss)
-        optimizers.clip(self.optimizers, self.job.phase.max_grad_norm)
+        optimizers.clip(self.optimizers)
         for optimizer in self.optimizers:
             optimizer.step()
         return loss.detach()

@@ -7,6 +7,8 @@ import torch
 from distillery.kernels import hardware
 from distillery.recipes import Phase
 
+MAX_GRAD_NORM = 1.0  # gradients are clipped to it
+
 
 def learning_rate(phase: Phase, step: int, steps: int) -> float:
     """Linear warm-up, then linear decay to zero at the last step."""
@@ -18,20 +20,13 @@ def learning_rate(phase: Phase, step: int, steps: int) -> float:
 
 def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Weight decay on matrices, none on biases, norms and embeddings."""
-    embeddings = {
-        id(weight)
-        for module in model.modules()
-        if isinstance(module, torch.nn.Embedding)
-        for weight in module.parameters()
-    }
-    decayed: list[torch.nn.Parameter] = []
-    plain: list[torch.nn.Parameter] = []
-    for weight in model.parameters():
-        if weight.requires_grad:
-            (plain if weight.ndim < 2 or id(weight) in embeddings else decayed).append(weight)
+    embeddings = [m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+    spared = {id(weight) for weight in model.parameters() if weight.ndim < 2}
+    spared |= {id(weight) for weight in embeddings}
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
     return [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": plain, "weight_decay": 0.0},
+        {"params": [w for w in weights if id(w) not in spared], "weight_decay": weight_decay},
+        {"params": [w for w in weights if id(w) in spared], "weight_decay": 0.0},
     ]
 
 
@@ -73,12 +68,12 @@ def set_rate(optimizers: list[torch.optim.Optimizer], rate: float) -> None:
                 group["lr"] = rate
 
 
-def clip(optimizers: list[torch.optim.Optimizer], max_norm: float) -> None:
-    """Clips the norm of the dense gradients. Fused AdamW divides by `grad_scale` as it reads them,
-    which saves a pass over every gradient."""
+def clip(optimizers: list[torch.optim.Optimizer]) -> None:
+    """Clips the norm of the dense gradients to `MAX_GRAD_NORM`. Fused AdamW divides by `grad_scale`
+    as it reads them, which saves a pass over every gradient."""
     dense: Any = optimizers[0]
-    weights = [w for optimizer in optimizers for g in optimizer.param_groups for w in g["params"]]
-    grads = [w.grad for w in weights if w.grad is not None and not w.grad.is_sparse]
+    weights = [weight for group in dense.param_groups for weight in group["params"]]
+    grads = [weight.grad for weight in weights if weight.grad is not None]
     norm = torch.nn.utils.get_total_norm(grads, foreach=True)
-    dense.grad_scale = (norm / max_norm).clamp(min=1.0)
+    dense.grad_scale = (norm / MAX_GRAD_NORM).clamp(min=1.0)
     dense.found_inf = torch.zeros_like(norm)
