@@ -162,7 +162,7 @@ def report(found: dict[str, Any]) -> str:
         [
             "# Cold start",
             "",
-            f"Made by `make bench-cold` at {cells.commit(found)}: {where['cpu']},"
+            f"Made by `make bench-cold` at {cells.commit(found['commit'])}: {where['cpu']},"
             f" {where['threads']} threads, torch {where['torch']}, transformers"
             f" {where['transformers']}, ONNX Runtime {where['onnxruntime']}. A new process labels"
             f" two short texts and ends: medians of {found['repeats']} runs, the contenders taking"

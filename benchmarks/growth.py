@@ -250,7 +250,7 @@ def report(found: dict[str, Any]) -> str:
     lines = [
         "# Cost as work grows",
         "",
-        f"Made by `make bench-growth` at {cells.commit(found)}:"
+        f"Made by `make bench-growth` at {cells.commit(found['commit'])}:"
         f" {where['cpu']},"
         f" {where['threads']} threads, device {where['device']}, torch {where['torch']}. Rows of"
         f" {LENGTH} word pieces, teacher `{found['encoder']}`, student `{STUDENT}`, 64 rows a"

@@ -58,7 +58,7 @@ def report(found: dict[str, Any]) -> str:
     lines = [
         "# Training, beside the usual ways to write it",
         "",
-        f"Made by `{found['command']}` at {cells.commit(found)}:"
+        f"Made by `{found['command']}` at {cells.commit(found['commit'])}:"
         f" {where['cpu']}, {where['threads']} threads, device {where['device']}, torch"
         f" {where['torch']}, transformers {where['transformers']}. Peaks of a matmul of 4096 x"
         f" 4096 x 4096: fp32 {peak['fp32'] / 1e12:.2f}, bf16 {peak['bf16'] / 1e12:.2f} TFLOP/s.",

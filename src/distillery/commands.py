@@ -77,13 +77,14 @@ def _pruning(names: argparse.Namespace) -> Recipe:
     """The recipe for a model, whose result says which student it is."""
     from distillery import results, tasks
 
+    student, teacher = None, recipes.plan(names.task).teachers[0]
     try:
         folder = paths.results(tasks.get(names.task).local)
         result = results.read(results.json_path(folder, names.model))
-    except UserError:  # the stage says what is wrong with it
-        result = {"student": None, "teacher": None}
-    plan = recipes.plan(names.task)
-    return recipes.pruning(names.task, result["student"], result["teacher"] or plan.teachers[0])
+        student, teacher = result.student, result.teacher or teacher
+    except UserError:
+        pass  # the stage says what is wrong with it
+    return recipes.pruning(names.task, student, teacher)
 
 
 COMMANDS = {

@@ -15,6 +15,7 @@ from distillery.bench.contender import Contender, Texts
 from distillery.cli import main
 from distillery.data import store
 from distillery.errors import UserError
+from distillery.kinds import CLASSIFICATION
 
 MODEL = "distil_bilstm_tiny_smoke"
 
@@ -25,7 +26,9 @@ def given(place: Path, **changes: Any) -> dict[str, Any]:
     inference._write_texts(test, place)
     result = results.read(results.json_path(paths.results(True), MODEL))
     packed = results.predictions_path(paths.results(True), MODEL).read_bytes()
-    np.save(place / "p.npy", results.unpack(packed, 1, result["n"], 2)[0])
+    np.save(
+        place / "p.npy", CLASSIFICATION.unpack(packed, 1, result.n, ("negative", "positive"))[0]
+    )
     told = {
         **{"folder": str(paths.model("smoke", MODEL)), "task": "smoke", "place": str(place)},
         **{"turns": 2, "seconds": 0.001, "order": "sorted", "padded": False, "lean": True},
@@ -100,7 +103,7 @@ def test_the_whole_run(
     assert [row["runtime"] for row in shape] == ["PyTorch", "PyTorch", "ONNX Runtime"]
     assert shape[-1]["precision"] == "int8"
     result = results.read(results.json_path(paths.results(True), MODEL))
-    assert (model["accuracy"], model["bytes"]) == (result["metrics"]["accuracy"], result["bytes"])
+    assert (model["accuracy"], model["bytes"]) == (result.metrics["accuracy"], result.bytes)
     assert model["agreement"] > 0.95
     for row in found["rows"]:
         assert row["peak_memory"] >= row["memory_before_loading"] > 2**20
@@ -126,7 +129,7 @@ def test_of_a_student_the_distilled_model_is_timed_and_no_ablation(smoke_copy: P
     folder, task = paths.results(True), tasks.get("smoke")
     found = inference._models(task, ())
     assert MODEL in found
-    students = {result["student"] for result in found.values()}
+    students = {result.student for result in found.values()}
     assert len(found) == len(students), "one model each, of the teacher too"
     path = results.json_path(folder, MODEL)
     files.write_json(path, {**files.read_json(path), "variant": "ablation_base"})

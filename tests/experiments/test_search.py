@@ -107,7 +107,7 @@ def test_a_run_of_a_tried_recipe_gives_what_the_search_said(
     assert "epoch 1 of" not in caplog.text
     chosen = results.read(_table().parents[1] / "distil_bag_tiny_smoke.chosen.json")
     tried = {rate: trial for (rate, *_), trial in _trials(_table()).items()}
-    assert chosen["runs"][0]["history"] == tried[2e-2]["history"]
+    assert chosen.runs[0]["history"] == tried[2e-2]["history"]
 
 
 @pytest.mark.parametrize(

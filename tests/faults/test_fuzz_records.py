@@ -20,6 +20,8 @@ from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.recipes import DataRecipe
 from distillery.report import table
+from distillery.report.evidence import Evidence
+from distillery.report.rows import of_task
 from distillery.runtime import facts as runtime_facts
 from tests.faults.mutations import answer, astray, mutated
 from tests.splitting import spooled
@@ -55,7 +57,6 @@ def test_manifest(place: Path, manifest: dict[str, Any], data: st.DataObject) ->
 
 
 RESULT = {
-    **dict.fromkeys(results.FIELDS),
     **{"name": "distil_bilstm_tiny_mine", "stage": "distillation", "task": "mine"},
     **{"student": "bilstm", "layers": 1, "teacher": "tiny", "variant": "x", "split": "test"},
     **{"n": 2, "metrics": {"accuracy": 0.5}, "recipe": {}, "stage_version": 1},
@@ -79,10 +80,11 @@ def test_results(place: Path, data: st.DataObject) -> None:
     results.json_path(folder, str(one["name"])).write_bytes(content)
     results.is_current(folder, str(one["name"]), {"recipe": {}}, [0])
     found = answer(lambda: results.read_all(folder))
-    for task in sorted({result["task"] for result in (found or {}).values()}):
-        for show in (table.markdown, table.summary):
-            text = answer(lambda: show(found, task, ("bilstm",)))  # noqa: B023
-            assert text is None or text.encode()
+    for task in sorted({result.task for result in (found or {}).values()}):
+        if own := of_task(found, task):
+            for show in (table.markdown, table.summary):
+                text = answer(lambda: show(own))  # noqa: B023
+                assert text is None or text.encode()
 
 
 @pytest.fixture(scope="module")
@@ -140,13 +142,13 @@ def test_tensors_with_another_header(place: Path, tensors: bytes, data: st.DataO
 @given(st.data())
 def test_labels_of_test(place: Path, data: st.DataObject) -> None:
     folder = paths.results(local=True)
-    labels = results.Labels(("bad", "good"), np.array([0, 1, 1]), "abc")
+    labels = results.Labels("classification", ("bad", "good"), 3, b"\x60", "abc")
     results.write_labels(folder, "mine", labels)
     path = results.labels_path(folder, "mine")
     facts = files.read_json(path)
     path.write_bytes(data.draw(mutated([json.dumps(facts).encode()]) | astray(facts)))
-    found = answer(lambda: results.read_labels(folder, "mine"))
-    assert found is None or 0 <= found.values.min() <= found.values.max() < len(found.names)
+    evidence = answer(lambda: Evidence(folder, "mine"))
+    assert evidence is None or set(evidence.labels.tolist()) <= {0, 1, 2}
 
 
 FACTS = {

@@ -162,5 +162,5 @@ def test_a_result_records_the_precision_it_was_trained_in(
     student = ["student", "--task", "smoke", "--student", "attention"]
     assert main([*student, "--variant", "other", "--epochs", "1", "--precision", wanted]) == 0
     result = results.read(paths.results(local=True) / "attention_smoke.other.json")
-    assert result["environment"]["precision"] == expected
-    assert read_facts(paths.model("smoke", result["name"]))["precision"] == expected
+    assert result.environment["precision"] == expected
+    assert read_facts(paths.model("smoke", result.name))["precision"] == expected

@@ -10,35 +10,35 @@ import numpy as np
 import pytest
 
 from distillery import results as stored
+from distillery.kinds import CLASSIFICATION
+from distillery.results import Result
 
-Results = dict[str, dict[str, Any]]
+Results = dict[str, Result]
 Make = Callable[..., Results]
 
 
 def _result(
-    name: str, stage: str, accuracies: Sequence[float], *, task: str = "imdb", **fields: Any
+    name: str,
+    stage: str,
+    scores: Sequence[float],
+    *,
+    task: str = "imdb",
+    metric: str = "accuracy",
+    **fields: Any,
 ) -> Results:
-    """A result by its name; a run per accuracy, with seeds 1, 2, ..."""
-    runs = [
-        {"seed": seed, "metrics": {"accuracy": value}, "seconds": 60.0, "rows": 22500, "epochs": 5}
-        for seed, value in enumerate(accuracies, start=1)
+    """A result by its name; a run per score, with seeds 1, 2, ..."""
+    runs: list[Any] = [
+        {"seed": seed, "metrics": {metric: value, "f1": 0.5}, "seconds": 60.0, "rows": 22500}
+        for seed, value in enumerate(scores, start=1)
     ]
-    result = {
-        "name": name,
-        "stage": stage,
-        "task": task,
-        "student": None,
-        "layers": None,
-        "teacher": None,
-        "variant": None,
-        "split": "test",
+    facts: dict[str, Any] = {
         "n": 25000,
-        "metrics": {"accuracy": sum(accuracies) / len(accuracies), "f1": 0.5},
+        "metrics": {metric: sum(scores) / len(scores), "f1": 0.5},
         "runs": runs,
         "recipe": {},
+        "stage_version": 1,
         "inputs": {f"{task}/test.parquet": "abc"},
-        "parameters": None,
-        "bytes": None,
+        "outputs": {},
         "environment": {
             "python": "3.11.9",
             "torch": "2.4.0",
@@ -48,10 +48,9 @@ def _result(
             "threads": 16,
             "precision": "fp32",
         },
-        "command": None,
         "commit": {"head": "0123456789abcdef", "dirty": False},
     }
-    return {name: {**result, **fields}}
+    return {name: Result(name=name, stage=stage, task=task, **{**facts, **fields})}
 
 
 @pytest.fixture
@@ -77,19 +76,28 @@ def results() -> Results:
         ),
         **_result("attention_imdb", "student", [0.895], command="make attention", **student),
         **_result(
-            "distil_attention_minilm_imdb", "distillation", [0.908], teacher="minilm", **student
+            "distil_attention_minilm_imdb",
+            "distillation",
+            [0.908],
+            teacher="minilm",
+            command="make distilled",
+            **student,
         ),
     }
 
 
 TRUE = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
+NAMES = ("bad", "good")
 Predict = Callable[..., Results]
 
 
 @pytest.fixture
 def predict(tmp_path: Path) -> Predict:
     """Makes a result of ten rows in `tmp_path`, and its predictions: `wrong` rows per run."""
-    stored.write_labels(tmp_path, "films", stored.Labels(("bad", "good"), TRUE, "abc"))
+    packed = CLASSIFICATION.pack(TRUE[None, :], NAMES)
+    stored.write_labels(
+        tmp_path, "films", stored.Labels("classification", NAMES, 10, packed, "abc")
+    )
 
     def make(name: str, stage: str, *wrong: Sequence[int], **fields: Any) -> Results:
         predictions = np.stack([TRUE] * len(wrong))
@@ -97,7 +105,7 @@ def predict(tmp_path: Path) -> Predict:
             predictions[run, rows] = 1 - predictions[run, rows]
         path = stored.predictions_path(tmp_path, name)
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(stored.pack(predictions, 2))
+        path.write_bytes(CLASSIFICATION.pack(predictions, NAMES))
         accuracies = [1 - len(rows) / 10 for rows in wrong]
         return _result(name, stage, accuracies, **{"task": "films", "n": 10, **fields})
 

@@ -1,4 +1,4 @@
-"""The table of what gained what, from made-up results."""
+"""The ablation's table, from made-up results."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def found(predict):
 
 
 def table(found, folder) -> list[list[str]]:
-    text = ablation.markdown(list(found.values()), "accuracy", Evidence(folder, "films"))
+    text = ablation.markdown(list(found.values()), Evidence(folder, "films"))
     return [line.strip("| ").split(" | ") for line in text.splitlines() if line[:3] == "| `"]
 
 
@@ -51,8 +51,8 @@ def test_table(found, tmp_path):
 
 
 def test_heading_and_legend(found, tmp_path):
-    text = ablation.markdown(list(found.values()), "accuracy", Evidence(tmp_path, "films"))
-    assert text.startswith("### What gained what: `bilstm` distilled from `minilm`\n")
+    text = ablation.markdown(list(found.values()), Evidence(tmp_path, "films"))
+    assert text.startswith("### Ablation: `bilstm` distilled from `minilm`\n")
     assert "short schedule" in text
 
 
@@ -63,21 +63,25 @@ def test_without_a_base_nothing_is_compared(found, tmp_path):
 
 def test_another_teacher_is_named(found, tmp_path):
     for name, result in found.items():
-        result["inputs"] = {**result["inputs"], "films/outputs": name[-2:]}
+        result.inputs["films/outputs"] = name[-2:]
     assert table(found, tmp_path)[1][1] == "embeddings random (teacher); other films/outputs"
 
 
 def test_an_ablation_is_no_other_variant(found, predict, tmp_path):
-    assert "### Variants" not in markdown(found, "films", ("bilstm",))
+    assert "### Variants" not in markdown(list(found.values()))
     plain = predict("bilstm_films", "student", [0], student="bilstm")
-    assert ablation.markdown(list(plain.values()), "accuracy", Evidence(tmp_path, "films")) == ""
+    assert ablation.markdown(list(plain.values()), Evidence(tmp_path, "films")) == ""
 
 
-def test_differences_of_recipes():
+def test_differences_of_recipes(make):
+    def differences(*recipes) -> list[str]:
+        base, other = (make("x", "student", [0.5], recipe=recipe)["x"] for recipe in recipes)
+        return ablation.differences(base, other)
+
     two = {**RECIPE, "phases": [PHASE, {"epochs": 3}]}
-    assert ablation.differences(RECIPE, two) == ["phase 2 epochs 3 (none)"]
+    assert differences(RECIPE, two) == ["phase 2 epochs 3 (none)"]
     weighted = {"phases": [{**PHASE, "losses": [["mse", 0.5, {}], ["cross_entropy", 1.0, {}]]}]}
-    assert ablation.differences({"phases": [PHASE]}, weighted) == [
-        "losses mse:0.5,cross_entropy (mse)"
-    ]
-    assert ablation.differences({"head": 0.25}, {"head": 0.5}) == ["head 0.5 (0.25)"]
+    assert differences({"phases": [PHASE]}, weighted) == ["losses mse:0.5,cross_entropy (mse)"]
+    assert differences({"head": 0.25}, {"head": 0.5}) == ["head 0.5 (0.25)"]
+    mapped = {"phases": [{**PHASE, "losses": [["hidden", 1.0, {"layers": "last"}]]}]}
+    assert differences({"phases": [PHASE]}, mapped) == ["losses hidden:1:layers=last (mse)"]

@@ -41,11 +41,11 @@ def test_statistics_and_ablation_follow_the_table(folder, results, predict):
     results |= predict("bilstm_films", "student", [0], student="bilstm")
     text = page.write(folder).read_text(encoding="utf-8")
     films, imdb = text.split("## films\n")[1].split("## imdb\n")
-    parts = ["### Teacher `minilm`", "### Statistics, teacher `minilm`", "### What gained what"]
+    parts = ["### Teacher `minilm`", "### Statistics, teacher `minilm`", "### Ablation"]
     places = [films.index(part) for part in parts]
     assert places == sorted(places)
     assert "### Statistics" in imdb
-    assert "### What gained what" not in imdb
+    assert "### Ablation" not in imdb
 
 
 def test_damaged_labels_are_one_line(folder, predict):
@@ -63,11 +63,11 @@ def test_the_same_page_again(folder):
 def test_a_failure_leaves_the_old_page_and_nothing_else(folder, monkeypatch):
     old = page.write(folder).read_bytes()
 
-    def fails(_results: object, _task: str, path: Path) -> None:
+    def fails(_results: object, path: Path) -> None:
         path.write_bytes(b"half a picture")
         raise OSError(28, "disk full")
 
-    monkeypatch.setattr(page, "plot", fails)
+    monkeypatch.setattr(page.plot, "scores", fails)
     with pytest.raises(OSError, match="disk full"):
         page.write(folder)
     assert names(folder) == ["README.md", "demo.png", "imdb.png"]

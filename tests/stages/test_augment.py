@@ -156,8 +156,8 @@ def test_only_new_copies_are_recorded_and_distilled(
     assert shard_rows() == [*before, first, len(rows()) - first]
     assert main(DISTIL) == 0
     result = results.read(paths.results(local=True) / "distil_bilstm_tiny_smoke.aug.json")
-    assert result["inputs"]["smoke/augmented.parquet"] == checksum()
-    assert result["runs"][0]["rows"] == 128 + 160 + len(rows())
+    assert result.inputs["smoke/augmented.parquet"] == checksum()
+    assert result.runs[0]["rows"] == 128 + 160 + len(rows())
     # Results that do not train on them stay; those that do are made again.
     caplog.clear()
     assert main([*AUGMENT, "--copies", "3"]) == 0

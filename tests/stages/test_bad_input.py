@@ -103,8 +103,8 @@ def test_a_fine_tuned_teacher_is_taken_as_it_is(smoke_copy: Path, tmp_path: Path
     assert main([*TEACHER, str(folder), "--epochs", "0", "--variant", "as-is"]) == 0
     result = results.read(paths.results(local=True) / "mine_smoke.as-is.json")
     own = results.read(paths.results(local=True) / "tiny_smoke.json")
-    assert result["metrics"] == own["metrics"]
-    assert result["runs"][0]["dev"] == own["runs"][0]["dev"]
+    assert result.metrics == own.metrics
+    assert result.runs[0]["dev"] == own.runs[0]["dev"]
     assert main([*TEACHER, str(folder), "--search", "epochs=0,1"]) == 0
 
 

@@ -29,9 +29,8 @@ STUDENT = ["student", "--task", "smoke", "--student", "bert_tiny"]
 DISTIL = ["distil", "--task", "smoke", "--teacher", "tiny", "--student"]
 
 
-def result(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = results.read(paths.results(local=True) / f"{name}.json")
-    return found
+def result(name: str) -> results.Result:
+    return results.read(paths.results(local=True) / f"{name}.json")
 
 
 def stopped_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +53,7 @@ def test_layers_then_logits_stopped_and_gone_on_with(
     epochs = ["--phase1-epochs", "2", "--phase2-epochs", "2", "--variant", "short"]
     assert main([*DISTIL, "bert_tiny", *epochs]) == 0
     whole = result(name)
-    run = whole["runs"][0]
+    run = whole.runs[0]
     assert run["start"] == "PCA of the teacher's embeddings"
     assert "starts from: PCA of the teacher's embeddings" in caplog.text
     assert run["epochs"] == 4
@@ -77,15 +76,15 @@ def test_layers_then_logits_stopped_and_gone_on_with(
         results.json_path(paths.results(local=True), name).unlink()
         shutil.rmtree(folder)
         assert main([*DISTIL, "bert_tiny", *epochs]) == 0
-        assert result(name)["outputs"] == whole["outputs"]
-        assert result(name)["runs"][0]["history"] == run["history"]
+        assert result(name).outputs == whole.outputs
+        assert result(name).runs[0]["history"] == run["history"]
 
 
 def test_from_labels_alone_it_starts_from_the_encoder(smoke_copy: Path) -> None:
     assert main([*STUDENT, "--epochs", "1", "--variant", "x"]) == 0
     found = result("bert_tiny_smoke.x")
-    assert found["runs"][0]["start"] == "PCA of the encoder's embeddings"
-    assert "encoders/tiny/model.safetensors" in found["inputs"]
+    assert found.runs[0]["start"] == "PCA of the encoder's embeddings"
+    assert "encoders/tiny/model.safetensors" in found.inputs
     assert main(["predict", str(paths.model("smoke", "bert_tiny_smoke.x")), "it was good"]) == 0
 
 
@@ -118,11 +117,11 @@ def test_a_checkpoint_in_the_folder_of_encoders_is_started_from(smoke_copy: Path
     short = ["--phase1-epochs", "1", "--phase2-epochs", "1", "--variant"]
     assert main([*DISTIL, "bert_tiny", *short, "auto"]) == 0
     found = result("distil_bert_tiny_tiny_smoke.auto")
-    assert found["runs"][0]["start"] == "hub google/bert_uncased_L-2_H-128_A-2"
-    assert "encoders/bert_tiny/model.safetensors" in found["inputs"]
+    assert found.runs[0]["start"] == "hub google/bert_uncased_L-2_H-128_A-2"
+    assert "encoders/bert_tiny/model.safetensors" in found.inputs
     (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
     assert main([*DISTIL, "bert_tiny", "--start", "random", *short, "random"]) == 0
-    assert result("distil_bert_tiny_tiny_smoke.random")["runs"][0]["start"] == "random"
+    assert result("distil_bert_tiny_tiny_smoke.random").runs[0]["start"] == "random"
 
 
 def test_a_student_is_pruned_and_distilled_again_from_logits(
@@ -136,13 +135,13 @@ def test_a_student_is_pruned_and_distilled_again_from_logits(
     )
     assert main([*prune, "--epochs", "1", "--variant", "short"]) == 0
     pruned = result("distil_bert_tiny_tiny_smoke.x.pruned.short")
-    assert pruned["parameters"] < result("distil_bert_tiny_tiny_smoke.x")["parameters"]
+    assert pruned.parameters < result("distil_bert_tiny_tiny_smoke.x").parameters
 
 
 def test_a_recurrent_student_learns_hidden_states(smoke_copy: Path) -> None:
     losses = ["--losses", "hidden:0.5,cosine:0.1,embeddings:1,mse:1", "--epochs", "1"]
     assert main([*DISTIL, "bilstm", *losses, "--variant", "hidden"]) == 0
-    assert "start" not in result("distil_bilstm_tiny_smoke.hidden")["runs"][0]
+    assert "start" not in result("distil_bilstm_tiny_smoke.hidden").runs[0]
 
 
 def test_recorded_outputs_are_not_needed_where_layers_alone_are_compared(

@@ -16,6 +16,7 @@ import torch
 from distillery import files, paths, results, tasks
 from distillery.cli import main
 from distillery.data import store
+from distillery.kinds import CLASSIFICATION
 from distillery.models import tensors, tokenization
 from distillery.models.saved import load_network
 from distillery.recipes import QuantizationRecipe, quantization
@@ -60,28 +61,28 @@ def chain_copy(chain_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     return _use(tmp_path, monkeypatch)
 
 
-def _result(name: str) -> dict[str, object]:
+def _result(name: str) -> results.Result:
     return results.read(results.json_path(paths.results(local=True), name))
 
 
 def test_every_step_has_a_result_beside_its_sources(in_chain_home: Path) -> None:
     for name in MADE:
         result, source = _result(name), _result(name.rpartition(".")[0])
-        assert result["stage"] == "compression"
-        assert result["source"] == {
-            "name": source["name"],
-            "metrics": source["runs"][0]["metrics"],
-            "bytes": source["bytes"],
+        assert result.stage == "compression"
+        assert result.source == {
+            "name": source.name,
+            "metrics": source.runs[0]["metrics"],
+            "bytes": source.bytes,
         }
         said = (paths.results(local=True) / f"{name}.txt").read_text()
-        assert f"made of {source['name']}: accuracy" in said
-    assert [_result(name)["variant"] for name in MADE] == [
+        assert f"made of {source.name}: accuracy" in said
+    assert [_result(name).variant for name in MADE] == [
         *("onnx", "int8", "pruned"),
         *("pruned onnx", "pruned int8"),
     ]
-    assert _result(f"{SOURCE}.onnx")["metrics"] == _result(SOURCE)["metrics"]
-    assert _result(SMALLER)["parameters"] < _result(SOURCE)["parameters"]
-    assert _result(SMALLER)["bytes"] < _result(SOURCE)["bytes"]
+    assert _result(f"{SOURCE}.onnx").metrics == _result(SOURCE).metrics
+    assert _result(SMALLER).parameters < _result(SOURCE).parameters
+    assert _result(SMALLER).bytes < _result(SOURCE).bytes
 
 
 def test_every_folder_is_what_the_contract_says(in_chain_home: Path) -> None:
@@ -97,7 +98,7 @@ def test_every_folder_is_what_the_contract_says(in_chain_home: Path) -> None:
         sums = files.read_json(folder / files.SUMS)
         assert sums[weights] == files.sha256(folder / weights)
         assert facts["labels"] == ["negative", "positive"]
-        assert _result(name)["bytes"] == (folder / weights).stat().st_size
+        assert _result(name).bytes == (folder / weights).stat().st_size
 
 
 def test_a_loaded_model_predicts_what_its_result_says(in_chain_home: Path) -> None:
@@ -105,7 +106,7 @@ def test_a_loaded_model_predicts_what_its_result_says(in_chain_home: Path) -> No
     for name in MADE:
         answers = predict.load(paths.model("smoke", name)).probabilities(test_texts(test))
         packed = results.predictions_path(paths.results(local=True), name).read_bytes()
-        predicted = results.unpack(packed, runs=1, n=len(test), labels=2)[0]
+        predicted = CLASSIFICATION.unpack(packed, 1, len(test), ("negative", "positive"))[0]
         assert np.array_equal(answers.argmax(axis=1), predicted), name
 
 
@@ -206,8 +207,8 @@ def test_static_ranges_come_from_rows_of_all_of_dev(chain_copy: Path) -> None:
 def test_a_transformer_is_quantized_with_static_ranges(chain_copy: Path) -> None:
     assert main(["quantize", "--task", "smoke", "--model", "tiny_smoke", *STATIC]) == 0
     result = results.read(results.json_path(paths.results(True), "tiny_smoke.int8.static"))
-    assert result["recipe"]["method"] == "static"
-    assert result["metrics"]["accuracy"] >= result["source"]["metrics"]["accuracy"] - 0.1
+    assert result.recipe["method"] == "static"
+    assert result.metrics["accuracy"] >= result.source.metrics["accuracy"] - 0.1
 
 
 @pytest.mark.parametrize(
@@ -257,8 +258,8 @@ def test_a_variant_has_a_name_of_its_own(chain_copy: Path) -> None:
     four = ["--embedding-bits", "4", "--variant", "int4"]
     assert main(["quantize", "--task", "smoke", "--model", SOURCE, *four]) == 0
     result = _result(f"{SOURCE}.int8.int4")
-    assert result["variant"] == "int8 int4"
-    assert result["recipe"] == QuantizationRecipe(embedding_bits=4).as_dict()
+    assert result.variant == "int8 int4"
+    assert result.recipe == QuantizationRecipe(embedding_bits=4).as_dict()
     assert quantization("smoke") == QuantizationRecipe()
 
 

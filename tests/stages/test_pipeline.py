@@ -11,6 +11,7 @@ import pytest
 from distillery import files, paths, results
 from distillery.cli import main
 from distillery.data import store
+from distillery.kinds import CLASSIFICATION
 
 NAMES = {
     "tiny_smoke",
@@ -30,22 +31,22 @@ def test_every_result_is_there_with_all_fields(in_smoke_home: Path) -> None:
     found = results.read_all(paths.results(local=True))
     assert set(found) == NAMES
     for name, result in found.items():
-        assert set(result) == {*results.FIELDS, "predictions"}
+        assert result.predictions
         first = (paths.results(local=True) / f"{name}.txt").read_text().splitlines()[0]
-        assert first == f"accuracy {result['metrics']['accuracy']:.4f}"
+        assert first == f"accuracy {result.metrics['accuracy']:.4f}"
 
 
 def test_scores_are_those_of_the_saved_predictions(in_smoke_home: Path) -> None:
     test = store.read_split("smoke", "test")
     for name, result in results.read_all(paths.results(local=True)).items():
         packed = results.predictions_path(paths.results(local=True), name).read_bytes()
-        predicted = results.unpack(packed, runs=1, n=result["n"], labels=2)[0]
-        assert float(np.mean(predicted == test.labels)) == result["metrics"]["accuracy"]
+        predicted = CLASSIFICATION.unpack(packed, 1, result.n, ("negative", "positive"))[0]
+        assert float(np.mean(predicted == test.labels)) == result.metrics["accuracy"]
 
 
 def test_calibration_is_measured_where_there_are_probabilities(in_smoke_home: Path) -> None:
     for name, result in results.read_all(paths.results(local=True)).items():
-        errors = [run.get("ece") for run in result["runs"]]
+        errors = [run.get("ece") for run in result.runs]
         if name in ("majority_smoke", "nbsvm_smoke"):
             assert errors == [None]
         else:
@@ -56,8 +57,11 @@ def test_true_labels_of_test_lie_beside_the_predictions(smoke_copy: Path) -> Non
     test, folder = store.read_split("smoke", "test"), paths.results(local=True)
     labels = results.read_labels(folder, "smoke")
     assert labels is not None
-    assert np.array_equal(labels.values, test.labels)
-    assert (labels.names, labels.sha256) == (("negative", "positive"), test.sha256)
+    assert (labels.kind, labels.names) == ("classification", ("negative", "positive"))
+    assert np.array_equal(
+        CLASSIFICATION.unpack(labels.packed, 1, labels.n, labels.names)[0], test.labels
+    )
+    assert labels.sha256 == test.sha256
     path = results.labels_path(folder, "smoke")
     written = path.read_bytes()
     for damage in (b"{", None):
@@ -96,7 +100,7 @@ print(json.dumps([answer["label"] for answer in answers]))
     answers = [label == "positive" for label in json.loads(done.stdout.splitlines()[-1])]
     accuracy = float(np.mean(np.array(answers) == test.labels))
     result = results.read(paths.results(local=True) / "distil_bilstm_tiny_smoke.json")
-    assert accuracy == result["metrics"]["accuracy"]
+    assert accuracy == result.metrics["accuracy"]
 
 
 def test_no_pickle_is_left_anywhere(in_smoke_home: Path) -> None:
@@ -149,7 +153,7 @@ def test_new_unlabeled_rows_are_recorded_alone_and_named_in_results(smoke_copy: 
     index = next(paths.data().glob("smoke/outputs/*/index.json"))
     before = json.loads(index.read_text())["shards"]
     path = results.json_path(paths.results(local=True), "distil_bag_tiny_smoke")
-    assert results.read(path)["unlabeled_data"] is None
+    assert results.read(path).unlabeled_data is None
     more = smoke_copy / "more.jsonl"
     more.write_text("".join(f'{{"text": "the plot was odd {n}"}}\n' for n in range(40)))
     assert main(["data", "--task", "smoke", "--unlabeled-data", str(more)]) == 0
@@ -159,10 +163,10 @@ def test_new_unlabeled_rows_are_recorded_alone_and_named_in_results(smoke_copy: 
     assert sum(shard["rows"] for shard in shards[len(before) :]) == 40
     command = ["--task", "smoke", "--student", "bag"]
     assert main(["distil", "--teacher", "tiny", *command]) == 0
-    assert results.read(path)["unlabeled_data"].startswith("more.jsonl (sha256 ")
+    assert results.read(path).unlabeled_data.startswith("more.jsonl (sha256 ")
     assert main(["student", *command, "--force"]) == 0
     single = results.read(results.json_path(path.parent, "bag_smoke"))
-    assert single["unlabeled_data"] is None, "it trains on labels alone"
+    assert single.unlabeled_data is None, "it trains on labels alone"
 
 
 def test_several_seeds_are_averaged_and_only_missing_ones_run(smoke_copy: Path) -> None:
@@ -182,7 +186,7 @@ def test_a_variant_has_a_result_of_its_own(smoke_copy: Path) -> None:
     changed = ["--losses", "kl:0.5:temperature=4,labels:0.5", "--epochs", "1"]
     assert main([*command, *changed, "--variant", "kl"]) == 0
     result = results.read(paths.results(local=True) / "distil_bilstm_tiny_smoke.kl.json")
-    assert result["recipe"]["phases"][0]["losses"] == [
+    assert result.recipe["phases"][0]["losses"] == [
         ["kl", 0.5, {"temperature": 4.0}],
         ["labels", 0.5, {}],
     ]
@@ -212,15 +216,15 @@ def test_a_teacher_starts_from_further_pretraining(
     assert history[0]["cross_entropy"] < np.log(100)  # knows more than nothing of some 100 pieces
     assert main(variant) == 0
     result = results.read(results.json_path(paths.results(local=True), "tiny_smoke.read"))
-    assert result["recipe"]["pretraining"] == "task"
+    assert result.recipe["pretraining"] == "task"
     weights = "smoke/encoders/tiny/model.safetensors"
-    assert result["inputs"][weights] == files.sha256(folder / "model.safetensors")
+    assert result.inputs[weights] == files.sha256(folder / "model.safetensors")
     # What is no longer what was written is made again.
     (folder / "model.safetensors").write_bytes(b"damaged")
     caplog.clear()
     assert main(pretrain) == 0
     assert "up to date" not in caplog.text
-    assert files.sha256(folder / "model.safetensors") == result["inputs"][weights]
+    assert files.sha256(folder / "model.safetensors") == result.inputs[weights]
 
 
 def test_every_stage_gives_nearly_the_same_with_kernels_off(
@@ -235,9 +239,7 @@ def test_every_stage_gives_nearly_the_same_with_kernels_off(
         assert main(["distil", *names, "--student", student, "--force"]) == 0
     for name, expected in before.items():
         found = results.read(folder / f"{name}.json")
-        assert found["metrics"]["accuracy"] == pytest.approx(
-            expected["metrics"]["accuracy"], abs=0.1
-        )
+        assert found.metrics["accuracy"] == pytest.approx(expected.metrics["accuracy"], abs=0.1)
     layers = ["--phase1-epochs", "1", "--phase2-epochs", "1"]
     assert main(["distil", *names, "--student", "bert_tiny", *layers, "--variant", "plain"]) == 0
     assert main(["compress", *names, "--student", "bilstm"]) == 0

@@ -24,7 +24,7 @@ def test_the_report_prints_the_table(smoke_copy: Path, capsys: pytest.CaptureFix
     assert main(["report", "--task", "smoke"]) == 0
     table, compressed = capsys.readouterr().out.strip().split("\n\n")
     found = results.read_all(paths.results(local=True))
-    score = {name: f"{100 * result['metrics']['accuracy']:.2f}" for name, result in found.items()}
+    score = {name: f"{100 * result.metrics['accuracy']:.2f}" for name, result in found.items()}
     lines = {re.split(r"  +", line)[0]: line for line in table.splitlines()}
     assert len(set(map(len, lines.values()))) == 1, "aligned"
     assert re.split(r"  +", lines["bilstm"])[1:3] == [

@@ -102,11 +102,11 @@ def test_a_new_file_of_at_most_30_lines_makes_all_stages_run(
     }
     for name, result in found.items():
         first = (folder / f"{name}.txt").read_text().splitlines()[0]
-        assert first == f"matthews {result['metrics']['matthews']:.4f}"
-        assert list(result["metrics"]) == ["matthews", "accuracy", "macro_f1"]
-    assert found["majority_opinions"]["metrics"]["matthews"] == 0
+        assert first == f"matthews {result.metrics['matthews']:.4f}"
+        assert list(result.metrics) == ["matthews", "accuracy", "macro_f1"]
+    assert found["majority_opinions"].metrics["matthews"] == 0
     for name in ("tfidf_opinions", "tiny_opinions.small", "distil_bigru_tiny.small_opinions.small"):
-        assert found[name]["metrics"]["matthews"] > 0.8, name
+        assert found[name].metrics["matthews"] > 0.8, name
     assert "matthews / accuracy (%) on 60 test rows" in (folder / "README.md").read_text()
     assert (folder / "opinions.png").is_file()
     model = paths.model("opinions", "distil_bigru_tiny.small_opinions.small")
@@ -149,8 +149,8 @@ def test_a_task_of_the_hub_alone_runs_from_what_was_fetched(
         assert main([*stage, "--task", "claims"]) == 0, stage
     found = results.read_all(paths.results(local=True))
     distilled = found["distil_bert_tiny_tiny.small_claims.short"]
-    assert distilled["runs"][0]["start"] == "PCA of the teacher's embeddings"
-    assert distilled["runs"][0]["rows"] > 108, "train and its copies"
+    assert distilled.runs[0]["start"] == "PCA of the teacher's embeddings"
+    assert distilled.runs[0]["rows"] > 108, "train and its copies"
     for result in found.values():
-        assert list(result["metrics"]) == ["f1", "accuracy", "macro_f1"]
-    assert found["tiny_claims.small"]["metrics"]["f1"] > 0.9
+        assert list(result.metrics) == ["f1", "accuracy", "macro_f1"]
+    assert found["tiny_claims.small"].metrics["f1"] > 0.9

@@ -147,8 +147,8 @@ def test_stages_run_as_two_processes_and_end_as_one_does(
         lambda variant: paths.distillation_result("smoke", "bert_tiny", "tiny", None, variant),
     ):
         one, two = (results.read(folder / f"{name_of(v)}.json") for v in ("one", "two"))
-        assert one["n"] == two["n"]
-        assert len(one["runs"][0]["history"]) == len(two["runs"][0]["history"])
+        assert one.n == two.n
+        assert len(one.runs[0]["history"]) == len(two.runs[0]["history"])
         before, after = (_logits(name_of(variant)) for variant in ("one", "two"))
         assert np.abs(before - after).max() < 0.02 * np.ptp(before)
 

@@ -29,6 +29,7 @@ from distillery.models import tokenization
 from distillery.recipes import InferenceRecipe
 from distillery.report import ablation, speed
 from distillery.report.timed import BASELINE, BATCH
+from distillery.results import Result
 from distillery.runtime.facts import read_facts
 from distillery.text import splits
 
@@ -123,7 +124,7 @@ def _check_place(task: Task, models: Collection[str]) -> None:
             )
 
 
-def _models(task: Task, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _models(task: Task, wanted: Sequence[str]) -> dict[str, Result]:
     """The results of a task whose model is there, by name: those wanted, else all that say
     something of speed. A student answers as fast however it was trained: of a student's models
     the distilled one is timed, and no variant of an ablation."""
@@ -144,19 +145,19 @@ def _models(task: Task, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
     return _telling(found)
 
 
-def _of_task(task: Task) -> dict[str, dict[str, Any]]:
+def _of_task(task: Task) -> dict[str, Result]:
     every = results.read_all(paths.results(task.local))
-    return {name: result for name, result in every.items() if result["task"] == task.name}
+    return {name: result for name, result in every.items() if result.task == task.name}
 
 
-def _telling(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _telling(found: dict[str, Result]) -> dict[str, Result]:
     """Those of these results whose models say something of speed."""
-    distilled = {r["student"] for r in found.values() if r["stage"] == "distillation"}
+    distilled = {r.student for r in found.values() if r.stage == "distillation"}
     return {
         name: result
         for name, result in found.items()
-        if not (result["stage"] == "student" and result["student"] in distilled)
-        and not (result["variant"] or "").startswith(ablation.PREFIX)
+        if not (result.stage == "student" and result.student in distilled)
+        and not ablation.is_ablation(result)
     }
 
 
@@ -223,27 +224,27 @@ def _shape_rows(
 
 
 def _model_row(
-    task: Task, result: dict[str, Any], given: dict[str, Any], environment: dict[str, str]
+    task: Task, result: Result, given: dict[str, Any], environment: dict[str, str]
 ) -> Row:
     """A row of a result, with the predictions of the seed whose model was kept."""
-    name, folder = result["name"], paths.model(task.name, result["name"])
+    name, folder = result.name, paths.model(task.name, result.name)
     results.check_saved(result)
     facts = read_facts(folder)
     predictions = Path(given["place"]) / f"{name}.npy"
     np.save(predictions, _predictions(task, result))
     test = store.read_split(task.name, "test")
-    if result["n"] != len(test):
+    if result.n != len(test):
         raise UserError(f"result {name} is of another test split: make it again")
     tokenizer = tokenization.load(folder)  # word pieces are made once, before the timing
     tokenization.reader(tokenizer, facts["max_length"], facts["head"]).encode_split(task.name, test)
     row = {
         "name": name,
         "way": None,
-        "stage": result["stage"],
-        "source": (result.get(results.SOURCE) or {}).get("name"),
-        "accuracy": result["runs"][0]["metrics"].get("accuracy"),  # of the seed that was kept
+        "stage": result.stage,
+        "source": result.source["name"] if result.source else None,
+        "accuracy": result.runs[0]["metrics"].get("accuracy"),  # of the seed that was kept
         "max_length": facts["max_length"],
-        "parameters": result["parameters"],
+        "parameters": result.parameters,
         "bytes": _weights_bytes(folder),
     }
     told = {
@@ -258,11 +259,11 @@ def _model_row(
     return Row(row, _contender(name, told, environment), [*product(SIZES, (False, True))])
 
 
-def _predictions(task: Task, result: dict[str, Any]) -> np.ndarray:
+def _predictions(task: Task, result: Result) -> np.ndarray:
     """The predictions (N,) of a result's first seed."""
-    path = results.predictions_path(paths.results(task.local), result["name"])
+    path = results.predictions_path(paths.results(task.local), result.name)
     try:
-        runs = results.unpack(path.read_bytes(), len(result["runs"]), result["n"], len(task.labels))
+        runs = task.kind.unpack(path.read_bytes(), len(result.runs), result.n, task.labels)
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): make the result again") from None
     first: np.ndarray = runs[0]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from distillery.evaluation.significance import LEVEL
+from distillery.evaluation.significance import percentiles
 
 RESAMPLES = 2_000  # ranks are sorted anew for each, so fewer than of classification
 
@@ -31,6 +31,7 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "pearson": pearson,
     "mse": mse,
 }
+LOWER_IS_BETTER = ("mse",)
 
 
 def gain_interval(
@@ -51,9 +52,7 @@ def gain_interval(
             np.mean([score(drawn, run[rows]) for run in runs]) for runs in (before, after)
         )
         differences.append(second - first)
-    outside = 100 * (1 - LEVEL) / 2
-    low, high = np.percentile(differences, [outside, 100 - outside])
-    return float(low), float(high)
+    return percentiles(np.array(differences))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

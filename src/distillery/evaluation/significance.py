@@ -5,8 +5,7 @@ import numpy as np
 from distillery.evaluation.metrics import METRICS
 
 RESAMPLES = 10_000
-LEVEL = 0.95  # of an interval
-CELLS = 10_000_000  # counts held at once
+BATCH = 1_000  # test sets drawn at once
 
 
 def gain_interval(
@@ -28,23 +27,21 @@ def gain_interval(
     count = max(2, int(table.max()) + 1)
     generator = np.random.default_rng(seed)
     differences = []
-    for size in _batches(RESAMPLES, max(1, CELLS // len(rows))):
-        drawn = generator.multinomial(len(labels), rows / len(labels), size).astype(np.float32)
+    for _ in range(RESAMPLES // BATCH):
+        drawn = generator.multinomial(len(labels), rows / len(labels), BATCH).astype(np.float32)
         scores = [
             METRICS[metric](_confusions(kinds[0], predicted, drawn, count))
             for predicted in kinds[1:]
         ]
         first, second = scores[: len(before)], scores[len(before) :]
         differences.append(np.mean(second, axis=0) - np.mean(first, axis=0))
-    outside = 100 * (1 - LEVEL) / 2
-    low, high = np.percentile(np.concatenate(differences), [outside, 100 - outside])
+    return percentiles(np.concatenate(differences))
+
+
+def percentiles(differences: np.ndarray) -> tuple[float, float]:
+    """The interval that holds the middle 95 % of the differences."""
+    low, high = np.percentile(differences, [2.5, 97.5])
     return float(low), float(high)
-
-
-def _batches(count: int, most: int) -> list[int]:
-    """`count` as a sum of numbers up to `most`."""
-    whole, rest = divmod(count, most)
-    return [most] * whole + [rest] * (rest > 0)
 
 
 def _confusions(

@@ -49,7 +49,7 @@ class Stage(ABC):
     layers: int | None = None
     teacher: str | None = None
     variant: str | None = None
-    source: dict[str, Any] | None = None
+    source: results.Source | None = None
     seeds: list[int] | None = None
 
     @abstractmethod
@@ -193,7 +193,7 @@ class Experiment:
             return None
         return done
 
-    def _run_seed(self, seed: int, place: Path, commit: dict[str, Any]) -> dict[str, Any]:
+    def _run_seed(self, seed: int, place: Path, commit: results.Commit) -> dict[str, Any]:
         """Trains one seed, saves its model, then reads test once."""
         first = seed == self.seeds[0]
         model, facts = fit(self.stage, seed, place, self.checkpoint_seconds)
@@ -226,48 +226,47 @@ class Experiment:
         accelerator().wait_for_everyone()
         return done
 
-    def _write(self, folder: Path, runs: dict[Path, dict[str, Any]]) -> dict[str, Any]:
+    def _write(self, folder: Path, runs: dict[Path, dict[str, Any]]) -> results.Result:
         """Writes the result of all seeds; `runs` is by run folder, the first seed first."""
         write_labels(self.task)
         predictions = np.stack([np.load(place / PREDICTIONS) for place in runs])
         first = next(iter(runs.values()))
         made = ("commit", "environment")  # of the first seed; of another one where it differs
-        entries = [
+        entries: list[Any] = [
             {**run["run"], **{key: run[key] for key in made if run[key] != first[key]}}
             for run in runs.values()
         ]
         stage, name = self.stage, self.task.name
         reads_unlabeled = f"{name}/unlabeled.parquet" in self.inputs
-        result = {
-            "name": self.name,
-            "stage": stage.stage,
-            "task": name,
-            "student": stage.student,
-            "layers": stage.layers,
-            "teacher": stage.teacher,
-            "baseline": None,
-            "variant": stage.variant,
-            "split": "test",
-            "n": predictions.shape[1],
-            "metrics": results.mean_metrics(entries),
-            "runs": entries,
+        result = results.Result(
+            name=self.name,
+            stage=stage.stage,
+            task=name,
+            kind=self.task.kind.name,
+            student=stage.student,
+            layers=stage.layers,
+            teacher=stage.teacher,
+            variant=stage.variant,
+            n=predictions.shape[1],
+            metrics=results.mean_metrics(entries),
+            runs=entries,
             **self.wanted,
             **{key: first[key] for key in ("outputs", *made, "parameters", "bytes")},
-            "command": self.command,
-            "subset": store.subset(name),
-            "unlabeled_data": store.unlabeled_data(name) if reads_unlabeled else None,
-            **({results.SOURCE: stage.source} if stage.source else {}),
-        }
+            command=self.command,
+            subset=store.subset(name),
+            unlabeled_data=store.unlabeled_data(name) if reads_unlabeled else None,
+            source=stage.source,
+        )
         if accelerator().is_main_process:
-            results.write(folder, result, predictions, len(self.task.labels))
+            packed = self.task.kind.pack(predictions, self.task.labels)
+            results.write(folder, result, packed)
         return result
 
 
-def _scores(result: dict[str, Any]) -> str:
+def _scores(result: results.Result) -> str:
     """The main metric on test and, where dev selected the model, on dev: means over the seeds."""
-    metric, value = next(iter(result["metrics"].items()))
-    runs = result["runs"]
-    said = f"{metric} {value:.4f} on test"
+    metric, runs = result.metric, result.runs
+    said = f"{metric} {result.metrics[metric]:.4f} on test"
     if all("dev" in run for run in runs):
         said += f", {sum(run['dev'][metric] for run in runs) / len(runs):.4f} on dev"
     return f"{said} (mean of {len(runs)} seeds)" if len(runs) > 1 else said
@@ -294,7 +293,8 @@ def write_labels(task: Task) -> None:
         if known and known.sha256 == store.read_manifest(task.name)["sha256"]["test"]:
             return
         test = store.read_split(task.name, "test")
-        labels = results.Labels(task.labels, test.labels, test.sha256)
+        packed = task.kind.pack(test.labels[None, :], task.labels)
+        labels = results.Labels(task.kind.name, task.labels, len(test), packed, test.sha256)
         results.write_labels(folder, task.name, labels)
 
 

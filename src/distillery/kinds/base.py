@@ -30,15 +30,15 @@ class Kind(ABC):
     """A kind of task.
 
     name: as tasks and manifests write it. dtype: of labels. missing: the label of a row without
-    one. metrics: those a task may name as its main one, the default first. baselines: the names of
-    those that fit it (`baselines.py`).
+    one. metrics: those a task may name as its main one, the default first. baselines: those that
+    fit it (`baselines.py`), each with what tables call it.
     """
 
     name: ClassVar[str]
     dtype: ClassVar[type[np.generic]]
     missing: ClassVar[float]
     metrics: ClassVar[tuple[str, ...]]
-    baselines: ClassVar[tuple[str, ...]]
+    baselines: ClassVar[Mapping[str, str]]
 
     # Data
 

@@ -6,7 +6,7 @@ import itertools
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,7 +22,11 @@ class Classification(Kind):
     dtype = np.int64
     missing = -1
     metrics = (*metrics.METRICS,)
-    baselines = ("majority", "tfidf", "nbsvm")
+    baselines: ClassVar = {
+        "majority": "majority class",
+        "tfidf": "TF-IDF + logistic regression",
+        "nbsvm": "NBSVM on bigrams",
+    }
 
     def label_reader(self, declared: Sequence[str] | None) -> "LabelNames":
         return LabelNames(declared)

@@ -1,13 +1,15 @@
-"""The table of what gained what: the variants `ablation_*` of a model beside `ablation_base`."""
-
-from __future__ import annotations
+"""The ablation: the variants `ablation_*` of a model beside `ablation_base`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from distillery.evaluation.correlation import LOWER_IS_BETTER
 from distillery.report import cells
-from distillery.report.cells import NO_VALUE, NOT_RUN, Result
+from distillery.report.cells import NO_VALUE, NOT_RUN, code
 from distillery.report.evidence import Evidence
+from distillery.report.rows import main_metric
+from distillery.report.statistics import difference
+from distillery.results import Result
 
 PREFIX = "ablation_"
 BASE = f"{PREFIX}base"
@@ -15,60 +17,51 @@ COLUMNS = ("variant", "changed", "score", "change", "95 % interval", "training t
 LEGEND = """\
 - All variants are trained on a short schedule, so their scores are below those of the tables above.
 - changed: what differs from the recipe of `ablation_base`, whose value is in brackets; change: of \
-the score, in percentage points, with its interval by the paired bootstrap as above."""
+the score, with its interval by the paired bootstrap as above."""
 
 
 def is_ablation(result: Result) -> bool:
-    """Whether a result is one of an ablation's."""
-    return (result.get("variant") or "").startswith(PREFIX)
+    return (result.variant or "").startswith(PREFIX)
 
 
-def markdown(found: Sequence[Result], metric: str, evidence: Evidence) -> str:
+def markdown(found: Sequence[Result], evidence: Evidence) -> str:
     """A table per ablated model, the base first, then from the best to the worst, and the legend;
     empty where there is none. found: the task's results."""
-    models: dict[tuple[str, str], list[Result]] = {}
+    metric, _ = main_metric(found)
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+    models: dict[tuple[str | None, str | None], list[Result]] = {}
     for result in filter(is_ablation, found):
-        models.setdefault((result["student"] or "", result["teacher"] or ""), []).append(result)
+        models.setdefault((result.student, result.teacher), []).append(result)
     blocks = []
-    for (student, teacher), results in models.items():
-        taught = f" distilled from `{teacher}`" if teacher else ""
-        blocks.append(f"### What gained what: `{student or teacher}`{taught if student else ''}")
-        base = next((result for result in results if result["variant"] == BASE), None)
-        results.sort(key=lambda result: (result is not base, -result["metrics"][metric]))
-        lines = [_cells(result, base, metric, evidence) for result in results]
-        blocks.append(cells.table(COLUMNS, lines))
+    for (student, teacher), variants in models.items():
+        suffix = f" distilled from `{teacher}`" if student and teacher else ""
+        base = next((result for result in variants if result.variant == BASE), None)
+        variants.sort(key=lambda result: (result is not base, sign * result.metrics[metric]))
+        lines = [_cells(result, base, metric, evidence) for result in variants]
+        blocks += [f"### Ablation: `{student or teacher}`{suffix}", cells.table(COLUMNS, lines)]
     return "\n\n".join([*blocks, LEGEND]) + "\n" if blocks else ""
 
 
 def _cells(result: Result, base: Result | None, metric: str, evidence: Evidence) -> list[str]:
-    if result is base:
-        change = bounds = changed = NO_VALUE
-    elif base is None:
-        change = bounds = changed = NOT_RUN
-    else:
-        changed = "; ".join(
-            [*differences(base["recipe"], result["recipe"]), *_others(base, result)]
-        )
-        change = cells.points(base, result, metric)
-        bounds = cells.interval(evidence.interval(base, result, metric))
-    scores = [cells.score(result, metric), change, bounds, cells.duration(result)]
-    return [cells.code(result["variant"]), changed or NO_VALUE, *scores, cells.made_by(result)]
+    changed = change = interval = NO_VALUE if result is base else NOT_RUN
+    if base and result is not base:
+        changed = "; ".join(differences(base, result)) or NO_VALUE
+        change, interval, _ = difference(base, result, metric, evidence)
+    scores = [cells.score(result, metric), change, interval, cells.duration(result)]
+    return [code(str(result.variant)), changed, *scores, cells.made_by(result)]
 
 
-def differences(base: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """What differs in two recipes, such as `embeddings random (teacher)`."""
-    before, after = dict(_flat(base)), dict(_flat(other))
-    return [
+def differences(base: Result, other: Result) -> list[str]:
+    """What differs in two recipes, such as `embeddings random (teacher)`, and the inputs that both
+    have in different versions: such results are no ablation."""
+    before, after = dict(_flat(base.recipe)), dict(_flat(other.recipe))
+    changed = [
         f"{name} {after.get(name, 'none')} ({before.get(name, 'none')})"
         for name in dict.fromkeys([*before, *after])
         if before.get(name) != after.get(name)
     ]
-
-
-def _others(base: Result, result: Result) -> list[str]:
-    """The inputs that both have, but not the same: such results are no ablation."""
-    before, after = base["inputs"], result["inputs"]
-    return [f"other {name}" for name in before if after.get(name, before[name]) != before[name]]
+    inputs = base.inputs.keys() & other.inputs.keys()
+    return changed + [f"other {n}" for n in sorted(inputs) if base.inputs[n] != other.inputs[n]]
 
 
 def _flat(recipe: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
@@ -89,7 +82,7 @@ def _shown(value: Any) -> str:
     return ",".join(_loss(*item) if isinstance(item, list) else _shown(item) for item in value)
 
 
-def _loss(name: str, weight: float, options: Mapping[str, float]) -> str:
-    """A loss as its option is written, the weight 1 left out."""
+def _loss(name: str, weight: float, options: Mapping[str, Any]) -> str:
+    """A loss as the command line's option is written, without the weight 1."""
     weights = [f"{weight:g}"] if weight != 1 or options else []
-    return ":".join([name, *weights, *(f"{key}={value:g}" for key, value in options.items())])
+    return ":".join([name, *weights, *(f"{key}={_shown(value)}" for key, value in options.items())])

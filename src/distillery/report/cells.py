@@ -1,17 +1,13 @@
 """The cells of the report's tables: facts in, Markdown out."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import mean, stdev
-from typing import Any
 
-Result = Mapping[str, Any]
+from distillery.evaluation.correlation import LOWER_IS_BETTER
+from distillery.results import Commit, Result
 
 NOT_RUN = "not run"
 NO_VALUE = "–"
-
-
 LEFT = (  # columns of words
     *("model", "result", "variant", "changed", "made of", "made by"),
     *("what", "step", "from", "to"),
@@ -27,63 +23,58 @@ def code(text: str) -> str:
     return f"`{text.replace('|', chr(92) + '|')}`"
 
 
-def score(result: Result | None, metric: str) -> str:
-    """`92.31`, with several seeds `92.31 ± 0.12` (mean ± sample standard deviation), in percent."""
+def scaled(value: float, metric: str) -> float:
+    """Times 100 for metrics of at most 1; a mean squared error as it is."""
+    return value if metric in LOWER_IS_BETTER else 100 * value
+
+
+def figure(value: float, metric: str, sign: str = "") -> str:
+    """`92.31` of 0.9231; with the sign "+" a difference, such as `+1.30` or `0.00`."""
+    digits = 4 if metric in LOWER_IS_BETTER else 2
+    text = f"{scaled(value, metric):{sign}.{digits}f}"
+    return text if float(text) else text.lstrip("+-")
+
+
+def score(result: Result | None, *metrics: str) -> str:
+    """`92.31`, with several seeds `92.31 ± 0.12` (mean ± sample standard deviation); of several
+    metrics `88.10 / 84.31`."""
     if result is None:
         return NOT_RUN
-    values = [100 * run["metrics"][metric] for run in result["runs"]]
-    spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{100 * result['metrics'][metric]:.2f}{spread}"
+    shown = []
+    for metric in metrics:
+        values = [run["metrics"][metric] for run in result.runs]
+        spread = f" ± {figure(stdev(values), metric)}" if len(values) > 1 else ""
+        shown.append(figure(result.metrics[metric], metric) + spread)
+    return " / ".join(shown)
 
 
-def scores(result: Result | None, metrics: Sequence[str]) -> str:
-    """The scores of several metrics, as of `score`: `88.10 / 84.31`."""
-    return NOT_RUN if result is None else " / ".join(score(result, name) for name in metrics)
-
-
-def calibration_error(result: Result | None) -> str:
+def calibration_error(result: Result) -> str:
     """The mean over the seeds, in percent."""
-    if result is None:
-        return NOT_RUN
-    errors = [run["ece"] for run in result["runs"] if "ece" in run]
-    if not errors:  # the majority class and NBSVM give no probabilities
-        return NO_VALUE if result["stage"] == "baseline" else NOT_RUN
-    return share(mean(errors))
+    errors = [run["ece"] for run in result.runs if "ece" in run]
+    return f"{100 * mean(errors):.2f}" if errors else NO_VALUE
 
 
-def points(before: Result, after: Result, metric: str) -> str:
-    return _signed(after["metrics"][metric] - before["metrics"][metric])
+def gain(before: float, after: float, metric: str) -> str:
+    return figure(after - before, metric, "+")
 
 
-def _signed(difference: float) -> str:
-    shown = round(100 * difference, 2)
-    return f"{shown:+.2f}" if shown else "0.00"
-
-
-def interval(bounds: tuple[float, float] | None) -> str:
-    """`+2.91 to +3.63`, in percentage points."""
-    if bounds is None:
-        return NOT_RUN
-    return " to ".join(map(_signed, bounds))
+def interval(bounds: tuple[float, float] | None, metric: str) -> str:
+    """`+2.91 to +3.63`."""
+    return NOT_RUN if bounds is None else " to ".join(figure(b, metric, "+") for b in bounds)
 
 
 def p_value(value: float | None) -> str:
     if value is None:
-        return NOT_RUN
+        return NO_VALUE
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
-def share(value: float | None) -> str:
-    """In percent."""
-    return NOT_RUN if value is None else f"{100 * value:.2f}"
-
-
 def parameters(result: Result) -> str:
-    return NO_VALUE if result["parameters"] is None else f"{result['parameters']:,}"
+    return NO_VALUE if result.parameters is None else f"{result.parameters:,}"
 
 
 def size(result: Result) -> str:
-    return NO_VALUE if result["bytes"] is None else file_size(result["bytes"])
+    return NO_VALUE if result.bytes is None else file_size(result.bytes)
 
 
 def file_size(size: int) -> str:
@@ -91,23 +82,22 @@ def file_size(size: int) -> str:
 
 
 def duration(result: Result | None) -> str:
-    """The training time of a seed, the mean over them."""
+    """The training time of one seed, the mean over the seeds."""
     if result is None:
         return NOT_RUN
-    seconds = mean(run["seconds"] for run in result["runs"])
-    for limit, unit, length in ((60, "s", 1), (3600, "min", 60)):
-        if seconds < limit:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds / 3600:.1f} h"
+    seconds = mean(run["seconds"] for run in result.runs)
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
-def made_by(result: Result) -> str:
-    return code(result["command"]) if result["command"] else NO_VALUE
+def made_by(*results: Result) -> str:
+    commands = [code(result.command) for result in results if result.command]
+    return "<br>".join(commands) or NO_VALUE
 
 
-def commit(found: Mapping[str, Any]) -> str:
-    """Of a result or a benchmark: the code that made it."""
-    head = (found.get("commit") or {}).get("head")
-    if not head:
+def commit(found: Commit) -> str:
+    """The code that made a result or a benchmark."""
+    if not found["head"]:
         return "no commit recorded"
-    return f"commit {head[:7]}" + (" with uncommitted changes" if found["commit"]["dirty"] else "")
+    return f"commit {found['head'][:7]}" + (" with uncommitted changes" if found["dirty"] else "")

@@ -1,75 +1,84 @@
-"""What the predictions in the folder of results say of two models, row by row."""
+"""What the predictions beside the results say of two models, row by row."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isclose
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from distillery import results
+from distillery import kinds, results
 from distillery.errors import UserError
-from distillery.evaluation import metrics, significance
+from distillery.results import Result
 
-Result = Mapping[str, Any]
+
+@dataclass(frozen=True)
+class Comparison:
+    """interval: 95 %, of the gain in the mean score over each result's seeds. p: McNemar's, of the
+    first seeds (the saved models); None where predictions are not simply right or wrong."""
+
+    interval: tuple[float, float]
+    p: float | None
 
 
 class Evidence:
-    """The predictions of a task's results, and the true labels.
+    """The predictions of a task's results, and the true labels (N,), empty where they are missing.
 
-    All that it says is None where predictions or labels are not there, or are of another test
+    Its methods return None where predictions or labels are missing, or belong to another test
     split; UserError where a file is damaged.
     """
 
     def __init__(self, folder: Path, task: str) -> None:
         self._folder, self._task = folder, task
-        self._labels = results.read_labels(folder, task)
+        self._stored = results.read_labels(folder, task)
+        self.labels = np.empty(0)  # (N,)
         self._read: dict[str, np.ndarray | None] = {}
+        if self._stored:
+            self._kind = kinds.get(self._stored.kind)
+            path = results.labels_path(folder, task)
+            self.labels = self._unpack(path, self._stored.packed, 1, f"a stage of {task}")[0]
 
-    def interval(self, before: Result, after: Result, metric: str) -> tuple[float, float] | None:
-        """The 95 % interval of the gain, over the mean of each result's runs."""
+    def compare(self, before: Result, after: Result, metric: str) -> Comparison | None:
         first, second = self._predictions(before), self._predictions(after)
-        if self._labels is None or first is None or second is None:
+        if first is None or second is None:
             return None
-        return significance.gain_interval(self._labels.values, first, second, metric)
-
-    def mcnemar(self, before: Result, after: Result) -> float | None:
-        """McNemar's p of the first run of each: the models that are saved and used."""
-        first, second = self._predictions(before), self._predictions(after)
-        if self._labels is None or first is None or second is None:
-            return None
-        return significance.mcnemar(self._labels.values, first[0], second[0])
+        interval = self._kind.gain_interval(metric, self.labels, first, second)
+        return Comparison(interval, self._kind.mcnemar(self.labels, first[0], second[0]))
 
     def agreement(self, result: Result, teacher: Result) -> float | None:
-        """The share of equal predictions with the teacher's first run, the mean over the runs."""
+        """How far a result's predictions agree with those of the teacher's first seed, 0 to 1."""
         first, second = self._predictions(result), self._predictions(teacher)
         if first is None or second is None:
             return None
-        return significance.agreement(first, second[0])
+        return self._kind.agreement(first, second[0])
 
     def _predictions(self, result: Result) -> np.ndarray | None:
         """(runs, N)"""
-        name = result["name"]
-        if name not in self._read:
-            self._read[name] = self._find(result)
-        return self._read[name]
+        if result.name not in self._read:
+            self._read[result.name] = self._find(result)
+        return self._read[result.name]
 
     def _find(self, result: Result) -> np.ndarray | None:
-        labels, path = self._labels, results.predictions_path(self._folder, result["name"])
-        split = (result.get("inputs") or {}).get(f"{self._task}/test.parquet")
-        if labels is None or labels.sha256 != split or not path.is_file():
+        path = results.predictions_path(self._folder, result.name)
+        split = result.inputs.get(f"{self._task}/test.parquet")
+        if self._stored is None or self._stored.sha256 != split or not path.is_file():
             return None
-        damaged = f"{path} is damaged: delete it and run the stage of {result['name']} again"
-        runs, n = result["runs"], len(labels.values)
-        try:
-            found = results.unpack(path.read_bytes(), len(runs), n, len(labels.names))
-        except ValueError:
-            raise UserError(damaged) from None
-        if found.max() >= len(labels.names) or result["n"] != n:
-            raise UserError(damaged)
-        for run, predicted in zip(runs, found, strict=True):
-            accuracy = metrics.score("accuracy", labels.values, predicted)
-            if abs(run["metrics"].get("accuracy", accuracy) - accuracy) > 1e-6:
-                raise UserError(damaged)
+        stage, metric = f"the stage of {result.name}", result.metric
+        found = self._unpack(path, path.read_bytes(), len(result.runs), stage)
+        if result.n != self._stored.n or metric not in self._kind.metrics:
+            raise _damaged(path, stage)
+        for run, predicted in zip(result.runs, found, strict=True):
+            score = self._kind.scores(metric, self.labels, predicted)[metric]
+            if not isclose(score, run["metrics"][metric], rel_tol=1e-5, abs_tol=1e-6):
+                raise _damaged(path, stage)
         return found
+
+    def _unpack(self, path: Path, packed: bytes, runs: int, stage: str) -> np.ndarray:
+        assert self._stored is not None
+        try:
+            return self._kind.unpack(packed, runs, self._stored.n, self._stored.names)
+        except ValueError:
+            raise _damaged(path, stage) from None
+
+
+def _damaged(path: Path, stage: str) -> UserError:
+    return UserError(f"{path} is damaged: delete it and run {stage} again")

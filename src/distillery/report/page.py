@@ -1,16 +1,13 @@
 """The page: a folder of results in, its README.md and a picture per task out."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from pathlib import Path
 
-from distillery import files, recipes
+from distillery import files
 from distillery.errors import UserError
-from distillery.report import ablation, speed, statistics, table
+from distillery.report import ablation, plot, speed, statistics, table
 from distillery.report.evidence import Evidence
-from distillery.report.plot import plot
-from distillery.report.table import main_metric, of_task, summary
+from distillery.report.rows import of_task
 from distillery.results import read_all
 
 NOTE = (
@@ -20,43 +17,41 @@ SYNTHETIC = (
     "**The data of this task are synthetic: the figures show that the stages work and say nothing "
     "about real text.**"
 )
+BEGIN, END = "<!-- {what} of {task}, made by distillery report -->", "<!-- end of {what} -->"
 
 
 def write(folder: Path, synthetic: Collection[str] = (), benchmarks: Path | None = None) -> Path:
-    """Write `folder/README.md` and `folder/<task>.png`, and give back the README's path.
+    """Writes `folder/README.md` and `folder/<task>.png`, and returns the README's path.
 
     synthetic: the tasks whose data are made up, which the page says. benchmarks: the folder of
     `bench inference`'s files, each of which joins the section of its task. UserError if there is
     nothing to report.
     """
     results = read_all(folder)
-    known = sorted({result["task"] for result in results.values()})
-    wanted = [task for task in known if of_task(results, task)]
-    if not wanted:
+    by_task = {task: of_task(results, task) for task in sorted({r.task for r in results.values()})}
+    by_task = {task: found for task, found in by_task.items() if found}
+    if not by_task:
         raise UserError(f"{folder}: no results yet; make some: scripts/run_all.sh imdb")
     timed = _timed(benchmarks)
     sections = [NOTE, "# Results"]
-    for task in wanted:
-        warning = [SYNTHETIC] if task in synthetic else []
-        picture = f"![{task}: score against parameters]({task}.png)"
-        students, evidence = recipes.plan(task).students, Evidence(folder, task)
-        found = of_task(results, task)
+    for task, found in by_task.items():
+        evidence = Evidence(folder, task)
         blocks = [
-            table.markdown(results, task, students),
-            statistics.markdown(results, task, students, evidence),
-            ablation.markdown(found, main_metric(found)[0], evidence),
+            f"## {task}",
+            SYNTHETIC if task in synthetic else "",
+            f"![{task}: score against parameters]({task}.png)",
+            table.markdown(found),
+            statistics.markdown(found, evidence),
+            ablation.markdown(found, evidence),
+            speed.section(timed[task], folder) if task in timed else "",
         ]
-        texts = [block.strip() for block in blocks if block]
-        sections += [f"## {task}", *warning, picture, *texts]
-        if task in timed:
-            sections.append(speed.section(timed[task], folder))
-    # The page is written last: it never shows a picture that is not there.
-    for task in wanted:
+        sections += [block.strip() for block in blocks if block]
+    for task, found in by_task.items():
         with files.replacing(folder / f"{task}.png") as temporary:
-            plot(results, task, temporary)
-    for task in set(timed).intersection(wanted):
-        speed.write(timed[task])
-    readme = folder / "README.md"
+            plot.scores(found, temporary)
+        if task in timed:
+            speed.write(timed[task])
+    readme = folder / "README.md"  # last: it never shows a picture that is not there
     files.write_text(readme, "\n\n".join(sections) + "\n")
     return readme
 
@@ -67,18 +62,13 @@ def _timed(benchmarks: Path | None) -> dict[str, Path]:
     return {files.read_json(path, "task")["task"]: path for path in found}
 
 
-BEGIN, END = "<!-- {what} of {task}, made by distillery report -->", "<!-- end of {what} -->"
-
-
 def update(readme: Path, folder: Path, task: str, benchmarks: Path | None = None) -> None:
     """Puts the task's short table of the results in `folder` between the marks in `readme`, and
-    what is quoted of its benchmark, if there is one; where the marks for it are there."""
+    the quoted figures of its benchmark, if there is one; where the marks for it are there."""
     text = readme.read_text(encoding="utf-8")
-    short = summary(read_all(folder), task, recipes.plan(task).students)
-    text = _between(text, "table", task, short)
+    text = _between(text, "table", task, table.summary(of_task(read_all(folder), task)))
     if path := _timed(benchmarks).get(task):
-        shown = speed.ratios(files.read_json(path, "ratios"))
-        text = _between(text, "speed", task, shown)
+        text = _between(text, "speed", task, speed.ratios(files.read_json(path, "ratios")))
     files.write_text(readme, text)
 
 

@@ -1,275 +1,242 @@
-"""The picture of a task: accuracy against parameters, from results alone."""
+"""The pictures: scores against parameters, and accuracy against throughput.
 
-from __future__ import annotations
+Both are PNG files with the same bytes for the same facts.
+"""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
 from math import log10
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patheffects import AbstractPathEffect, withStroke
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from distillery.report.cells import Result
-from distillery.report.table import (
-    BASELINES,
-    all_students,
-    find,
-    main_metric,
-    of_task,
-    teachers,
-)
-from distillery.students import STUDENTS
+from distillery.report import cells
+from distillery.report.rows import Row, main_metric, rows, teachers
+from distillery.report.table import unit
+from distillery.report.timed import BATCH, baseline, throughput
+from distillery.results import Result
 
-# Paul Tol's "muted" scheme without its palest: distinct to colour-blind readers and on white; more
-# of like kind for the students of BERT's shape.
-COLOURS = (
-    *("#CC6677", "#332288", "#117733", "#88CCEE"),
-    *("#882255", "#44AA99", "#999933", "#AA4499"),
-    *("#0077BB", "#EE7733", "#885500", "#BBAA22", "#555555"),
-)
-MARKERS = "oDs^v"  # one per teacher
-INK, GREY = "#222222", "#666666"
-GAP = 0.02  # least distance between two students, as a part of the x-axis
-NAME = 0.14  # room that a name takes, likewise
-HALO: list[AbstractPathEffect] = [withStroke(linewidth=2.5, foreground="white")]
+COLOURS = ("#0077BB", "#EE7733", "#117733", "#AA4499", "#882255")  # one per teacher
+INK, GREY, PALE = "#222222", "#666666", "#BBBBBB"
+DASHED = (0, (5, 4))
+GAP = 0.025  # least distance between two students, as a part of the x-axis
+RUNTIMES = {"PyTorch": "o", "ONNX Runtime": "D"}  # markers
+PANELS = {False: "from word pieces", True: "tokenization counted"}
+
+Point = tuple[float, float]  # log10 of parameters, score
 
 
 @dataclass
 class Column:
-    """A student in the picture: `x` in log10 of a million parameters, scores in percent,
-    `distilled` by teacher. `shift`: what the single student's x has more."""
+    """A student: teacher -> its point, None for labels only. All are drawn `shift` to the right, so
+    that students of nearly the same size don't overlap."""
 
-    student: str
-    colour: str
-    x: float
-    single: float | None
-    distilled: dict[str, float]
+    name: str
+    points: dict[str | None, Point] = field(default_factory=dict)
     shift: float = 0.0
 
     @property
-    def scores(self) -> list[float]:
-        """All its scores."""
-        return [*self.distilled.values(), *([] if self.single is None else [self.single])]
+    def x(self) -> float:
+        return [*self.points.values()][-1][0]
 
 
-def plot(results: Mapping[str, Result], task: str, path: Path) -> None:
-    """Write the task's picture to `path` as PNG, the same bytes for the same results.
-
-    Models whose number of parameters is not known are left out. The task must have a result.
-    """
-    found = of_task(results, task)
-    metric, n = main_metric(found)
-    names = teachers(found)
-    columns = _columns(found, metric, names)
-    stars = {}  # teacher -> (x, percent)
-    for name in names:
-        result = find(found, stage="teacher", teacher=name)
-        if result and result["parameters"]:
-            stars[name] = (_x(result), 100 * result["metrics"][metric])
-    baselines = [find(found, stage="baseline", baseline=name) for name in BASELINES]
-    lines = {r["baseline"]: 100 * r["metrics"][metric] for r in baselines if r}
-    squares = {r["baseline"]: _x(r) for r in baselines if r and r["parameters"]}
-
-    with matplotlib.style.context("default", after_reset=True):
-        figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
+def scores(found: Sequence[Result], path: Path) -> None:
+    """Draws a task's results, one at least. Models of unknown size are left out."""
+    (metric, n), lines = main_metric(found), rows(found)
+    students, others = columns(lines, metric), _others(lines)
+    points = [_point(result, metric) for result in others.values()]
+    points += [point for column in students for point in column.points.values()]
+    with _picture(path, 8) as figure:
         axes = figure.add_subplot()
-        others = [*(x for x, _ in stars.values()), *squares.values()]
-        low, high = _x_limits([c.x for c in columns] + others)
-        moved = _spread(columns, GAP * (high - low))
-        low, high = _x_limits([c.x for c in columns] + others)
+        for _ in range(2):  # moved students may need more room
+            xs = [x for x, _ in points] + [column.x + column.shift for column in students]
+            low, high = _limits(xs, 0.12, 0.12, least=0.7)
+            spread(students, GAP * (high - low))
         axes.set(xscale="log", xlim=(10**low, 10**high))
-        sides = _sides(columns, NAME * (high - low))
-        scores = [y for column in columns for y in column.scores]
-        axes.set_ylim(_y_limits(scores, [y for _, y in stars.values()], lines, "top" in sides))
-        _draw_lines(axes, lines, squares)
-        for column, side in zip(columns, sides, strict=True):
-            _draw_column(axes, column, names, side)
-        _draw_stars(axes, stars)
-        _decorate(axes, moved)
-        axes.set_ylabel(f"{metric} (%)")
-        title = f"{task}: {metric} against parameters ({n:,} test rows)"
+        axes.set_ylim(_limits([y for _, y in points], 0.12, 0.4, least=0.01))  # room for names
+        _draw_others(axes, others, metric)
+        styles = dict(zip(teachers(found), cycle(zip(COLOURS, "oDs^v", strict=True)), strict=False))
+        for column in students:
+            _draw_column(axes, column, styles)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(_count))
+        _decorate(axes)
+        moved = any(abs(column.shift) > 1e-9 for column in students)
+        note = "; students of nearly the same size are moved apart" if moved else ""
+        axes.set(xlabel=f"parameters (log scale{note})", ylabel=f"{metric}{unit([metric])}")
+        title = f"{found[0].task}: {metric} against parameters ({n:,} test rows)"
         axes.set_title(title, loc="left", fontsize=12, color=INK)
-        if handles := _handles(columns, names, stars, squares):
-            figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
-        figure.savefig(path, format="png", metadata={"Software": None})
+        handles, labels = axes.get_legend_handles_labels()
+        if legend := dict(zip(labels, handles, strict=True)):
+            figure.legend(
+                legend.values(), legend, loc="outside lower center", ncols=4, frameon=False
+            )
 
 
-def _columns(found: Sequence[Result], metric: str, names: Sequence[str]) -> list[Column]:
-    """A column per student with a known number of parameters, from small to large."""
-    columns = []
-    for i, student in enumerate(all_students(found, tuple(STUDENTS))):
-        single = find(found, stage="student", student=student)
-        taught = {t: find(found, stage="distillation", student=student, teacher=t) for t in names}
-        distilled = {t: 100 * r["metrics"][metric] for t, r in taught.items() if r}
-        places = [_x(r) for r in (*taught.values(), single) if r and r["parameters"]]
-        if places:
-            score = 100 * single["metrics"][metric] if single else None
-            shift = _x(single) - places[0] if single and single["parameters"] else 0.0
-            colour = COLOURS[i % len(COLOURS)]
-            columns.append(Column(student, colour, places[0], score, distilled, shift))
-    return sorted(columns, key=lambda column: column.x)
+def _point(result: Result, metric: str) -> Point:
+    return log10(result.parameters or 1), cells.scaled(result.metrics[metric], metric)
 
 
-def _x(result: Result) -> float:
-    return log10(result["parameters"] / 1e6)
+def columns(lines: Sequence[Row], metric: str) -> list[Column]:
+    """A column per student, from small to large."""
+    found: dict[str, Column] = {}
+    for row in lines:
+        for teacher, result in ((None, row.single), (row.teacher, row.distilled)):
+            if row.stage == "student" and result and result.parameters:
+                column = found.setdefault(row.title, Column(row.title.strip("`")))
+                column.points[teacher] = _point(result, metric)
+    return sorted(found.values(), key=lambda column: column.x)
 
 
-def _x_limits(xs: Sequence[float]) -> tuple[float, float]:
-    low, high = min(xs, default=0.0), max(xs, default=2.0)
-    margin = max(0.14 * (high - low), (0.7 - (high - low)) / 2)
-    return low - margin, high + margin
+def _others(lines: Sequence[Row]) -> dict[str, Result]:
+    """Teachers and baselines, by title."""
+    found = {row.title: row.single for row in lines if row.stage != "student"}
+    return {title: result for title, result in found.items() if result and result.parameters}
 
 
-def _spread(columns: Sequence[Column], gap: float) -> bool:
-    """Move columns (sorted by x) at least `gap` apart, as little as can be; True if any moved.
+def _limits(values: Sequence[float], below: float, above: float, least: float) -> Point:
+    """The range of the values, at least `least`, with room below and above as parts of it."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    extra = max(0.0, least - (high - low)) / 2
+    span = max(high - low, least)
+    return low - extra - below * span, high + extra + above * span
+
+
+def spread(students: Sequence[Column], gap: float) -> None:
+    """Moves columns (sorted by x) at least `gap` apart, as little as can be.
 
     Least squares: columns that would touch become a block with even gaps around its mean.
     """
     blocks: list[list[float]] = []  # the x of each block's columns, less i * gap
-    for i, column in enumerate(columns):
+    for i, column in enumerate(students):
         blocks.append([column.x - i * gap])
-        while len(blocks) > 1 and _mean(blocks[-2]) > _mean(blocks[-1]):
+        while len(blocks) > 1 and fmean(blocks[-2]) > fmean(blocks[-1]):
             last = blocks.pop()
             blocks[-1] += last
-    places = [_mean(block) for block in blocks for _ in block]
-    moved = any(len(block) > 1 for block in blocks)
-    for i, (column, place) in enumerate(zip(columns, places, strict=True)):
-        column.x = place + i * gap
-    return moved
+    places = [fmean(block) for block in blocks for _ in block]
+    for i, (column, place) in enumerate(zip(students, places, strict=True)):
+        column.shift = place + i * gap - column.x
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def _draw_others(axes: Axes, others: Mapping[str, Result], metric: str) -> None:
+    """Stars for teachers; for baselines a square and a line, the highest one's name above it."""
+    side = "bottom"
+    for title, result in sorted(others.items(), key=lambda item: -item[1].metrics[metric]):
+        x, y = 10 ** _point(result, metric)[0], _point(result, metric)[1]
+        if result.stage == "teacher":
+            axes.plot(x, y, "*", color=INK, markersize=16, linestyle="none", label="teacher")
+            _write(axes, str(result.teacher), (x, y), (0, 9), ha="center")
+            continue
+        label = "without a neural network"
+        axes.plot(x, y, "s", color=GREY, markersize=6, linestyle="none", label=label)
+        axes.axhline(y, color=GREY, linestyle=DASHED, linewidth=1, zorder=1)
+        style: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "color": GREY}
+        offset = (0, 3 if side == "bottom" else -3)
+        text = f"{title} {cells.score(result, metric)}"
+        _write(axes, text, (0.99, y), offset, ha="right", va=side, fontsize=8, **style)
+        side = "top"
 
 
-def _sides(columns: Sequence[Column], room: float) -> list[str]:
-    """Where each name goes: "left" or "right" if all find room there, else all upright on "top"."""
-    gaps = [right.x - left.x >= room for left, right in pairwise(columns)]
-    free = list(zip([True, *gaps], [*gaps, True], strict=True))[: len(columns)]
-    if not all(left or right for left, right in free):
-        return ["top"] * len(columns)
-    return ["right" if right else "left" for _, right in free]
-
-
-def _y_limits(
-    scores: Sequence[float], stars: Sequence[float], lines: Mapping[str, float], upright: bool
-) -> tuple[float, float]:
-    """Limits from models and linear baselines, from the majority class if near, with room for the
-    names."""
-    shown = [*scores, *stars, *(y for name, y in lines.items() if name != "majority")]
-    floor = min(shown) - (max(shown) - min(shown)) / 2 if shown else 0.0
-    shown += [y for y in lines.values() if y > floor]
-    low, high = min(shown, default=0.0), max(shown, default=100.0)
-    span = max(high - low, 1.0)
-    names = max(scores, default=low) + (0.42 if upright else 0.0) * span
-    return low - 0.12 * span, max(high + 0.15 * span, names)
-
-
-def _draw_lines(axes: Axes, lines: Mapping[str, float], squares: Mapping[str, float]) -> None:
-    """A line per baseline, its name above or, where another one is near above, below it."""
-    bottom, top = axes.get_ylim()
-    drawn: list[float] = []
-    for name, y in sorted(lines.items(), key=lambda line: -line[1]):
-        label, inside = f"{BASELINES[name]} {y:.2f}", bottom < y < top
-        if inside:
-            axes.axhline(y, color=GREY, linestyle=(0, (5, 4)), linewidth=1, zorder=1)
-        if inside and name in squares:
-            axes.plot(10 ** squares[name], y, "s", color=GREY, markersize=6, zorder=2)
-        crowded = any(other - y < 0.05 * (top - bottom) for other in drawn)
-        drawn.append(y)
-        text = axes.annotate(
-            label if inside else f"{label} (below the axis)",
-            (0.99, y if inside else 0),
-            xycoords=axes.get_yaxis_transform() if inside else "axes fraction",
-            xytext=(0, -3 if crowded else 3),
-            textcoords="offset points",
-            ha="right",
-            va="top" if crowded else "bottom",
-            fontsize=8,
-            color=GREY,
-        )
-        text.set_path_effects(HALO)
-
-
-def _draw_column(axes: Axes, column: Column, names: Sequence[str], side: str) -> None:
-    x, colour = 10**column.x, column.colour
-    bottom, top = axes.get_ylim()
-    if column.single is not None:
-        start = 10 ** (column.x + column.shift)
-        ring = axes.plot(start, column.single, "o", color=colour, markersize=9, zorder=3)[0]
-        ring.set(markerfacecolor="white", markeredgewidth=1.6)
-    for name, y in column.distilled.items():
-        if column.single is not None and abs(y - column.single) > 0.04 * (top - bottom):
+def _draw_column(axes: Axes, column: Column, styles: Mapping[str, tuple[str, str]]) -> None:
+    """A ring for labels only, an arrow from it to each distilled student."""
+    at = {teacher: (10 ** (x + column.shift), y) for teacher, (x, y) in column.points.items()}
+    for teacher, place in at.items():
+        if teacher is None:
+            ring = axes.plot(*place, "o", color=GREY, markersize=9, linestyle="none", zorder=3)[0]
+            ring.set(markerfacecolor="white", markeredgewidth=1.6, label="labels only")
+            continue
+        colour, marker = styles[teacher]
+        if None in at:
             arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.4, "shrinkA": 4}
-            axes.annotate("", (x, y), (start, column.single), arrowprops=arrow | {"shrinkB": 3})
-        marker = MARKERS[names.index(name) % len(MARKERS)]
-        axes.plot(x, y, marker, color=colour, markersize=6.5, zorder=4)
-    _label(axes, column.student, (x, max(column.scores)), side)
+            axes.annotate("", place, at[None], arrowprops=arrow | {"shrinkB": 3})
+        label = f"distilled from {teacher}"
+        dot = axes.plot(*place, marker, color=colour, linestyle="none", label=label)[0]
+        dot.set(markersize=6.5, zorder=4)
+    top = max(at.values(), key=lambda place: place[1])
+    _write(axes, column.name, top, (0, 9), rotation=90, ha="center")
 
 
-def _label(axes: Axes, text: str, at: tuple[float, float], side: str) -> None:
-    """Write a name beside the marker `at`; on "top" it stands upright."""
-    x = {"left": -8, "right": 8}.get(side, 0)
-    drawn = axes.annotate(
-        text,
-        at,
-        xytext=(x, 0 if x else 9),
-        textcoords="offset points",
-        rotation=90 if side == "top" else 0,
-        ha={"left": "right", "right": "left"}.get(side, "center"),
-        va="center" if x else "bottom",
-        fontsize=9,
-        color=INK,
-    )
-    drawn.set_path_effects(HALO)
+def throughputs(found: Mapping[str, Any], path: Path) -> None:
+    """Draws a benchmark's models with tokenization and without, and the Pareto front."""
+    models = [row for row in found["rows"] if row["accuracy"] is not None]
+    base = baseline(found["rows"])
+    with _picture(path, 11) as figure:
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, (tokenization, title) in zip(panels, PANELS.items(), strict=True):
+            points = [(throughput(row, tokenization), 100 * row["accuracy"], row) for row in models]
+            _panel(axes, points, throughput(base, tokenization), base["name"])
+            axes.set_title(title, loc="left", fontsize=11, color=INK)
+        panels[0].set_ylabel("accuracy (%)")
+        for runtime, marker in RUNTIMES.items():
+            panels[0].plot([], [], marker, color=GREY, label=runtime)
+        panels[0].plot([], [], color=GREY, linewidth=1, label="Pareto front")
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        threads = found["environment"]["threads"]
+        title = f"accuracy against throughput, batches of {BATCH}, {threads} threads"
+        figure.suptitle(f"{found['task']}: {title}", fontsize=12, color=INK)
 
 
-def _draw_stars(axes: Axes, stars: Mapping[str, tuple[float, float]]) -> None:
-    for name, (x, y) in stars.items():
-        axes.plot(10**x, y, "*", color=INK, markersize=16, zorder=3)
-        _label(axes, name, (10**x, y), "above")
+Timed = tuple[float, float, Mapping[str, Any]]  # rows per second, accuracy in percent, row
 
 
-def _decorate(axes: Axes, moved: bool) -> None:
-    note = "; students of nearly one size stand side by side" if moved else ""
-    axes.set_xlabel(f"parameters (log scale{note})")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+def pareto(points: Sequence[Timed]) -> list[Timed]:
+    """The points that no other is both as fast and as accurate as, from slow to fast."""
+    front: list[Timed] = []
+    for point in sorted(points, key=lambda p: (-p[0], -p[1])):
+        if not front or point[1] > front[-1][1]:
+            front.append(point)
+    return front[::-1]
+
+
+def _panel(axes: Axes, points: Sequence[Timed], base: float, name: str) -> None:
+    axes.set(xscale="log", xlabel="rows per second (log scale)")
+    front = pareto(points)
+    axes.step([x for x, _, _ in front], [y for _, y, _ in front], color=GREY, linewidth=1)
+    for chosen, colour, size in ((points, PALE, 5), (front, COLOURS[0], 7)):
+        for x, y, row in chosen:
+            axes.plot(x, y, RUNTIMES[row["runtime"]], color=colour, markersize=size, zorder=2)
+    names = "\n".join(["on the front, from slow to fast:", *(row["name"] for _, _, row in front)])
+    style: dict[str, Any] = {"xycoords": "axes fraction", "ha": "right", "va": "top"}
+    _write(axes, names, (1, 1), (0, 0), fontsize=8, **style)
+    axes.axvline(base, color=GREY, linestyle=DASHED, linewidth=1)
+    style = {"xycoords": axes.get_xaxis_transform(), "color": GREY, "rotation": 90}
+    _write(axes, f"{name}: random weights", (base, 0.02), (3, 0), fontsize=7, **style)
+    axes.xaxis.set_major_locator(LogLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    _decorate(axes)
+
+
+@contextmanager
+def _picture(path: Path, width: float) -> Iterator[Figure]:
+    """A figure in matplotlib's default style, saved as PNG at the end."""
+    with matplotlib.style.context("default", after_reset=True):
+        figure = Figure(figsize=(width, 5), dpi=150, layout="constrained")
+        yield figure
+        figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def _decorate(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(_count))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#E6E6E6", linewidth=0.8)
     axes.set_axisbelow(True)
 
 
-def _count(millions: float, _: int) -> str:
+def _write(axes: Axes, text: str, at: Point, offset: Point, **style: Any) -> None:
+    """Text beside the point `at`; offset: in points."""
+    style = {"fontsize": 9, "color": INK, **style}
+    drawn = axes.annotate(text, at, xytext=offset, textcoords="offset points", **style)
+    drawn.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
+
+
+def _count(parameters: float, _: int) -> str:
     """`2M`, below a million `500k`."""
-    return f"{millions:g}M" if millions >= 1 else f"{1000 * millions:g}k"
-
-
-def _handles(
-    columns: Sequence[Column],
-    names: Sequence[str],
-    stars: Mapping[str, object],
-    squares: Mapping[str, object],
-) -> list[Line2D]:
-    """What the legend shows: only the kinds of marker that the picture has."""
-
-    def handle(marker: str, label: str, fill: str = GREY, edge: str = GREY) -> Line2D:
-        line = Line2D([], [], linestyle="none", marker=marker, label=label, markersize=8)
-        line.set(markerfacecolor=fill, markeredgecolor=edge)
-        return line
-
-    singles = any(column.single is not None for column in columns)
-    handles = [handle("o", "single (labels alone)", "white")] if singles else []
-    for name in names:
-        if any(name in column.distilled for column in columns):
-            marker = MARKERS[names.index(name) % len(MARKERS)]
-            handles.append(handle(marker, f"distilled from {name}"))
-    handles += [handle("*", "teacher", INK, INK)] if stars else []
-    return handles + ([handle("s", "without a neural network")] if squares else [])
+    return f"{parameters / 1e6:g}M" if parameters >= 1e6 else f"{parameters / 1e3:g}k"

@@ -1,6 +1,4 @@
-"""What `bench inference` timed, read from its rows: one place for the report and the bench."""
-
-from __future__ import annotations
+"""How to read the rows of `bench inference`, for the report and for the bench."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,9 +11,8 @@ BATCH = 32  # rows, of like length
 
 def mode(row: Facts, batch: int, tokenization: bool) -> Facts | None:
     """What was timed of a row in one mode; None where nothing was."""
-    return next(
-        (m for m in row["timed"] if (m["batch"], m["tokenization"]) == (batch, tokenization)), None
-    )
+    key = (batch, tokenization)
+    return next((m for m in row["timed"] if (m["batch"], m["tokenization"]) == key), None)
 
 
 def throughput(row: Facts, tokenization: bool) -> float:

@@ -39,25 +39,24 @@ def run(task: Task, arguments: Namespace) -> None:
         run = {"seed": 0, "metrics": scores, "seconds": seconds, "rows": len(train)}
         if logits is not None:
             run["ece"] = task.kind.calibration_error(test.labels, logits)
-        result = {
-            **dict.fromkeys(results.FIELDS),
-            "name": result_name,
-            "stage": "baseline",
-            "task": task.name,
-            "baseline": name,
-            "split": "test",
-            "n": len(test),
-            "metrics": scores,
-            "runs": [{**run, **fitted.facts}],
+        result = results.Result(
+            name=result_name,
+            stage="baseline",
+            task=task.name,
+            kind=task.kind.name,
+            baseline=name,
+            n=len(test),
+            metrics=scores,
+            runs=[{**run, **fitted.facts}],  # type: ignore[typeddict-item]
             **made_as,
-            "outputs": {},
-            "commit": commit,
-            "environment": hardware.environment("fp64"),
-            "parameters": fitted.parameters,
-            "command": arguments.command_line,
-            "subset": store.subset(task.name),
-        }
+            outputs={},
+            commit=commit,
+            environment=hardware.environment("fp64"),
+            parameters=fitted.parameters,
+            command=arguments.command_line,
+            subset=store.subset(task.name),
+        )
         write_labels(task)
-        results.write(folder, result, predicted[None, :], len(task.labels))
+        results.write(folder, result, task.kind.pack(predicted[None, :], task.labels))
         facts = "{} {:.4f} on test".format(*next(iter(scores.items())))
         ending.done(result_name, facts, folder / f"{result_name}.txt", then)

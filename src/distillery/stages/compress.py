@@ -58,27 +58,29 @@ class Compressed(Stage):
                 f"unknown model '{model}': results of these are in {path.parent}: {known}"
             )
         self.result, self.folder = results.read(path), paths.model(task.name, model)
-        if self.result["task"] != task.name or self.result["stage"] == "baseline":
+        if self.result.task != task.name or self.result.stage == "baseline":
             raise UserError(f"'{model}' is no model of task {task.name}")
         if (self.folder / encoders.ONNX).is_file():
             raise UserError(f"'{model}' is exported already: name the model that it was made of")
         results.check_saved(self.result)
-        self.student, self.layers = self.result["student"], self.result["layers"]
-        self.teacher = self.result["teacher"]
-        self.variant = " ".join(filter(None, (self.result["variant"], step, variant)))
+        self.student, self.layers = self.result.student, self.result.layers
+        self.teacher = self.result.teacher
+        self.variant = " ".join(filter(None, (self.result.variant, step, variant)))
+        first = self.result.runs[0]
+        assert self.result.bytes is not None, "it has a model"
         self.source = {
             "name": model,
-            "metrics": self.result["runs"][0]["metrics"],
-            "bytes": self.result["bytes"],
+            "metrics": first["metrics"],
+            "bytes": self.result.bytes,
         }
-        self.seeds: list[int] = [self.result["runs"][0]["seed"]]
+        self.seeds = [first["seed"]]
 
     def inputs(self) -> dict[str, str]:
         read = [saved.weights(self.folder), self.folder / "tokenizer.json"]
         found = {path.relative_to(paths.data()).as_posix(): files.sha256(path) for path in read}
         outputs = f"{self.task.name}/outputs"  # a pruned model can be pruned again
-        if outputs in self.result["inputs"]:
-            found[outputs] = self.result["inputs"][outputs]
+        if outputs in self.result.inputs:
+            found[outputs] = self.result.inputs[outputs]
         return found
 
     def build(self) -> Model:
@@ -167,10 +169,10 @@ class Pruned(Compressed):
 
     def _recorded(self) -> tuple[TeacherOutputs, ...]:
         if self.teacher is None:
-            raise UserError(f"'{self.result['name']}' has no teacher to be distilled from again")
-        prints = self.result["inputs"].get(f"{self.task.name}/outputs")
+            raise UserError(f"'{self.result.name}' has no teacher to be distilled from again")
+        prints = self.result.inputs.get(f"{self.task.name}/outputs")
         if prints is None:
-            prints = find(self.task, self.teacher, self.result["variant"]).fingerprint
+            prints = find(self.task, self.teacher, self.result.variant).fingerprint
         name = self.task.name
         return tuple(TeacherOutputs(name, print_, self.teacher) for print_ in prints.split(","))
 

@@ -2,15 +2,15 @@
 
 import logging
 import shlex
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
-from distillery import encoders, files, paths, recipes, results, tasks
+from distillery import encoders, files, paths, results, tasks
 from distillery.data import store
 from distillery.data.task import Task
 from distillery.errors import UserError
 from distillery.experiments import ending
 from distillery.report import page, table
+from distillery.report.rows import of_task
 
 _EXAMPLES = 100  # rows of dev to pick the shortest example from
 
@@ -20,8 +20,8 @@ def run(task: Task) -> None:
     page and picture are, and two commands that use the smallest model."""
     folder = paths.results(task.local)
     synthetic = [name for name in tasks.names() if tasks.get(name).synthetic]
-    found = results.read_all(folder)
-    if task.name not in {result["task"] for result in found.values()}:
+    found = of_task(results.read_all(folder), task.name)
+    if not found:
         command = f"scripts/run_all.sh {task.name}"
         raise UserError(f"no results of {task.name} in {folder} yet: run {command}")
     timed = paths.benchmarks(task.local)
@@ -30,24 +30,21 @@ def run(task: Task) -> None:
         readme = paths.ROOT / "README.md"
         if not task.local and readme.is_file() and written.is_relative_to(paths.ROOT):
             page.update(readme, written.parent, task.name, timed)
-    print(table.plain(found, task.name, recipes.plan(task.name).students), end="\n\n", flush=True)
+    print(table.plain(found), end="\n\n", flush=True)
     logging.info("table: %s", written)
-    picture = written.with_name(f"{task.name}.png")
-    if picture.is_file():
-        logging.info("picture: %s", picture)
+    logging.info("picture: %s", written.with_name(f"{task.name}.png"))
     if commands := _try_next(task, found):
         logging.info("try next:\n  %s", "\n  ".join(commands))
 
 
-def _try_next(task: Task, found: Mapping[str, dict[str, Any]]) -> list[str]:
-    """Commands that label a text of dev, and texts typed by the user, with the smallest distilled
-    model: an exported one if there is any, which needs no torch. None without model and dev."""
-    stages = ("distillation", "compression")
+def _try_next(task: Task, found: Sequence[results.Result]) -> list[str]:
+    """Commands that run the smallest distilled model on a text of dev and on texts the user types;
+    an exported one if there is any, which needs no torch. None without a model or dev."""
     models = [
-        (not (folder / encoders.ONNX).is_file(), result["bytes"], folder)
-        for name, result in found.items()
-        if result["task"] == task.name and result["stage"] in stages and result["student"]
-        if (folder := paths.model(task.name, name)).is_dir()
+        (not (folder / encoders.ONNX).is_file(), result.bytes or 0, folder)
+        for result in found
+        if result.stage in ("distillation", "compression") and result.student
+        if (folder := paths.model(task.name, result.name)).is_dir()
     ]
     if not models or not paths.manifest(task.name).is_file():
         return []
@@ -57,7 +54,7 @@ def _try_next(task: Task, found: Mapping[str, dict[str, Any]]) -> list[str]:
 
 
 def _example(task: Task) -> str:
-    """A short text of dev, or pair of texts, as a shell takes it."""
+    """A short text of dev, or pair of texts, quoted for a shell."""
     columns = next(store.read_split(task.name, "dev").chunks(_EXAMPLES))
     rows = zip(*filter(None, columns), strict=True)
     shortest = min(rows, key=lambda row: (row[0].startswith("-"), sum(map(len, row))))
