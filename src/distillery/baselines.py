@@ -16,6 +16,8 @@ from distillery.data.task import Task
 from distillery.errors import UserError
 from distillery.recipes import BaselineRecipe, NbsvmRecipe, Recipe
 
+WORD = r"\w+|[!?]"  # a word, or punctuation that carries sentiment
+
 
 @dataclass(frozen=True)
 class Baseline:
@@ -65,9 +67,10 @@ def mean(train: Split, dev: Split, recipe: Recipe, task: Task) -> Baseline:
 
 def tfidf(train: Split, dev: Split, recipe: BaselineRecipe, task: Task) -> Baseline:
     """Sublinear TF-IDF of word n-grams and logistic regression; dev selects its C."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    ngrams = Ngrams(_tfidf_vectorizer(recipe), train, recipe)
+    ngrams = Ngrams(TfidfVectorizer, train, recipe, sublinear_tf=True)
     features = ngrams.of(train)
 
     def fit(c: float) -> Linear:
@@ -89,9 +92,10 @@ def tfidf(train: Split, dev: Split, recipe: BaselineRecipe, task: Task) -> Basel
 def ridge(train: Split, dev: Split, recipe: BaselineRecipe, task: Task) -> Baseline:
     """Ridge regression on the features of `tfidf` and, for pairs, the cosine of their TF-IDF; dev
     selects C = 1 / (2 alpha)."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import Ridge
 
-    ngrams = Ngrams(_tfidf_vectorizer(recipe), train, recipe, cosine=True)
+    ngrams = Ngrams(TfidfVectorizer, train, recipe, cosine=True, sublinear_tf=True)
     features = ngrams.of(train)
 
     def fit(c: float) -> Linear:
@@ -110,7 +114,7 @@ def nbsvm(train: Split, dev: Split, recipe: NbsvmRecipe, task: Task) -> Baseline
     """
     from sklearn.feature_extraction.text import CountVectorizer
 
-    ngrams = Ngrams(CountVectorizer(binary=True, **_counting(recipe)), train, recipe)
+    ngrams = Ngrams(CountVectorizer, train, recipe, binary=True)
     features = ngrams.of(train).astype(np.float64)
 
     def candidates() -> Iterator[Linear]:
@@ -133,31 +137,30 @@ FIT: dict[str, Callable[[Split, Split, Any, Task], Baseline]] = {
 }
 
 
-def _counting(recipe: BaselineRecipe) -> dict[str, Any]:
-    """What the vectorizers count: words, and the punctuation that carries sentiment."""
-    return {
-        "ngram_range": (1, recipe.ngrams),
-        "min_df": recipe.min_rows,
-        "token_pattern": r"\w+|[!?]",
-    }
-
-
-def _tfidf_vectorizer(recipe: BaselineRecipe) -> Any:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    return TfidfVectorizer(sublinear_tf=True, **_counting(recipe))
-
-
 class Ngrams:
-    """The features of splits: a vectorizer of scikit-learn, fitted to train. cosine: whether pairs
-    have the product of their rows, if these are of unit length their cosine, as a feature."""
+    """The features of splits: the word n-grams that a vectorizer of scikit-learn finds in train.
+
+    options: of the vectorizer. cosine: whether a pair has the product of its rows, which is their
+    cosine if they are of unit length, as a feature.
+    """
 
     def __init__(
-        self, vectorizer: Any, train: Split, recipe: BaselineRecipe, cosine: bool = False
+        self,
+        vectorizer: Any,
+        train: Split,
+        recipe: BaselineRecipe,
+        cosine: bool = False,
+        **options: Any,
     ) -> None:
-        self.vectorizer, self.cosine = vectorizer, cosine
+        self.cosine = cosine
+        self.vectorizer = vectorizer(
+            ngram_range=(1, recipe.ngrams),
+            min_df=recipe.min_rows,
+            token_pattern=WORD,
+            **options,
+        )
         try:
-            vectorizer.fit([*self._texts(train, 0), *self._texts(train, 1)])
+            self.vectorizer.fit([*self._texts(train, 0), *self._texts(train, 1)])
         except ValueError:
             raise UserError(f"no word stands in {recipe.min_rows} rows of train") from None
 
