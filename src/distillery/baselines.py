@@ -77,10 +77,10 @@ def tfidf(train: Split, dev: Split, recipe: BaselineRecipe, task: Task) -> Basel
         model = LogisticRegression(C=c, max_iter=1000).fit(features, train.labels)
 
         def logits(features: Any) -> np.ndarray:
-            found = np.full((features.shape[0], len(task.labels)), -np.inf)  # labels not in train
+            every = np.full((features.shape[0], len(task.labels)), -np.inf)  # labels not in train
             with np.errstate(divide="ignore"):
-                found[:, model.classes_] = model.predict_log_proba(features)
-            return found
+                every[:, model.classes_] = model.predict_log_proba(features)
+            return every
 
         parameters = model.coef_.size + model.intercept_.size
         return Linear(f"C {c:g}", parameters, model.predict, logits)
@@ -244,8 +244,8 @@ class Nbsvm:
     def predict(self, features: Any) -> np.ndarray:
         scores = features @ (self.ratios * self.weights).T + self.biases  # (N, planes)
         planes = (scores[:, 0] > 0).astype(int) if len(self.labels) == 2 else scores.argmax(axis=1)
-        found: np.ndarray = self.labels[planes]
-        return found
+        predicted: np.ndarray = self.labels[planes]
+        return predicted
 
 
 def log_count_ratio(features: Any, positive: np.ndarray, smoothing: float) -> np.ndarray:

@@ -33,14 +33,14 @@ class Stored:
 
     def __getitem__(self, where: slice) -> np.ndarray:
         start, stop, _ = where.indices(self.count)
-        found = np.empty(max(0, stop - start), np.int32)
-        left, place = found.view(np.uint8).data, 4 * start
+        pieces = np.empty(max(0, stop - start), np.int32)
+        left, position = pieces.view(np.uint8).data, 4 * start
         while left:  # the system reads 2 GiB at most at once
-            read = os.preadv(self.file, [left], place)
+            read = os.preadv(self.file, [left], position)
             if not read:
                 raise UserError(f"{self.path} became shorter while it was read: run this again")
-            left, place = left[read:], place + read
-        return found
+            left, position = left[read:], position + read
+        return pieces
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ class _Chain:
     def __getitem__(self, where: slice) -> np.ndarray:
         number = int(np.searchsorted(self.starts[1:], where.start, side="right"))
         start = int(self.starts[number])
-        found: np.ndarray = self.arrays[number][where.start - start : where.stop - start]
-        return found
+        pieces: np.ndarray = self.arrays[number][where.start - start : where.stop - start]
+        return pieces
 
 
 def joined(parts: list[Encoded]) -> Encoded:
@@ -131,8 +131,8 @@ def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     spans([5, 0], [2, 1]) is [5, 6, 0].
     """
     ends = offsets_of(lengths)
-    found: np.ndarray = np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])
-    return found
+    positions: np.ndarray = np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])
+    return positions
 
 
 Pieces = tuple[np.ndarray, np.ndarray]  # of N texts: pieces (P,) int32 and their counts (N,)
@@ -175,10 +175,10 @@ def _side_by_side(parts: list[Pieces]) -> tuple[np.ndarray, np.ndarray]:
     counts = np.stack([counts for _, counts in parts], axis=1)  # (N, parts)
     offsets = offsets_of(counts.sum(axis=1))
     starts = offsets[:-1, None] + np.cumsum(counts, axis=1) - counts
-    found = np.empty(offsets[-1], np.int32)
-    for number, (pieces, count) in enumerate(parts):
-        found[spans(starts[:, number], count)] = pieces
-    return found, offsets
+    pieces = np.empty(offsets[-1], np.int32)
+    for number, (part, count) in enumerate(parts):
+        pieces[spans(starts[:, number], count)] = part
+    return pieces, offsets
 
 
 class Reader:

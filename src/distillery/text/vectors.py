@@ -11,7 +11,7 @@ from distillery.errors import UserError
 
 
 def missing(path: Path) -> UserError:
-    """What is said where there is no file of vectors."""
+    """The error for a missing file of vectors."""
     script = f"./download_requirements.sh --vectors {path.name}"
     fetch = paths.script_or(script, f"fetch --vectors {path.name}")
     return UserError(
@@ -20,35 +20,35 @@ def missing(path: Path) -> UserError:
 
 
 def read(path: Path, vocabulary: Mapping[str, int]) -> dict[int, np.ndarray]:
-    """Id -> vector (D,) fp32 of the words of `vocabulary` that the file has; the first of equals.
+    """Id -> vector (D,) fp32 of the words of `vocabulary` in the file; a word's first line counts.
 
-    word2vec's header line (count and width) is passed over. Raises UserError, with the line's
-    number, where lines differ in width or hold what is no finite number.
+    Skips word2vec's header line (count and width). Raises UserError, with the line's number, if
+    lines differ in width or hold anything but finite numbers.
     """
-    found: dict[int, np.ndarray] = {}
+    vectors: dict[int, np.ndarray] = {}
     for number, word, numbers in _rows(path):
-        place = vocabulary.get(word)
-        if place is None or place in found:
+        index = vocabulary.get(word)
+        if index is None or index in vectors:
             continue
         try:
-            found[place] = np.array(numbers, dtype=np.float32)
+            vectors[index] = np.array(numbers, dtype=np.float32)
         except ValueError:
             what = f"not a word and {len(numbers)} numbers"
             raise UserError(f"{path}, line {number}: {what}") from None
-        if not np.isfinite(found[place]).all():
+        if not np.isfinite(vectors[index]).all():
             raise UserError(f"{path}, line {number}: a number that is not finite")
-    if not found:
+    if not vectors:
         raise UserError(f"{path} has no vector for any word of the vocabulary")
-    return found
+    return vectors
 
 
 def count(path: Path) -> int:
-    """The vectors in a file. Raises UserError where it is cut off or its lines differ in width."""
+    """The number of vectors in a file. UserError if it is cut off or its lines differ in width."""
     return sum(1 for _ in _rows(path))
 
 
 def _rows(path: Path) -> Iterator[tuple[int, str, list[str]]]:
-    """Line number, word and as yet unread numbers, equally many in all lines."""
+    """Line number, word and numbers as text, equally many in all lines."""
     width = 0
     for number, line in enumerate(_lines(path), start=1):
         word, *numbers = line.rstrip().split(" ")

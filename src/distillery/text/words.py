@@ -1,4 +1,4 @@
-"""Word pieces by table: a BERT tokenizer cuts every word by itself, so each is cut once."""
+"""Fast tokenizing by table: BERT tokenizers cut each word by itself, so each is cut only once."""
 
 import json
 import re
@@ -18,11 +18,11 @@ ROOM = 2**21  # characters of the words kept: some 60 MB
 
 
 class Words:
-    """The word pieces of texts, what their tokenizer gives without special tokens, in less time.
+    """A tokenizer's word pieces, without special tokens, in less time.
 
-    Texts are cut at spaces and around ASCII punctuation by Arrow; a word seen before is looked
-    up, a new one goes through the tokenizer. Where a tokenizer finds words in another way than
-    BERT's, or a text holds an added token such as `[SEP]`, all goes through the tokenizer.
+    Arrow splits texts at spaces and around ASCII punctuation; a known word is looked up, a new one
+    goes through the tokenizer. Whole texts do if the tokenizer doesn't find words as BERT's do, or
+    if a text holds an added token such as `[SEP]`.
     """
 
     def __init__(self, backend: Any) -> None:
@@ -37,7 +37,7 @@ class Words:
         self._forget()
 
     def _forget(self) -> None:
-        """Word -> number; pieces of word n are pieces[ends[n]:ends[n + 1]]."""
+        # word -> number; the pieces of word n are pieces[ends[n]:ends[n + 1]]
         self.numbers = {"": 0}
         self.pieces, self.ends = array("i"), array("q", [0, 0])
         self.characters = 0
@@ -48,10 +48,10 @@ class Words:
             return pieces_of(self.backend, texts)
         for clean in self.cleaning:
             texts = [*map(clean, texts)]
-        given = pa.array(texts, pa.large_string())
-        if self.added and pc.any(pc.match_substring_regex(given, self.added)).as_py():
+        column = pa.array(texts, pa.large_string())
+        if self.added and pc.any(pc.match_substring_regex(column, self.added)).as_py():
             return pieces_of(self.backend, texts)
-        split = pc.split_pattern(pc.replace_substring_regex(given, PUNCTUATION, r" \1 "), " ")
+        split = pc.split_pattern(pc.replace_substring_regex(column, PUNCTUATION, r" \1 "), " ")
         words = split.values.dictionary_encode()
         numbers = self._numbers(words.dictionary.to_pylist())[words.indices.to_numpy()]
         ends = np.array(self.ends)
@@ -63,13 +63,13 @@ class Words:
         """The numbers (N,) of N different words; new ones are learned."""
         if self.characters > ROOM:
             self._forget()
-        found = np.fromiter(map(self.numbers.get, words, repeat(-1)), np.int64, len(words))
-        new = np.flatnonzero(found < 0)
-        found[new] = np.arange(len(new)) + len(self.numbers)
+        numbers = np.fromiter(map(self.numbers.get, words, repeat(-1)), np.int64, len(words))
+        new = np.flatnonzero(numbers < 0)
+        numbers[new] = np.arange(len(new)) + len(self.numbers)
         unknown = [words[at] for at in new]
         pieces, counts = pieces_of(self.backend, unknown)
-        self.numbers.update(zip(unknown, found[new].tolist(), strict=True))
+        self.numbers.update(zip(unknown, numbers[new].tolist(), strict=True))
         self.ends.extend((np.cumsum(counts) + len(self.pieces)).tolist())
         self.pieces.extend(pieces.tolist())
         self.characters += sum(map(len, unknown))
-        return found
+        return numbers

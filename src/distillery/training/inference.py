@@ -53,26 +53,26 @@ def logits(
     """
     was_training = model.training
     model.eval()
-    found: np.ndarray | None = None  # one array: a small one per batch would fragment the memory
+    outputs: np.ndarray | None = None  # one array: a small one per batch would fragment the memory
     plan = batches.inference(encoded.lengths, tokens_per_batch())
     mine = plan[accelerator().process_index :: accelerator().num_processes]
     total = int(sum(encoded.lengths[rows].sum() for rows in mine))
     about = {"desc": what, "unit": " tokens", "unit_scale": True}
     with bars.bar(total=total, **about, disable=progress is not None) as bar:
         for rows in mine:
-            outputs = forward(model, tensors.batch(encoded, rows), precision).numpy()
-            if found is None:
-                found = np.empty((len(encoded), *outputs.shape[1:]), np.float32)
-            found[rows] = outputs
+            some = forward(model, tensors.batch(encoded, rows), precision).numpy()
+            if outputs is None:
+                outputs = np.empty((len(encoded), *some.shape[1:]), np.float32)
+            outputs[rows] = some
             (progress or bar.update)(int(encoded.lengths[rows].sum()))
     model.train(was_training)
     if accelerator().num_processes > 1:
-        shares = gather_object([(rows, found[rows]) for rows in mine if found is not None])
-        found = np.empty((len(encoded), *shares[0][1].shape[1:]), np.float32)
-        for rows, outputs in shares:
-            found[rows] = outputs
-    assert found is not None, "there are rows"
-    bad = np.flatnonzero(~np.isfinite(found).reshape(len(found), -1).all(axis=1))
+        shares = gather_object([(rows, outputs[rows]) for rows in mine if outputs is not None])
+        outputs = np.empty((len(encoded), *shares[0][1].shape[1:]), np.float32)
+        for rows, some in shares:
+            outputs[rows] = some
+    assert outputs is not None, "there are rows"
+    bad = np.flatnonzero(~np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
     if len(bad):
         raise UserError(f"{what}: the model's output for row {bad[0]} is not finite")
-    return found
+    return outputs

@@ -111,10 +111,10 @@ class _Training:
             progress.batch += 1
             display.step(progress, self.losses, rate)
             if time.monotonic() - since > checkpoint_seconds:
-                self._take_stock(since)
+                self._update_progress(since)
                 self._save()
                 since = time.monotonic()
-        self._take_stock(since)
+        self._update_progress(since)
         progress.epoch, progress.batch = progress.epoch + 1, 0
 
     def _step(self, rows: np.ndarray, rate: float) -> torch.Tensor:
@@ -152,8 +152,8 @@ class _Training:
             self.checkpoint.save_best()
         self._save()
 
-    def _take_stock(self, since: float) -> None:
-        """Brings the progress up to date, with the seconds `since` a time."""
+    def _update_progress(self, since: float) -> None:
+        """Adds the losses that wait and the seconds since a time."""
         self.progress.loss = self.losses.read()
         self.progress.seconds += time.monotonic() - since
 
@@ -229,12 +229,12 @@ class _Display:
             self.bar.set_postfix(loss=f"{losses.mean:.4f}", refresh=False)
 
     def epoch(self, progress: Progress) -> None:
-        found = progress.history[-1]
+        metrics = progress.history[-1]
         if self.writer:
-            for name, value in found.items():
+            for name, value in metrics.items():
                 self.writer.add_scalar(f"dev/{name}", value, progress.step)
         title, epochs, metric = self.job.title, self.job.phase.epochs, self.job.metric
         logging.info(
             "%s: epoch %d of %d, loss %.4f, dev %s %.4f",
-            *(title, progress.epoch, epochs, progress.loss, metric, found[metric]),
+            *(title, progress.epoch, epochs, progress.loss, metric, metrics[metric]),
         )
