@@ -107,6 +107,8 @@ COMMANDS = {
                 f"--{role.replace('_', '-')}-column NAME": f"else found by a usual name: {usual}"
                 for role, usual in ((role, ", ".join(names)) for role, names in OBVIOUS.items())
             },
+            "--kind KIND": "what a label is: classification (a class) or regression (a number)"
+            " [classification]",
             "--labels A,B,...": "the labels in order [sorted]; in double quotes where one holds a"
             " comma",
         },

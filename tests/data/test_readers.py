@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from distillery.data.user_files import USUAL, Columns, read_examples, spooled
+from distillery.data.columns import USUAL, Columns
+from distillery.data.inputs import spooled
+from distillery.data.user_files import read_examples
 from distillery.errors import UserError
 
 AB = [("a", "x"), ("b", "y")]
@@ -33,7 +35,9 @@ def parquet(path: Path, **columns: Any) -> Path:
 
 
 def read(path: Path, **columns: str) -> list[tuple[str, str | None]]:
-    return [(example.text, label) for example, label in read_examples(path, Columns(**columns))]
+    with spooled({"train": path}) as readable:
+        reading = read_examples(readable["train"], Columns(**columns))
+        return [(example.text, label) for example, label in reading]
 
 
 def error(path: Path, **columns: str) -> str:
@@ -91,11 +95,12 @@ def test_a_pipe_is_read_again_and_again_whatever_it_holds(tmp_path: Path) -> Non
         out, into = os.pipe()
         writer = threading.Thread(target=_pour, args=(into, content))
         writer.start()
-        reading = read_examples(Path(f"/dev/fd/{out}"), Columns())
-        writer.join()
-        os.close(out)
-        for _ in range(2):
-            assert [(example.text, label) for example, label in reading] == AB
+        with spooled({"train": Path(f"/dev/fd/{out}")}) as readable:
+            writer.join()
+            os.close(out)
+            reading = read_examples(readable["train"], Columns())
+            for _ in range(2):
+                assert [(example.text, label) for example, label in reading] == AB
 
 
 def _pour(pipe: int, content: bytes) -> None:
@@ -108,23 +113,23 @@ def test_a_named_pipe_has_the_format_of_its_name(tmp_path: Path) -> None:
     os.mkfifo(path)
     writer = threading.Thread(target=path.write_bytes, args=(b'text\tlabel\n5"\tx\n',))
     writer.start()
-    with spooled(path) as copy:
+    with spooled({"train": path}) as readable:
         writer.join()
+        copy = readable["train"]
         assert copy.name == "a.tsv"
         assert copy.read_bytes() == b'text\tlabel\n5"\tx\n'
         assert read(copy) == [('5"', "x")]
     assert not copy.exists()
 
 
-def test_the_copy_of_a_nameless_pipe_is_always_called_the_same(tmp_path: Path) -> None:
+def test_the_copy_of_a_nameless_pipe_is_called_by_its_role(tmp_path: Path) -> None:
     out, into = os.pipe()
     _pour(into, b"text\na\n")
-    with spooled(Path(f"/dev/fd/{out}")) as copy:
-        assert copy.name == "pipe"
-    os.close(out)
     path = write(tmp_path, "a.csv", "text\na\n")
-    with spooled(path) as copy:
-        assert copy == path
+    with spooled({"train": path, "test": Path(f"/dev/fd/{out}")}) as readable:
+        assert readable["test"].name == "test"
+        assert readable["train"] == path, "files are read where they are"
+    os.close(out)
 
 
 DELIMITED = {

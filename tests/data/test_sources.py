@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from distillery.data import sources, tables
 from distillery.data.task import Example, Hub, Task
 from distillery.errors import UserError
+from distillery.kinds import REGRESSION
 from distillery.tasks import imdb, smoke
 
 # Like imdb, with two reviews a label and three without.
@@ -376,3 +377,29 @@ def test_hub_folder_whose_labels_stand_in_another_order_is_refused(
             sources.read(TASK, folder)
     else:
         assert sources.read(TASK, folder)[0]["train"][2].label == 1
+
+
+def test_numbers_of_a_hub_folder_are_those_of_the_official_files(hub_folder: HubFolder) -> None:
+    """The hub stores them in single precision."""
+    folder = hub_folder()
+    for path in folder.rglob("*.parquet"):
+        rows = pq.read_table(path).to_pydict()
+        labels = pa.array([None if n < 0 else n + 0.1 for n in rows["label"]], pa.float32())
+        pq.write_table(pa.table({"text": rows["text"], "label": labels}), path)
+    task = replace(TASK, labels=("score",), kind=REGRESSION, metric="spearman", counts={})
+    splits, _ = sources.read(task, folder)
+    sources.check(task, splits)
+    assert [row.label for row in splits["train"]] == [0.1, 0.1, 1.1, 1.1]
+    assert {row.label for row in splits["unlabeled"]} == {None}
+
+
+def test_a_task_of_numbers_counts_its_rows() -> None:
+    task = Task("scores", ("score",), REGRESSION, counts={"train": (3,)})
+    rows = [Example(number, "a", label=number / 2) for number in range(3)]
+    assert sources.check(task, {"train": rows}) == {}
+    assert sources.check(task, {"train": rows[:2]}, subset=True) == {"train": [2, 3]}
+    with pytest.raises(UserError, match="not the official one: 2 rows where 3 are expected"):
+        sources.check(task, {"train": rows[:2]})
+    rows[1] = rows[1]._replace(label=None)
+    with pytest.raises(UserError, match="train of scores has 1 rows without a label"):
+        sources.check(task, {"train": rows})

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery.data import keys, splits
-from distillery.data.task import Example
+from distillery.data.task import Example, Task
 from distillery.errors import UserError
+from distillery.kinds import REGRESSION
 from distillery.recipes import DataRecipe
 from tests.splitting import LETTERS, make, spooled
 
@@ -148,12 +149,6 @@ def test_official_test_without_rows_is_refused() -> None:
         make({"train": examples(40), "test": []}, DataRecipe())
 
 
-def test_label_counts_name_every_label() -> None:
-    names = ("a", "b", "c")
-    assert splits.label_counts(np.array([0, 0, 2]), names) == {"a": 2, "b": 0, "c": 1}
-    assert splits.label_counts(np.zeros(0, np.int64), names) == {}
-
-
 def test_a_pair_turned_round_leaks_too() -> None:
     def pair(row: int, first: str, second: str) -> Example:
         return Example(row, first, second, label=row % 2)
@@ -233,7 +228,7 @@ def test_memory_does_not_grow_with_the_texts(tmp_path: Path) -> None:
         recipe = DataRecipe()
         tracemalloc.start()
         sources = spooled({"train": train}, recipe, tmp_path)  # type: ignore[dict-item]
-        made, _ = splits.make(sources, recipe, ("0", "1"))
+        made, _ = splits.make(sources, recipe, Task("made", ("0", "1")))
         for split in made.values():
             for table in split.source.take(split.places):
                 del table
@@ -243,3 +238,25 @@ def test_memory_does_not_grow_with_the_texts(tmp_path: Path) -> None:
 
     small, large = peak(6_000), peak(24_000)
     assert large - small < 18_000 * 200, "200 bytes a row, where a text has 2,000"
+
+
+def numbers(count: int) -> list[Example]:
+    return [Example(n, f"text {n}", label=n / 10) for n in range(count)]
+
+
+def test_dev_and_test_have_low_and_high_numbers_as_train_has() -> None:
+    made, _ = make({"train": numbers(100)}, DataRecipe(dev_rows=20), ("score",), REGRESSION)
+    for name, each in (("test", 4), ("dev", 4)):
+        fifths = Counter(int(row.label // 2) for row in made[name])
+        assert fifths == dict.fromkeys(range(5), each), name
+    assert {type(row.label) for row in made["train"]} == {float}
+
+
+def test_numbers_contradict_each_other_if_they_are_far_apart() -> None:
+    train = [*numbers(50), Example(50, "text 0", label=4.9), Example(51, "text 10", label=1.01)]
+    made, dropped = make({"train": train}, DataRecipe(dev_rows=5), ("score",), REGRESSION)
+    assert dropped["train rows with two labels"] == 2
+    assert dropped["train rows that repeat another"] == 1
+    kept = {row.text: row.label for name in ("train", "dev", "test") for row in made[name]}
+    assert "text 0" not in kept
+    assert kept["text 10"] == 1.0, "the first one stays"

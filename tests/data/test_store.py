@@ -22,7 +22,7 @@ def written(pair: str | None = None) -> dict[str, Any]:
     train = [Example(n, f"text {n} ça", pair, n % 2) for n in range(20)]
     with tempfile.TemporaryDirectory() as folder:
         raw = spooled({"train": train}, RECIPE, Path(folder))
-        made, dropped = splits.make(raw, RECIPE, TASK.labels)
+        made, dropped = splits.make(raw, RECIPE, TASK)
         about = {"source": {"sha256": "abc"}, "dropped": dropped}
         return store.write(TASK, made, about, RECIPE)
 
@@ -63,7 +63,7 @@ def test_manifest_says_what_was_made(home: Path) -> None:
     manifest = written()
     assert store.read_manifest("films") == manifest
     assert manifest["rows"] == {"train": 12, "dev": 4, "test": 4, "unlabeled": 0}
-    assert manifest["label_counts"]["test"] == {"bad": 2, "good": 2}
+    assert manifest["label_summary"]["test"] == {"bad": 2, "good": 2}
     assert manifest["labels"] == ["bad", "good"]
     for name, checksum in manifest["sha256"].items():
         assert files.sha256(paths.split("films", name)) == checksum

@@ -59,3 +59,11 @@ def test_a_quote_that_is_not_closed_is_named() -> None:
 
 def test_an_empty_table_has_no_rows() -> None:
     assert _rows("") == []
+
+
+def test_labels_may_be_numbers() -> None:
+    parse = tables.parser({"train.tsv": "train"}, text="one", label="score")
+    found = list(parse("train.tsv", b'score\tone\n3.80\t"a\n-1\tb" c\n'))
+    assert [(row.text, row.label) for _, row in found] == [('"a', 3.8), ('b" c', -1)]
+    with pytest.raises(ValueError, match="row 1 has the label 'high', not a number"):
+        list(parse("train.tsv", b"score\tone\nhigh\ta\n"))

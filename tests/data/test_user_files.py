@@ -1,6 +1,5 @@
 """A user's own rows: which columns are read, and what is a text, a label, or no row."""
 
-import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from distillery.data.columns import find_columns
-from distillery.data.user_files import Columns, label_order, read_examples
+from distillery.data.columns import Columns, find_columns
+from distillery.data.user_files import read_examples
 from distillery.errors import UserError
+from distillery.kinds.classification import plain_label
 
 
 def write(folder: Path, name: str, content: str) -> Path:
@@ -26,7 +26,8 @@ def parquet(path: Path, **columns: object) -> Path:
 
 
 def labels(path: Path) -> list[str | None]:
-    return [label for _, label in read_examples(path, Columns())]
+    """The labels as classification reads them."""
+    return [label and plain_label(label) for _, label in read_examples(path, Columns())]
 
 
 @pytest.mark.parametrize(
@@ -168,48 +169,3 @@ def test_the_number_nan_is_no_label(tmp_path: Path) -> None:
     path = parquet(tmp_path / "a.parquet", text=["a", "b"], label=[1.0, float("nan")])
     assert labels(path) == ["1", None]
     assert labels(write(tmp_path, "a.jsonl", '{"text": "a", "label": NaN}')) == [None]
-
-
-@pytest.mark.parametrize(
-    ("texts", "expected"),
-    [
-        ({"10", "9", "-1", "2.5"}, ("-1", "2.5", "9", "10")),
-        ({"1.50", "1.5", "01", "1"}, ("01", "1", "1.5", "1.50")),
-        ({"b", "10", "9"}, ("10", "9", "b")),
-        ({"nan", "1", "0"}, ("0", "1", "nan")),
-        ({"inf", "nan", "None"}, ("None", "inf", "nan")),
-        ({"1_0", "9"}, ("1_0", "9")),
-        ({"pos", "Pos"}, ("Pos", "pos")),
-    ],
-)
-def test_labels_are_sorted_by_number_or_by_alphabet(
-    texts: set[str], expected: tuple[str, ...]
-) -> None:
-    assert label_order(texts, None, "f") == expected
-
-
-@pytest.mark.parametrize("texts", [("nan", "1", "0", "inf"), ("1.5", "1.50", "01", "1")])
-def test_labels_that_come_in_another_order_are_sorted_alike(texts: tuple[str, ...]) -> None:
-    """A set of texts has another order in every process."""
-    assert len({label_order(order, None, "f") for order in itertools.permutations(texts)}) == 1
-
-
-def test_declared_labels_give_the_order_and_refuse_others() -> None:
-    assert label_order({"b"}, ["b", "a"], "f.csv") == ("b", "a")
-    assert label_order({"0", "1"}, ["1.0", " 0.0"], "f.csv") == ("1", "0")
-    with pytest.raises(UserError, match=r"label in f\.csv 'c': choose from b, a"):
-        label_order({"b", "c"}, ["b", "a"], "f.csv")
-    for declared in (["a"], ["1", "1.0"], ["a", " "]):
-        with pytest.raises(UserError, match="at least two different labels"):
-            label_order({"a", "1"}, declared, "f.csv")
-
-
-@pytest.mark.parametrize("texts", [set(), {"x"}])
-def test_fewer_than_two_labels_are_refused(texts: set[str]) -> None:
-    with pytest.raises(UserError, match="at least two different labels"):
-        label_order(texts, None, "f.csv")
-
-
-def test_a_column_that_is_no_label_is_refused() -> None:
-    with pytest.raises(UserError, match="1001 different labels"):
-        label_order({str(number) for number in range(1001)}, None, "f.csv")

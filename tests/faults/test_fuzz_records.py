@@ -34,7 +34,7 @@ def manifest(place: Path) -> dict[str, Any]:
     rows = [Example(n, f"text {n}", None, n % 2) for n in range(12)]
     task = Task(name="mine", labels=("bad", "good"), local=True)
     raw = spooled({"train": rows}, RECIPE, place)
-    made, dropped = splits.make(raw, RECIPE, task.labels)
+    made, dropped = splits.make(raw, RECIPE, task)
     return store.write(task, made, {"source": {"sha256": "abc"}, "dropped": dropped}, RECIPE)
 
 

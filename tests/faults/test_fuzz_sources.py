@@ -20,9 +20,11 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from distillery.data import sources, user_files
+from distillery.data.columns import Columns
 from distillery.data.task import Example, Task
-from distillery.data.user_files import Columns
-from distillery.data.values import label_text
+from distillery.data.user_files import label_text
+from distillery.kinds import CLASSIFICATION
+from distillery.kinds.classification import plain_label
 from distillery.recipes import DataRecipe
 from distillery.tasks import imdb
 from distillery.text import vectors
@@ -50,8 +52,11 @@ def read_user_file(path: Path) -> None:
     def read() -> tuple[Rows, Counter[str], tuple[str, ...]]:
         reading = user_files.read_examples(path, Columns())
         rows = list(reading)
-        labels = {label for _, label in rows if label is not None}
-        return rows, reading.dropped, user_files.label_order(labels, None, path.name)
+        labels = CLASSIFICATION.label_reader({"train": path.name}, None)
+        for example, label in rows:
+            if label is not None:
+                labels.read("train", example.row, label)
+        return rows, reading.dropped, labels.names()
 
     found = answer(read)
     if found is None:
@@ -62,9 +67,11 @@ def read_user_file(path: Path) -> None:
     assert max(places, default=-1) < len(rows) + dropped.total()
     for example, label in rows:
         assert example.text.strip()
-        assert label is None or label in order
+        assert label is None or plain_label(label) in order
     numbered = [
-        example._replace(label=order.index(label)) for example, label in rows if label is not None
+        example._replace(label=order.index(plain_label(label)))
+        for example, label in rows
+        if label is not None
     ]
     made = answer(lambda: make({"train": numbered}, RECIPE, order))
     if made:

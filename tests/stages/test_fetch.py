@@ -41,12 +41,12 @@ def test_an_archive_kept_beforehand_is_what_stage_1_reads(home: Path, films: Pat
     assert main(["fetch", "--task", "imdb", "--source", archive]) == 0
     Path(archive).unlink()
     assert downloads.own(FILMS) == paths.own_download("imdb") / "films.tar.gz"
-    data.run(FILMS, recipes.data("smoke"), data.Source(), force=False)
+    data.run("imdb", recipes.data("smoke"), data.Given(), force=False)
     assert store.read_manifest("imdb")["rows"]["unlabeled"] == 0
     more = home / "more.csv"
     more.write_text("text\nyet more words\n")
-    data.run(FILMS, recipes.data("smoke"), data.Source(unlabeled=more), force=False)
-    data.run(FILMS, recipes.data("smoke"), data.Source(), force=False)
+    data.run("imdb", recipes.data("smoke"), data.Given(files={"unlabeled": more}), force=False)
+    data.run("imdb", recipes.data("smoke"), data.Given(), force=False)
     assert store.read_manifest("imdb")["rows"]["unlabeled"] == 1, "they stay"
 
 
@@ -79,11 +79,11 @@ def test_a_part_is_kept_where_that_is_said(
     assert "--subset takes a part as it is" in refused(*fetch)
     assert main([*fetch, "--subset"]) == 0
     assert downloads.own(FILMS) == paths.own_download("imdb") / "aclImdb"
-    source = data.Source(subset=True)
-    data.run(FILMS, recipes.data("smoke"), source, force=False)
+    source = data.Given(subset=True)
+    data.run("imdb", recipes.data("smoke"), source, force=False)
     assert store.subset("imdb")
     made = paths.manifest("imdb").stat().st_mtime_ns
-    data.run(FILMS, recipes.data("smoke"), source, force=False)
+    data.run("imdb", recipes.data("smoke"), source, force=False)
     assert paths.manifest("imdb").stat().st_mtime_ns == made, "a folder that is as it was"
     assert "--task NAME --source PATH" in refused("fetch", "--task", "imdb", "--subset")
 

@@ -5,11 +5,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from distillery import files, paths, results
+from distillery import files, paths, results, tasks
 from distillery.cli import main
 from distillery.data import store
+from distillery.kinds import REGRESSION
 from distillery.tasks import smoke
 
 ROWS = [
@@ -238,3 +240,72 @@ def test_more_unlabeled_rows_make_no_model_of_labels_anew(
     for command in (student, baseline):
         assert main(command) == 0
     assert caplog.text.count("is up to date") == 2
+
+
+def _scores(path: Path, rows: int = 120) -> Path:
+    """Pairs of texts with a score."""
+    found = [
+        {"sentence1": f"film {row}", "sentence2": f"plot {row}", "score": f"{row % 11 / 2}"}
+        for row in range(rows)
+    ]
+    return _write(path, found)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_labels_may_be_numbers(home: Path, suffix: str) -> None:
+    path = _scores(home / f"scores.{suffix}")
+    more = _write(home / "more.csv", [{"sentence1": "a", "sentence2": "b"}])
+    data = ["data", "--task", "mine", "--data", str(path), "--kind", "regression"]
+    assert main([*data, "--unlabeled-data", str(more)]) == 0
+    manifest = store.read_manifest("mine")
+    assert (manifest["kind"], manifest["labels"]) == ("regression", ["score"])
+    assert manifest["rows"] == {"train": 87, "dev": 9, "test": 24, "unlabeled": 1}
+    task = tasks.get("mine")
+    assert (task.kind, task.metric, task.local) == (REGRESSION, "spearman", True)
+    train = store.read_split("mine", "train")
+    assert train.labels.dtype == np.float64
+    texts, _ = next(train.chunks(200))
+    assert train.labels.tolist() == [int(text.split()[1]) % 11 / 2 for text in texts]
+    for name in ("dev", "test"):
+        labels = store.read_split("mine", name).labels
+        assert manifest["label_summary"][name]["highest"] == labels.max()
+        assert labels.min() < 1.5 < 3.5 < labels.max(), "low and high ones in their share"
+    assert np.isnan(store.read_split("mine", "unlabeled").labels).all()
+
+
+def test_the_kind_of_labels_is_part_of_what_is_up_to_date(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    data = ["data", "--task", "mine", "--data", str(_scores(home / "scores.csv"))]
+    assert main([*data, "--kind", "regression"]) == 0
+    assert "labels of train: 0 to 5, mean 2.5" in caplog.text
+    assert main([*data, "--kind", "regression"]) == 0
+    assert "data of mine is up to date" in caplog.text
+    assert main(data) == 0
+    assert tasks.get("mine").labels[:3] == ("0", "0.5", "1"), "classification unless named"
+
+
+def test_numbers_that_cannot_be_labels_are_refused(home: Path, refused: Callable[..., str]) -> None:
+    def line(scores: list[str], *options: object) -> str:
+        rows = [{"text": f"text {n}", "score": score} for n, score in enumerate(scores)]
+        path = _write(home / "scores.csv", rows)
+        return refused("data", "--task", "mine", "--data", path, "--kind", "regression", *options)
+
+    assert "scores.csv, row 2: the label 'high' is not a finite number" in line(["1", "high"])
+    assert "scores.csv, row 1: the label 'inf' is not a finite number" in line(["inf", "1"])
+    assert "scores.csv has the label 3 in every row" in line(["3"] * 40)
+    assert "--labels is for classification" in line(["1", "2"], "--labels", "1,2")
+    said = line([str(int(n == 0)) for n in range(100)])
+    assert "dev would have one number only: the labelled rows are 0 to 1, mean 0.01" in said
+    assert "--data FILE" in refused("data", "--task", "smoke", "--kind", "regression")
+    assert not paths.manifest("mine").exists()
+
+
+def test_copies_of_texts_with_numbers_have_none(home: Path) -> None:
+    data = ["--data", str(_scores(home / "scores.csv")), "--kind", "regression"]
+    assert main(["data", "--task", "mine", *data]) == 0
+    assert main(["augment", "--task", "mine", "--copies", "2"]) == 0
+    copies = store.read_split("mine", paths.AUGMENTED)
+    assert len(copies)
+    assert np.isnan(copies.labels).all()

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from distillery.errors import UserError
 
+LABEL = ("label", "labels", "sentiment", "class", "category", "target", "stars", "rating", "score")
 OBVIOUS = {
     "text": ("text", "sentence", "review", "content", "body", "document", "sentence1"),
     "text_pair": ("text_pair", "sentence2"),
-    "label": ("label", "labels", "sentiment", "class", "category", "target", "stars", "rating"),
+    "label": LABEL,
 }
 
 

@@ -9,7 +9,7 @@ import stat
 import tempfile
 import weakref
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
@@ -21,8 +21,19 @@ _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16-LE", b"\xfe\xff": "UTF-16-BE"}
 _CHUNK = 1 << 20
 
 
-def check_file(path: Path) -> None:
-    """UserError unless `path` is a file or a pipe."""
+@contextlib.contextmanager
+def spooled(given: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
+    """Paths whose content can be read more than once, such as for a checksum and then the rows.
+
+    given: role -> path. Pipes are copied to temporary files that are deleted at the end. The copy
+    keeps the name of a named pipe; others are called by their role, so the name does not depend on
+    which file descriptor the shell happened to choose. UserError for what is no file or pipe.
+    """
+    with tempfile.TemporaryDirectory(prefix="distillery-") as folder:
+        yield {role: _spooled(path, role, Path(folder)) for role, path in given.items()}
+
+
+def _spooled(path: Path, role: str, folder: Path) -> Path:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -33,30 +44,12 @@ def check_file(path: Path) -> None:
         raise UserError(f"data file {path} is a folder: name the file in it")
     if stat.S_ISBLK(mode):
         raise UserError(f"data file {path} is neither a file nor a pipe")
-
-
-@contextlib.contextmanager
-def spooled(path: Path, nameless: str = "pipe") -> Iterator[Path]:
-    """A path whose content can be read more than once, such as for a checksum and then its rows.
-
-    That is `path` itself, or, where it is a pipe, a temporary copy that is deleted at the end.
-    The copy keeps the name of a named pipe; others are called `nameless`, so the name does not
-    depend on which file descriptor the shell happened to choose.
-    """
-    check_file(path)
-    if path.is_file():
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="distillery-") as folder:
-        yield _copy(path, Path(folder), nameless)
-
-
-def _copy(path: Path, folder: Path, nameless: str = "pipe") -> Path:
-    name = path.name
-    if path.parent.is_relative_to("/dev") or path.parent.is_relative_to("/proc"):
-        name = nameless
-    copy = folder / name
+    if stat.S_ISREG(mode):
+        return path
+    nameless = path.parent.is_relative_to("/dev") or path.parent.is_relative_to("/proc")
+    copy = folder / role / (role if nameless else path.name)
     try:
+        copy.parent.mkdir()
         with path.open("rb") as source, copy.open("wb") as target:
             shutil.copyfileobj(source, target, _CHUNK)
     except OSError as error:
@@ -65,18 +58,16 @@ def _copy(path: Path, folder: Path, nameless: str = "pipe") -> Path:
 
 
 class Source:
-    """A user's file, opened as often as needed; a pipe is copied to a temporary file once.
+    """A user's file, opened as often as needed.
 
     path: as the user wrote it, for messages. kind: a suffix of `SUFFIXES`, or "" for a table whose
     delimiter nothing tells. Temporary files are deleted with this object.
     """
 
     def __init__(self, path: Path) -> None:
-        check_file(path)
-        self.path = path
-        self._file = path if path.is_file() else _copy(path, self._folder())
+        self.path = self._file = path
         with self.explained():
-            head = self._head(self._file.open("rb"))
+            head = self._head(path.open("rb"))
             self._packed = head.startswith(_GZIP)
             if path.suffix.lower() == ".gz" and head and not self._packed:
                 raise UserError(f"data file {path} is not gzip: its name should not end in .gz")
@@ -108,11 +99,6 @@ class Source:
         with file:
             return file.read(4096)
 
-    def _folder(self) -> Path:
-        folder = tempfile.mkdtemp(prefix="distillery-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return Path(folder)
-
     def binary(self) -> BinaryIO:
         """The content, unpacked, as a stream of bytes."""
         if self._packed:
@@ -122,10 +108,12 @@ class Source:
     def unpacked(self) -> Path:
         """A file of the content, for formats that are not read from start to end."""
         if self._packed:
-            self._file, packed = self._folder() / "unpacked", self._file
-            with gzip.open(packed, "rb") as source, self._file.open("wb") as target:
+            folder = tempfile.mkdtemp(prefix="distillery-")
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            unpacked = Path(folder) / "unpacked"
+            with self.binary() as source, unpacked.open("wb") as target:
                 shutil.copyfileobj(source, target, _CHUNK)
-            self._packed = False
+            self._file, self._packed = unpacked, False
         return self._file
 
     def text(self, newline: str = "") -> TextIO:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from distillery import files, progress
 from distillery.data import downloads
 from distillery.data.task import Example, Hub, Task
@@ -58,17 +60,16 @@ def _read(task: Task, source: Path | None) -> tuple[Splits, dict[str, Any]]:
 
 
 def check(task: Task, splits: Splits, subset: bool = False) -> dict[str, list[int]]:
-    """UserError where a label is none of the task's, or row or label counts are not the official
-    ones.
+    """UserError where labels are missing or none of the task's, or the rows are not as many as
+    officially.
 
     subset: fewer rows are let through. Gives the splits with fewer: [rows, official rows].
     """
     partial = {}
     for name, expected in task.counts.items():
-        rows = splits.get(name, [])
-        if len(expected) == 1:
-            found: tuple[int, ...] = (len(rows),)
-        else:
+        rows, per_label = splits.get(name, []), len(expected) > 1
+        found: tuple[int, ...] = (len(rows),)
+        if per_label:
             found = tuple(sum(row.label == label for row in rows) for label in range(len(expected)))
         if found == expected and len(rows) == sum(expected):
             continue
@@ -77,17 +78,21 @@ def check(task: Task, splits: Splits, subset: bool = False) -> dict[str, list[in
             hint = "another data set?" if rows else "a file of the download is missing?"
             if fewer:
                 hint = "a truncated or incomplete download? --subset takes a part as it is"
+            counts = (
+                f"{found} rows per label where {expected}"
+                if per_label
+                else f"{found[0]} rows where {expected[0]}"
+            )
             raise UserError(
-                f"{name} of {task.name} is not the official one: {found} rows per label"
-                f" where {expected} are expected ({hint})"
+                f"{name} of {task.name} is not the official one: {counts} are expected ({hint})"
             )
         partial[name] = [len(rows), sum(expected)]
     for name, rows in splits.items():
-        highest = max((row.label for row in rows if row.label is not None), default=0)
-        if highest >= len(task.labels):
+        labels = np.array([row.label for row in rows if row.label is not None], np.float64)
+        task.kind.check_labels(labels, task.labels, f"{name} of {task.name}")
+        if name != "unlabeled" and len(labels) < len(rows):
             raise UserError(
-                f"{name} of {task.name} has the label {highest}, and the task"
-                f" {len(task.labels)} labels, counted from 0"
+                f"{name} of {task.name} has {len(rows) - len(labels)} rows without a label"
             )
     return partial
 
@@ -117,7 +122,7 @@ def _read_hub(task: Task, folder: Path | None) -> Splits:
     splits = task.hub.splits.items()
     for _, theirs in splits:
         _refuse_other_order(task, task.hub, loaded[theirs].features)
-    return {ours: _hub_rows(task.hub, loaded[theirs]) for ours, theirs in splits}
+    return {ours: _hub_rows(task, task.hub, loaded[theirs]) for ours, theirs in splits}
 
 
 def _refuse_other_order(task: Task, hub: Hub, features: Any) -> None:
@@ -130,7 +135,7 @@ def _refuse_other_order(task: Task, hub: Hub, features: Any) -> None:
         )
 
 
-def _hub_rows(hub: Hub, rows: Any) -> list[Example]:
+def _hub_rows(task: Task, hub: Hub, rows: Any) -> list[Example]:
     for column in filter(None, (hub.text, hub.text_pair, hub.label)):
         if column not in rows.column_names:
             raise UserError(
@@ -138,13 +143,18 @@ def _hub_rows(hub: Hub, rows: Any) -> list[Example]:
             )
     pairs = rows[hub.text_pair] if hub.text_pair else [None] * len(rows)
     columns = zip(rows[hub.text], pairs, rows[hub.label], strict=True)
+    is_single = getattr(rows.features[hub.label], "dtype", "") == "float32"
     examples = []
     for row, (text, pair, label) in enumerate(columns):
         if not isinstance(text, str) or (hub.text_pair and not isinstance(pair, str)):
             raise UserError(f"{hub.id}, row {row} has no text in column '{hub.text}' or its pair")
-        if not isinstance(label, int | None):
+        if not isinstance(label, int | float | None):
             raise UserError(f"{hub.id}, row {row}: label '{label}' in '{hub.label}' is no number")
-        examples.append(Example(row, text, pair, None if label is None or label < 0 else label))
+        if label is None or label == task.kind.missing:
+            label = None
+        elif is_single:  # 4.4 is 4.4 as in the official files, not 4.400000095367432
+            label = float(str(np.float32(label)))
+        examples.append(Example(row, text, pair, label))
     return examples
 
 

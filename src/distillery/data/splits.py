@@ -5,25 +5,36 @@ All decisions are made on keys and labels, as arrays; texts stay on disk (`spool
 
 import random
 from collections import Counter
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from distillery.data import phrases
 from distillery.data.spool import Spool
+from distillery.data.task import Task
 from distillery.errors import UserError
 from distillery.recipes import DataRecipe
 
 
-class Chosen(NamedTuple):
-    """The rows of a split: the places (n,) they have in a source."""
+@dataclass
+class Rows:
+    """Some rows of a source: the places (n,) that they have there.
+
+    dropped: how many rows of any source were dropped, by the reason.
+    """
 
     source: Spool
     places: np.ndarray
+    dropped: Counter[str] = field(default_factory=Counter)
 
     @property
     def labels(self) -> np.ndarray:
         found: np.ndarray = self.source.labels[self.places]
+        return found
+
+    @property
+    def groups(self) -> np.ndarray:
+        found: np.ndarray = self.source.groups[self.places]
         return found
 
     @property
@@ -37,63 +48,8 @@ class Chosen(NamedTuple):
         found: np.ndarray = self.source.turned[self.places if self.source.paired else []]
         return found
 
-
-def _shares(counts: dict[int, int], count: int) -> dict[int, int]:
-    """How many of `count` rows each label gets: its share, what is left to the largest rests."""
-    total = sum(counts.values())
-    shares = {label: count * rows / total for label, rows in counts.items()}
-    take = {label: int(share) for label, share in shares.items()}
-    by_rest = sorted(shares, key=lambda label: (take[label] - shares[label], label))
-    for label in by_rest[: count - sum(take.values())]:
-        take[label] += 1
-    return take
-
-
-def _rows_by_label(labels: np.ndarray) -> dict[int, int]:
-    values, counts = np.unique(labels, return_counts=True)
-    return dict(zip(values.tolist(), counts.tolist(), strict=True))
-
-
-def stratified(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """(N,) bool: `count` rows, with every label in its share."""
-    shuffle = random.Random(seed)
-    chosen = np.zeros(len(labels), bool)
-    for label, rows in sorted(_shares(_rows_by_label(labels), count).items()):
-        places = np.flatnonzero(labels == label)
-        chosen[places[shuffle.sample(range(len(places)), rows)]] = True
-    return chosen
-
-
-def _first(keys: np.ndarray) -> np.ndarray:
-    """(N,) bool: the first row of each key."""
-    found = np.zeros(len(keys), bool)
-    found[np.unique(keys, return_index=True)[1]] = True
-    return found
-
-
-def _contradictory(keys: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(N,) bool: rows whose key has rows under another label too."""
-    unique, first, number = np.unique(keys, return_index=True, return_inverse=True)
-    several = np.zeros(len(unique), bool)
-    several[number[labels != labels[first][number]]] = True
-    found: np.ndarray = several[number]
-    return found
-
-
-class _Dropping:
-    """Rows of a source that are left, and how many were dropped for which reason."""
-
-    def __init__(self, source: Spool, dropped: Counter[str]) -> None:
-        self.source, self.dropped = source, dropped
-        self.places = np.arange(len(source))
-
-    @property
-    def keys(self) -> np.ndarray:
-        found: np.ndarray = self.source.keys[self.places]
-        return found
-
     def drop(self, reason: str, rows: np.ndarray) -> None:
-        """Drops the rows (n,) bool of those left."""
+        """Drops the rows (n,) bool."""
         self.dropped[reason] += int(rows.sum())
         self.places = self.places[~rows]
 
@@ -101,31 +57,72 @@ class _Dropping:
         """Drops the rows whose keys are among the known ones."""
         self.drop(reason, np.isin(self.keys, np.concatenate(known)))
 
+    def drop_repeats(self, reason: str) -> None:
+        """Drops all rows of a key but the first."""
+        repeats = np.ones(len(self.places), bool)
+        repeats[np.unique(self.keys, return_index=True)[1]] = False
+        self.drop(reason, repeats)
+
+
+def _shares(counts: dict[int, int], count: int) -> dict[int, int]:
+    """How many of `count` rows each group gets: its share, rounded by the largest remainders."""
+    total = sum(counts.values())
+    shares = {group: count * rows / total for group, rows in counts.items()}
+    take = {group: int(share) for group, share in shares.items()}
+    by_remainder = sorted(shares, key=lambda group: (take[group] - shares[group], group))
+    for group in by_remainder[: count - sum(take.values())]:
+        take[group] += 1
+    return take
+
+
+def _rows_by_group(groups: np.ndarray) -> dict[int, int]:
+    values, counts = np.unique(groups, return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def stratified(groups: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """(N,) bool: `count` rows, with every group in its share."""
+    shuffle = random.Random(seed)
+    chosen = np.zeros(len(groups), bool)
+    for group, rows in sorted(_shares(_rows_by_group(groups), count).items()):
+        places = np.flatnonzero(groups == group)
+        chosen[places[shuffle.sample(range(len(places)), rows)]] = True
+    return chosen
+
+
+def _contradictory(source: Spool) -> np.ndarray:
+    """(N,) bool: rows whose text has rows with a contradicting label too."""
+    unique, first, number = np.unique(source.keys, return_index=True, return_inverse=True)
+    firsts = source.labels[first][number]
+    several = np.zeros(len(unique), bool)
+    several[number[source.kind.contradicts(source.labels, firsts)]] = True
+    found: np.ndarray = several[number]
+    return found
+
 
 def make(
-    sources: dict[str, Spool], recipe: DataRecipe, names: tuple[str, ...]
-) -> tuple[dict[str, Chosen], Counter[str]]:
+    sources: dict[str, Spool], recipe: DataRecipe, task: Task
+) -> tuple[dict[str, Rows], Counter[str]]:
     """Official splits -> train, dev, test, unlabeled, and how many rows were dropped and why.
 
     An official test split stays whole. Dropped from train: texts with two labels, repeats, and
     what stands in test. Then dev is carved; with `dev_from` sentences, phrases that occur only in
     sentences of dev or test are dropped as well. Dropped from unlabeled: repeats and what stands
     in any other split. A pair also counts as standing in test or dev with its texts swapped.
-    names: the labels, in order. UserError where too few rows, or rows of one class, are left.
+    UserError where too few rows, or rows with the same label alone, are left.
     """
-    dropped: Counter[str] = Counter()
     source = sources["train"]
-    train = _Dropping(source, dropped)
-    train.drop("train rows with two labels", _contradictory(train.keys, source.labels))
-    train.drop("train rows that repeat another", ~_first(train.keys))
+    train = Rows(source, np.arange(len(source)))
+    train.drop("train rows with two labels", _contradictory(source))
+    train.drop_repeats("train rows that repeat another")
     if "test" in sources:
-        test = Chosen(sources["test"], np.arange(len(sources["test"])))
+        test = Rows(sources["test"], np.arange(len(sources["test"])))
     elif recipe.dev_from == "sentences":
         raise UserError("dev_from sentences needs test rows of their own: name --test-data FILE")
     else:
         count = round(recipe.test_share * len(train.places))
-        picked = stratified(source.labels[train.places], count, recipe.split_seed)
-        test, train.places = Chosen(source, train.places[picked]), train.places[~picked]
+        picked = stratified(train.groups, count, recipe.split_seed)
+        test, train.places = Rows(source, train.places[picked]), train.places[~picked]
     train.drop_known("train rows also in test", test.keys, test.turned)
     labelled = train.keys
     if recipe.dev_from == "rows":
@@ -134,19 +131,21 @@ def make(
         dev = _carve_sentences(train, test, recipe)
     if source.paired:
         train.drop_known("train rows that swap a pair of dev", dev.turned)
-    splits = {"train": Chosen(source, train.places), "dev": dev, "test": test}
-    _refuse_one_class(splits, names)
+    splits = {"train": train, "dev": dev, "test": test}
+    _refuse_equal_labels(splits, task)
 
     if "unlabeled" not in sources:
-        return {**splits, "unlabeled": Chosen(source, np.zeros(0, np.int64))}, dropped
-    unlabeled = _Dropping(sources["unlabeled"], dropped)
-    unlabeled.drop("unlabeled rows that repeat another", ~_first(unlabeled.keys))
+        return {**splits, "unlabeled": Rows(source, np.zeros(0, np.int64))}, train.dropped
+    unlabeled = Rows(
+        sources["unlabeled"], np.arange(len(sources["unlabeled"])), dropped=train.dropped
+    )
+    unlabeled.drop_repeats("unlabeled rows that repeat another")
     unlabeled.drop_known("unlabeled rows also in test", test.keys, test.turned)
     unlabeled.drop_known("unlabeled rows also in train or dev", labelled, dev.turned)
-    return {**splits, "unlabeled": Chosen(unlabeled.source, unlabeled.places)}, dropped
+    return {**splits, "unlabeled": unlabeled}, train.dropped
 
 
-def _carve(train: _Dropping, pool: np.ndarray, test: Chosen, recipe: DataRecipe) -> Chosen:
+def _carve(train: Rows, pool: np.ndarray, test: Rows, recipe: DataRecipe) -> Rows:
     """Takes dev out of train: its share of the places in `pool`."""
     rows = recipe.dev_rows or min(2500, len(pool) // 10)
     if not len(test.places) or not 0 < rows < len(pool):
@@ -155,40 +154,42 @@ def _carve(train: _Dropping, pool: np.ndarray, test: Chosen, recipe: DataRecipe)
         for reason, count in train.dropped.items():
             read += f", {count} dropped: {reason}" if count else ""
         raise UserError(f"{len(pool)} {kind} are too few for train, dev and test ({read})")
-    dev = Chosen(train.source, pool[stratified(train.source.labels[pool], rows, recipe.split_seed)])
+    picked = stratified(train.source.groups[pool], rows, recipe.split_seed)
+    dev = Rows(train.source, pool[picked])
     train.places = train.places[~np.isin(train.places, dev.places)]
     return dev
 
 
-def _refuse_one_class(splits: dict[str, Chosen], names: tuple[str, ...]) -> None:
-    """UserError where a split has one class only; for dev it names a number of rows that works."""
+def _refuse_equal_labels(splits: dict[str, Rows], task: Task) -> None:
+    """UserError where a split has one label only; for dev it names a number of rows that works."""
     for name, split in splits.items():
-        if len(_rows_by_label(split.labels)) > 1:
+        if len(np.unique(split.labels)) > 1:
             continue
-        labelled, pool = (
-            _rows_by_label(np.concatenate([splits[each].labels for each in some]))
-            for some in (("train", "dev", "test"), ("train", "dev"))
-        )
-        counts = ", ".join(f"{names[label]} ({rows})" for label, rows in labelled.items())
-        enough = _enough_for_dev(pool) if name == "dev" else None
+        every = np.concatenate([rows.labels for rows in splits.values()])
+        pool = np.concatenate([splits["train"].groups, splits["dev"].groups])
+        enough = _enough_for_dev(_rows_by_group(pool)) if name == "dev" else None
         remedy = f"; --dev-rows {enough} works" if enough else ""
-        raise UserError(f"{name} would have one class only: the labelled rows are {counts}{remedy}")
+        described = task.kind.describe(task.kind.summary(every, task.labels))
+        raise UserError(
+            f"{name} would have one {task.kind.label_word} only: the labelled rows are"
+            f" {described}{remedy}"
+        )
 
 
 def _enough_for_dev(pool: dict[int, int]) -> int | None:
-    """The smallest dev_rows, rounded up to two digits, that gives two classes a row in dev and in
+    """The smallest dev_rows, rounded up to two digits, that gives two groups a row in dev and in
     train; None if there are too few rows."""
     for count in range(2, sum(pool.values())):
         step: int = 10 ** max(0, len(str(count)) - 2)
         rounded = -(-count // step) * step
         taken = _shares(pool, rounded)
-        kept = {label: pool[label] - rows for label, rows in taken.items()}
+        kept = {group: pool[group] - rows for group, rows in taken.items()}
         if all(sum(map(bool, some.values())) > 1 for some in (taken, kept)):
             return rounded
     return None
 
 
-def _carve_sentences(train: _Dropping, test: Chosen, recipe: DataRecipe) -> Chosen:
+def _carve_sentences(train: Rows, test: Rows, recipe: DataRecipe) -> Rows:
     """Takes dev out of train's sentences, and drops their phrases from train.
 
     Of rows with one key, such as a sentence with and without its full stop, the longest stays.
@@ -214,9 +215,3 @@ def _carve_sentences(train: _Dropping, test: Chosen, recipe: DataRecipe) -> Chos
     only_theirs = np.array([not holders[key] - out for key in train.keys.tolist()], bool)
     train.drop("train rows that are phrases of dev or test alone", only_theirs)
     return dev
-
-
-def label_counts(labels: np.ndarray, names: tuple[str, ...]) -> dict[str, int]:
-    """How many rows have which label."""
-    counts = np.bincount(labels[labels >= 0], minlength=len(names))
-    return dict(zip(names, counts.tolist(), strict=True)) if len(labels) else {}

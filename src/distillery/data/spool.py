@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 from distillery.data import keys, phrases
 from distillery.data.task import Example
 from distillery.errors import UserError
+from distillery.kinds import Kind
 from distillery.recipes import DataRecipe
 
 if TYPE_CHECKING:
@@ -24,11 +26,12 @@ class Spool:
     """The rows of one source split, cleaned, in their order. Their texts are read from a file.
 
     keys: (N,) uint64, equal where two rows count as the same text. turned: (N,) uint64, the keys of
-    pairs with their texts swapped; none for single texts. labels: (N,) int64, -1 where there is
-    none.
+    pairs with their texts swapped; none for single texts. labels: (N,) of the kind's type, its
+    `missing` where there is none.
     """
 
     path: Path
+    kind: Kind
     keys: np.ndarray
     turned: np.ndarray
     labels: np.ndarray
@@ -37,20 +40,30 @@ class Spool:
     def __len__(self) -> int:
         return len(self.keys)
 
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """(N,) int64, the group of each row's label."""
+        return self.kind.groups(self.labels)
+
     def take(self, places: np.ndarray) -> "Iterator[pa.Table]":
-        """The rows at (n,) places, in that order, some at a time. Ascending places are streamed."""
+        """The rows at (n,) places with their labels, in that order, some at a time. Ascending
+        places are streamed."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        def labelled(table: "pa.Table", places: np.ndarray) -> "pa.Table":
+            return table.append_column("label", pa.array(self.labels[places]))
+
         if len(places) and (np.diff(places) <= 0).any():
-            yield pq.read_table(self.path).take(places)
+            yield labelled(pq.read_table(self.path).take(places), places)
             return
         start = 0
         with pq.ParquetFile(self.path, pre_buffer=False) as file:
             for batch in file.iter_batches(4 * CHUNK):
                 low, high = np.searchsorted(places, [start, start + len(batch)])
                 if low < high:
-                    yield pa.Table.from_batches([batch]).take(places[low:high] - start)
+                    wanted = places[low:high]
+                    yield labelled(pa.Table.from_batches([batch]).take(wanted - start), wanted)
                 start += len(batch)
 
     def texts(self) -> list[str]:
@@ -62,26 +75,24 @@ class Spool:
 
 
 class Writer:
-    """Writes the rows of a source split to a file, cleaned as the recipe says.
+    """Writes the rows of a source split to a file in `folder`, cleaned as the recipe says.
 
-    cut: whether each sentence of a text becomes a row of its own; rows are then numbered from 0.
+    role: train, test or unlabeled. Where the recipe cuts unlabeled texts into sentences, each
+    becomes a row of its own, and rows are numbered from 0.
     """
 
-    def __init__(self, path: Path, recipe: DataRecipe, cut: bool = False) -> None:
+    def __init__(self, folder: Path, role: str, recipe: DataRecipe, kind: Kind) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        names = {
-            "row": pa.int64(),
-            "id": pa.string(),
-            "text": pa.string(),
-            "text_pair": pa.string(),
-        }
-        self.path, self.schema, self.cut = path, pa.schema(list(names.items())), cut
+        columns = {"row": pa.int64()} | dict.fromkeys(("id", "text", "text_pair"), pa.string())
+        self.path, self.kind = folder / f"{role}.parquet", kind
+        self.cut = role == "unlabeled" and recipe.unlabeled_as == "sentences"
+        self.schema = pa.schema(list(columns.items()))
         self.exact = recipe.same_text == "exact"
-        self.file = pq.ParquetWriter(path, self.schema, compression="lz4")
+        self.file = pq.ParquetWriter(self.path, self.schema, compression="lz4")
         self.clean, self.key_of = keys.CLEAN[recipe.clean], keys.SAME_TEXT[recipe.same_text]
-        self.keys, self.turned, self.labels = array("Q"), array("Q"), array("q")
+        self.keys, self.turned, self.labels = array("Q"), array("Q"), array("d")
         self.waiting: list[tuple[int, str, str, str | None]] = []
         self.paired: bool | None = None
 
@@ -106,7 +117,7 @@ class Writer:
         self.keys.append(exact if self.exact else keys.digest(self.key_of(text, pair)))
         if pair is not None:
             self.turned.append(keys.digest(self.key_of(pair, text)))
-        self.labels.append(-1 if label is None else int(label))
+        self.labels.append(self.kind.missing if label is None else label)
         self.waiting.append((row, f"{exact:016x}", text, pair))
         if len(self.waiting) == CHUNK:
             self._flush()
@@ -124,5 +135,5 @@ class Writer:
         self._flush()
         self.file.close()
         found, turned = (np.array(values, np.uint64) for values in (self.keys, self.turned))
-        labels = np.array(self.labels, np.int64)
-        return Spool(self.path, found, turned, labels, bool(self.paired))
+        labels = np.array(self.labels, self.kind.dtype)
+        return Spool(self.path, self.kind, found, turned, labels, bool(self.paired))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from distillery import files, paths
+from distillery import files, kinds, paths
 from distillery.data import keys
-from distillery.data import splits as making
+from distillery.data.splits import Rows
 from distillery.data.task import Task
 from distillery.errors import UserError
 from distillery.recipes import DataRecipe
@@ -27,7 +27,8 @@ VERSION = 3  # of the splits: raise it when the same source would give other row
 class Split:
     """The rows of a split, in order; their texts are read from its file.
 
-    ids: (N,) uint64, the hash of the exact text. labels: (N,) int64, -1 where there is none.
+    ids: (N,) uint64, the hash of the exact text. labels: (N,) of the kind's type, its `missing`
+    where there is none.
     """
 
     name: str
@@ -65,32 +66,50 @@ class Split:
 
 
 class Row(NamedTuple):
-    """A row of a split as it is written. `label` is -1 where there is none."""
+    """A row of a split as it is written. `label`: the kind's `missing` where there is none."""
 
     row: int
     id: str
     text: str
     text_pair: str | None
-    label: int
+    label: float
 
 
-def _schema(paired: bool) -> "pa.Schema":
+def _schema(task: Task, paired: bool) -> "pa.Schema":
     import pyarrow as pa
 
-    kinds = {"row": pa.int64(), "label": pa.int64()}
+    types = {"row": pa.int64(), "label": pa.from_numpy_dtype(task.kind.dtype)}
     names = [name for name in Row._fields if name != "text_pair" or paired]
-    return pa.schema([(name, kinds.get(name, pa.string())) for name in names])
+    return pa.schema([(name, types.get(name, pa.string())) for name in names])
+
+
+def _write_rows(
+    path: Path, manifest: Path, schema: "pa.Schema", tables: Iterable["pa.Table"]
+) -> tuple[int, str]:
+    """Writes a split, some rows at a time, and deletes the manifest of the old one; gives the
+    number of rows and the checksum."""
+    import pyarrow.parquet as pq
+
+    count = 0
+    with files.replacing(path) as temporary:
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for table in tables:
+                writer.write_table(table.select(schema.names))
+                count += len(table)
+        manifest.unlink(missing_ok=True)
+    return count, files.sha256(path)
 
 
 def write(
-    task: Task, splits: dict[str, making.Chosen], facts: dict[str, Any], recipe: DataRecipe
+    task: Task, splits: dict[str, Rows], facts: dict[str, Any], recipe: DataRecipe
 ) -> dict[str, Any]:
     """Writes the splits of a task and, last, their manifest; returns the manifest."""
-    paths.manifest(task.name).unlink(missing_ok=True)
-    checksums = {}
+    path, rows, checksums = paths.manifest(task.name), {}, {}
     for name, split in splits.items():
-        _write_split(paths.split(task.name, name), split)
-        checksums[name] = files.sha256(paths.split(task.name, name))
+        tables, schema = split.source.take(split.places), _schema(task, split.source.paired)
+        rows[name], checksums[name] = _write_rows(
+            paths.split(task.name, name), path, schema, tables
+        )
     manifest = {
         "version": VERSION,
         "task": task.name,
@@ -102,33 +121,16 @@ def write(
         **facts,
         "recipe": recipe.as_dict(),
         "recipe_hash": recipe.hash(),
-        "rows": {name: len(split.places) for name, split in splits.items()},
-        "label_counts": {
-            name: making.label_counts(split.labels, task.labels)
+        "rows": rows,
+        "label_summary": {
+            name: task.kind.summary(split.labels, task.labels)
             for name, split in splits.items()
             if name != "unlabeled"
         },
         "sha256": checksums,
     }
-    files.write_json(paths.manifest(task.name), manifest)
+    files.write_json(path, manifest)
     return manifest
-
-
-def _write_split(path: Path, split: making.Chosen) -> None:
-    """Writes one split, some rows at a time."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = _schema(split.source.paired)
-    start = 0
-    with (
-        files.replacing(path) as temporary,
-        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
-    ):
-        for table in split.source.take(split.places):
-            labels = pa.array(split.labels[start : start + len(table)])
-            writer.write_table(table.append_column("label", labels).select(schema.names))
-            start += len(table)
 
 
 def read_manifest(task_name: str) -> dict[str, Any]:
@@ -144,6 +146,7 @@ def read_manifest(task_name: str) -> dict[str, Any]:
     labels, sums = manifest.get("labels"), manifest.get("sha256")
     if (
         manifest.get("version") != VERSION
+        or manifest.get("kind") not in list(kinds.KINDS)
         or not (isinstance(labels, list) and all(isinstance(label, str) for label in labels))
         or not (isinstance(sums, dict) and sums.keys() == set(paths.SPLITS))
         or not isinstance(manifest.get("rows"), dict)
@@ -188,17 +191,19 @@ def read_split(task_name: str, name: str) -> Split:
     checksum = files.sha256(path)
     if checksum != expected:
         raise UserError(f"{path} is not the file of its manifest: run {again} again with --force")
-    ids, labels = array("Q"), [np.zeros(0, np.int64)]
+    ids = array("Q")
     with pq.ParquetFile(path, pre_buffer=False) as file:
+        schema = file.schema_arrow
+        labels = [np.zeros(0, schema.field("label").type.to_pandas_dtype())]
         for batch in file.iter_batches(columns=["id", "label"]):
             ids.extend(int(name, 16) for name in batch["id"].to_pylist())
-            labels.append(batch["label"].to_numpy().astype(np.int64))
+            labels.append(batch["label"].to_numpy())
     return Split(
         name=name,
         path=path,
         ids=np.array(ids, np.uint64),
         labels=np.concatenate(labels),
-        paired="text_pair" in pq.read_schema(path).names,
+        paired="text_pair" in schema.names,
         sha256=checksum,
     )
 
@@ -231,45 +236,43 @@ def is_current(task_name: str, recipe: DataRecipe, wanted: dict[str, Any]) -> bo
     except UserError as error:
         logging.warning("%s", error)
         return False
+    source = manifest.get("source", {})
     return (
         manifest["recipe_hash"] == recipe.hash()
-        and all(manifest.get("source", {}).get(name) == fact for name, fact in wanted.items())
-        and all(
-            paths.split(task_name, name).is_file()
-            and files.sha256(paths.split(task_name, name)) == checksum
-            for name, checksum in manifest["sha256"].items()
-        )
+        and all(source.get(name) == fact for name, fact in wanted.items())
+        and _are_whole(task_name, manifest["sha256"])
     )
 
 
+def _are_whole(task_name: str, checksums: Mapping[str, str]) -> bool:
+    sums = {paths.split(task_name, name).name: checksum for name, checksum in checksums.items()}
+    return not any(files.changed(paths.task(task_name), sums))
+
+
 def write_augmented(
-    task_name: str, splits: list[Split], rows: Iterable[list[Row]], facts: Mapping[str, Any]
+    task: Task, splits: list[Split], rows: Iterable[list[Row]], facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Writes the augmented split, some rows at a time, and last its own manifest, returned.
+    """Writes the augmented split and last its own manifest, returned.
 
     The manifest of stage 1, on which all results depend, stays as it is. splits: those of stage 1,
     in which none of the rows stands. facts: may be filled while `rows` are made.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    schema = _schema(splits[0].paired)
-    count = 0
-    with files.replacing(paths.split(task_name, paths.AUGMENTED)) as temporary:
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for chunk in rows:
-                columns = [[getattr(row, name) for row in chunk] for name in schema.names]
-                writer.write_table(pa.table(columns, schema=schema))
-                count += len(chunk)
-        paths.augmented_manifest(task_name).unlink(missing_ok=True)
+    path, schema = paths.augmented_manifest(task.name), _schema(task, splits[0].paired)
+    tables = (
+        pa.table([[getattr(row, name) for row in chunk] for name in schema.names], schema=schema)
+        for chunk in rows
+    )
+    count, checksum = _write_rows(paths.split(task.name, paths.AUGMENTED), path, schema, tables)
     manifest = {
-        "task": task_name,
+        "task": task.name,
         "sources": {split.name: split.sha256 for split in splits},
         **facts,
         "rows": count,
-        "sha256": files.sha256(paths.split(task_name, paths.AUGMENTED)),
+        "sha256": checksum,
     }
-    files.write_json(paths.augmented_manifest(task_name), manifest)
+    files.write_json(path, manifest)
     return manifest
 
 
@@ -304,9 +307,6 @@ def augmented_is_current(task_name: str, wanted: Mapping[str, Any]) -> bool:
         manifest = read_augmented_manifest(task_name)
     except UserError:
         return False
-    path = paths.split(task_name, paths.AUGMENTED)
-    return (
-        all(manifest[key] == value for key, value in wanted.items())
-        and path.is_file()
-        and files.sha256(path) == manifest["sha256"]
+    return all(manifest[key] == value for key, value in wanted.items()) and _are_whole(
+        task_name, {paths.AUGMENTED: manifest["sha256"]}
     )

@@ -44,7 +44,7 @@ def rows(file: TextIO, tabs: bool, columns: Sequence[str] = ()) -> Iterator[dict
 
 def parser(
     splits: Mapping[str, str],
-    labels: Sequence[str],
+    labels: Sequence[str] = (),
     text: str = "text",
     text_pair: str | None = None,
     label: str = "label",
@@ -52,7 +52,8 @@ def parser(
 ) -> Parse:
     """Reads the tables of a download as `Task.parse` does.
 
-    splits: file (.tsv, else CSV) -> our split. labels: as the files write them, in their order.
+    splits: file (.tsv, else CSV) -> our split. labels: as the files write them, in their order;
+    none where a label is a number.
     text, text_pair, label: the columns that are read. columns: as of `rows`.
     """
     number = {name: index for index, name in enumerate(labels)}
@@ -65,11 +66,14 @@ def parser(
             missing = [name for name in (text, text_pair, label) if name and name not in cells]
             if missing:
                 raise ValueError(f"no column '{missing[0]}', only {', '.join(cells)}")
-            if cells[label] not in number:
+            try:
+                value = number[cells[label]] if number else float(cells[label])
+            except (KeyError, ValueError):
+                allowed = f"one of {', '.join(labels)}" if labels else "a number"
                 raise ValueError(
-                    f"row {row + 1} has the label '{cells[label]}', not one of {', '.join(labels)}"
-                )
+                    f"row {row + 1} has the label '{cells[label]}', not {allowed}"
+                ) from None
             pair = cells[text_pair] if text_pair else None
-            yield splits[path], Example(row, cells[text], pair, number[cells[label]])
+            yield splits[path], Example(row, cells[text], pair, value)
 
     return parse

@@ -37,7 +37,8 @@ class Task:
     labels: the names of a model's outputs, in order: the labels of classification, the name of the
     one number of regression.
     kind: what a label is, and everything that follows from it.
-    counts: official split -> rows per label, or the one number of rows where it has no labels.
+    counts: official split -> rows per label, or the one number of rows where labels are numbers or
+    missing.
     metric: the main one, of `kind.metrics`.
     parse: reads one file of the official download: (path inside it, content) -> (split, example);
     ValueError says what is wrong with the file.

@@ -3,27 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from distillery.data.columns import OBVIOUS, USUAL, Columns, find_columns
-from distillery.data.inputs import SUFFIXES, Source, check_file, spooled
+from distillery.data.columns import Columns, find_columns
+from distillery.data.inputs import Source
 from distillery.data.readers import Table, open_table
 from distillery.data.task import Example
-from distillery.data.values import as_text, label_order, label_text
 from distillery.errors import UserError
-
-__all__ = [
-    "OBVIOUS",
-    "SUFFIXES",
-    "USUAL",
-    "Columns",
-    "Reading",
-    "check_file",
-    "label_order",
-    "read_examples",
-    "spooled",
-]
 
 NO_TEXT = "rows without text"
 NO_PAIR = "rows without a second text"
@@ -67,20 +55,59 @@ class Reading:
                 yield Example(number, row["text"], row.get("text_pair")), row.get("label")
 
 
-def _text(value: Any) -> str | None:
-    """The text of a cell, unchanged; None if it is empty or blank. ValueError for other values."""
-    text = as_text(value)
-    return text if text is not None and text.strip() else None
-
-
 def read_examples(path: Path, columns: Columns, labelled: bool = True) -> Reading:
     """Opens a user's file and resolves its columns.
 
     labelled: whether labels are read; otherwise they are None, whatever the file has.
     UserError if the file cannot be read, has no rows, or `columns` don't fit it.
     """
-    if not labelled:
+    roles = ["text", "text_pair"]
+    if labelled:
+        roles.append("label")
+    else:
         columns = replace(columns, label=None)
     table = open_table(Source(path), columns)
-    roles = ("text", "text_pair", "label") if labelled else ("text", "text_pair")
     return Reading(path, table, find_columns(path.name, table.names, columns, roles))
+
+
+def _text(value: Any) -> str | None:
+    """The text of a cell, unchanged; None if it is empty or blank. ValueError for other values."""
+    text = _as_text(value)
+    return text if text is not None and text.strip() else None
+
+
+def label_text(value: Any) -> str | None:
+    """A label without surrounding blanks, true as "1"; None if there is none. ValueError as in
+    `_as_text`."""
+    text = _as_text(int(value) if isinstance(value, bool) else value)
+    return (text or "").strip() or None
+
+
+def _as_text(value: Any) -> str | None:
+    """A cell as text: text stays exactly as it is, and numbers are written out.
+
+    None for null and for the number NaN, with which pandas marks an empty cell. ValueError for
+    values that are neither text nor number, and for text that cannot be written as UTF-8.
+    """
+    if value is None or value != value:
+        return None
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, int | float):
+        text = str(value)
+    elif isinstance(value, Decimal):
+        text = f"{value:f}"
+    elif isinstance(value, bytes):  # some programs write texts to Parquet without saying so
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"not UTF-8 (byte {error.start})") from None
+    else:
+        raise ValueError(f"neither text nor number: {repr(value)[:60]}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"not valid text (character {error.start})") from None
+    return text

@@ -12,48 +12,66 @@ import numpy as np
 
 
 class LabelReader(Protocol):
-    """Reads the labels of a user's files, row by row."""
+    """Reads the labels of a user's files (train, then test) row by row."""
 
-    def read(self, text: str, where: str) -> float:
-        """The number that stands for a label as the file writes it, until `finish`. UserError
-        names `where` (file and row) if it can't be a label of this kind."""
+    def read(self, role: str, row: int, text: str) -> float:
+        """The number that stands for a label of the file `role` until `names` is known. row: from
+        0. UserError if it can't be a label of this kind."""
 
-    def finish(self, found: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
-        """The names of a model's outputs, in order. found: file -> label -> rows, train first.
-        UserError where no model can be trained on such labels."""
+    def log(self, role: str) -> None:
+        """Logs which labels were read from the file `role`."""
 
-    def numbers(self, labels: np.ndarray) -> np.ndarray:
-        """What `read` gave (N,) as the final labels (N,), once `finish` has seen all."""
+    def names(self) -> tuple[str, ...]:
+        """The names of a model's outputs, in order, once all labels are read. UserError where no
+        model can be trained on them."""
+
+    def final(self, labels: np.ndarray) -> np.ndarray:
+        """What `read` gave (N,) as numbers that fit `names`, which has been called."""
 
 
 class Kind(ABC):
     """A kind of task.
 
     name: as tasks and manifests write it. dtype: of labels. missing: the label of a row without
-    one. metrics: those a task may name as its main one, the default first. baselines: those that
-    fit it (`baselines.py`), each with what tables call it.
+    one. label_word: what one label is called in errors. metrics: those a task may name as its main
+    one, the default first. baselines: those that fit it (`baselines.py`), each with what tables
+    call it.
     """
 
     name: ClassVar[str]
     dtype: ClassVar[type[np.generic]]
     missing: ClassVar[float]
+    label_word: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
     baselines: ClassVar[Mapping[str, str]]
 
     # Data
 
     @abstractmethod
-    def label_reader(self, declared: Sequence[str] | None) -> LabelReader:
-        """Reads the labels of a user's own files. declared: the labels in order, where given."""
+    def label_reader(self, files: Mapping[str, str], declared: Sequence[str] | None) -> LabelReader:
+        """Reads the labels of a user's own files. files: role -> name, of train and, where there is
+        one, test. declared: the labels in order, where the user names them."""
+
+    @abstractmethod
+    def check_labels(self, labels: np.ndarray, names: Sequence[str], where: str) -> None:
+        """UserError if one of the labels (N,) of a public data set is not one of this task."""
 
     @abstractmethod
     def groups(self, labels: np.ndarray) -> np.ndarray:
-        """(N,) labels -> (N,) int64 numbers of groups. Carved splits get the same share of each
-        group; rows with the same text in different groups contradict each other."""
+        """(N,) labels -> (N,) int64 numbers of groups, of which a carved split gets the same
+        share."""
+
+    @abstractmethod
+    def contradicts(self, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """(N,) bool: whether a text with both labels (N,) contradicts itself."""
 
     @abstractmethod
     def summary(self, labels: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-        """What a manifest says of a split's labels (N,)."""
+        """What a manifest says about a split's labels (N,)."""
+
+    @abstractmethod
+    def describe(self, summary: Mapping[str, float]) -> str:
+        """A summary in one line."""
 
     # Models
 

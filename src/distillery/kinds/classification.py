@@ -3,16 +3,23 @@
 import csv
 import io
 import itertools
+import logging
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from distillery.errors import UserError
+from distillery.errors import UserError, choose, one_line
 from distillery.evaluation import calibration, metrics, significance
 from distillery.kinds.base import Kind
+
+MOST_LABELS = 1000  # of a user's data: more are most likely the wrong column
+_WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+", re.ASCII)
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 
 
 class Classification(Kind):
@@ -21,6 +28,7 @@ class Classification(Kind):
     name = "classification"
     dtype = np.int64
     missing = -1
+    label_word = "class"
     metrics = (*metrics.METRICS,)
     baselines: ClassVar = {
         "majority": "majority class",
@@ -28,15 +36,36 @@ class Classification(Kind):
         "nbsvm": "NBSVM on bigrams",
     }
 
-    def label_reader(self, declared: Sequence[str] | None) -> "LabelNames":
-        return LabelNames(declared)
+    def label_reader(
+        self, files: Mapping[str, str], declared: Sequence[str] | None
+    ) -> "LabelNames":
+        return LabelNames(files, declared)
+
+    def check_labels(self, labels: np.ndarray, names: Sequence[str], where: str) -> None:
+        wrong = labels[~np.isin(labels, range(len(names)))]
+        if len(wrong):
+            raise UserError(
+                f"{where} has the label {wrong.max():g}, and the task {len(names)} labels, counted"
+                " from 0"
+            )
 
     def groups(self, labels: np.ndarray) -> np.ndarray:
         return labels
 
+    def contradicts(self, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
+        found: np.ndarray = labels != others
+        return found
+
     def summary(self, labels: np.ndarray, names: Sequence[str]) -> dict[str, float]:
         """Rows per label."""
         return {name: int((labels == number).sum()) for number, name in enumerate(names)}
+
+    def describe(self, summary: Mapping[str, float], most: int = 20) -> str:
+        """The labels with their counts, the most frequent first."""
+        ordered = sorted(summary.items(), key=lambda item: (-item[1], item[0]))
+        shown = [f"{one_line(label)} ({count})" for label, count in ordered[:most]]
+        more = [f"and {len(ordered) - most} more"] if len(ordered) > most else []
+        return ", ".join([*shown, *more])
 
     def check_config(self, config: Any, names: Sequence[str], where: object) -> None:
         """Labels must be the task's, in the same order; the case of letters is ignored. Names such
@@ -161,21 +190,97 @@ class Probabilities:
 class LabelNames:
     """Labels by name: numbered as they come, then put in order."""
 
-    def __init__(self, declared: Sequence[str] | None) -> None:
-        self.declared = declared
-        self.seen: dict[str, int] = {}  # label -> number, in the order in which they come
+    def __init__(self, files: Mapping[str, str], declared: Sequence[str] | None) -> None:
+        self.files, self.declared = files, declared
+        self.counts: dict[str, Counter[str]] = {role: Counter() for role in files}
+        self.numbers: dict[str, int] = {}  # label -> number, in the order in which they come
         self.order: tuple[str, ...] = ()
 
-    def read(self, text: str, where: str) -> int:
-        return self.seen.setdefault(text, len(self.seen))
+    def read(self, role: str, row: int, text: str) -> int:
+        label = plain_label(text)
+        self.counts[role][label] += 1
+        if label not in self.numbers:
+            self.numbers[label] = len(self.numbers)
+            if len(self.numbers) > MOST_LABELS:
+                self._ordered()  # refuses that many
+        return self.numbers[label]
 
-    def finish(self, found: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
-        raise NotImplementedError
+    def log(self, role: str) -> None:
+        """Warns of labels that differ in case alone."""
+        labels = self.counts[role]
+        if not labels:
+            return
+        logging.info("  labels: %s", Classification().describe(labels))
+        alike = Counter(label.casefold() for label in labels)
+        several = [one_line(label) for label in sorted(labels) if alike[label.casefold()] > 1]
+        if several:
+            logging.warning(
+                "  labels that differ in case alone are kept apart: %s", ", ".join(several)
+            )
 
-    def numbers(self, labels: np.ndarray) -> np.ndarray:
-        places = np.array([self.order.index(label) for label in self.seen], np.int64)
+    def names(self) -> tuple[str, ...]:
+        """UserError where a file has one label only, or where test has some that train has not and
+        nobody has declared: most often other names for the same."""
+        self.order = self._ordered()
+        for role, labels in self.counts.items():
+            if len(labels) < 2:
+                raise UserError(
+                    f"{self.files[role]} has one class only:"
+                    f" {', '.join(labels) or 'no label at all'}"
+                )
+        unknown = sorted(self.counts.get("test", Counter()).keys() - self.counts["train"].keys())
+        if unknown and not self.declared:
+            raise UserError(
+                f"{self.files['test']} has the label '{unknown[0]}', which no row of"
+                f" {self.files['train']} has (--labels A,B,... names those that are meant)"
+            )
+        return self.order
+
+    def final(self, labels: np.ndarray) -> np.ndarray:
+        places = np.array([self.order.index(label) for label in self.numbers], np.int64)
         found: np.ndarray = places[labels]
         return found
+
+    def _ordered(self) -> tuple[str, ...]:
+        return label_order(self.numbers, self.declared, ", ".join(self.files.values()))
+
+
+def plain_label(text: str) -> str:
+    """The label without surrounding blanks; a whole number without a fraction: 1.0 is 1.
+
+    Everything else stays as it is: 01, 1.50, True, Pos beside pos, nan and None.
+    """
+    whole = _WHOLE.fullmatch(text.strip())
+    if not whole:
+        return text.strip()
+    return "0" if whole[1] == "-0" else whole[1]
+
+
+def label_order(
+    labels: Iterable[str], declared: Sequence[str] | None, where: str
+) -> tuple[str, ...]:
+    """The labels in order: as declared, else by number if all are numbers, else by alphabet.
+
+    UserError for a label that isn't declared, for fewer than two and more than `MOST_LABELS`.
+    """
+    found = sorted(set(labels))
+    if declared is not None:
+        order = [plain_label(text) for text in declared]
+        if len(order) < 2 or len(set(order)) < len(order) or not all(order):
+            raise UserError(
+                f"--labels {','.join(declared)} needs at least two different labels: A,B"
+            )
+        for label in found:
+            choose(f"label in {where}", label, order)
+        return tuple(order)
+    if len(found) < 2:
+        names = ", ".join(found) or "no label at all (name their --label-column)"
+        raise UserError(f"{where} has {names}: at least two different labels are needed")
+    if len(found) > MOST_LABELS:
+        raise UserError(f"{where} has {len(found)} different labels: is it the right column?")
+    if all(map(_NUMBER.fullmatch, found)):
+        found.sort(key=float)
+    return tuple(found)
 
 
 def _bits(names: Sequence[str]) -> int:

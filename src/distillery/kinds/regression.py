@@ -1,12 +1,15 @@
 """Regression: one number for a text or a pair of texts, such as how alike two sentences are."""
 
+import logging
+import math
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from distillery.errors import UserError
+from distillery.errors import UserError, one_line
 from distillery.evaluation import LOWER_IS_BETTER, correlation
 from distillery.kinds.base import Kind
 
@@ -17,17 +20,32 @@ class Regression(Kind):
     name = "regression"
     dtype = np.float64
     missing = np.nan
+    label_word = "number"
     metrics = ("spearman", "pearson", "mse")
     baselines: ClassVar = {"mean": "mean of train", "ridge": "TF-IDF + ridge regression"}
 
-    def label_reader(self, declared: Sequence[str] | None) -> "Numbers":
+    def label_reader(self, files: Mapping[str, str], declared: Sequence[str] | None) -> "Numbers":
         if declared:
             raise UserError("--labels is for classification: regression has numbers as labels")
-        return Numbers()
+        return Numbers(files)
+
+    def check_labels(self, labels: np.ndarray, names: Sequence[str], where: str) -> None:
+        if not np.isfinite(labels).all():
+            raise UserError(f"{where} has a label that is not a finite number")
 
     def groups(self, labels: np.ndarray) -> np.ndarray:
-        """The nearest whole number: dev then has low, middle and high ones like train."""
-        found: np.ndarray = np.rint(labels).astype(np.int64)
+        """The fifth of the rows that a label belongs to, 0 for the lowest labels."""
+        if not len(labels):
+            return np.zeros(0, np.int64)
+        borders = np.quantile(labels, [0.2, 0.4, 0.6, 0.8], method="lower")
+        found: np.ndarray = np.searchsorted(borders, labels).astype(np.int64)
+        return found
+
+    def contradicts(self, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Whether they differ by more than a fifth of all labels' range."""
+        if not len(labels):
+            return np.zeros(0, bool)
+        found: np.ndarray = np.abs(labels - others) > np.ptp(labels) / 5
         return found
 
     def summary(self, labels: np.ndarray, names: Sequence[str]) -> dict[str, float]:
@@ -36,6 +54,9 @@ class Regression(Kind):
             return {}
         found = {"lowest": labels.min(), "mean": labels.mean(), "highest": labels.max()}
         return {name: round(float(value), 4) for name, value in found.items()}
+
+    def describe(self, summary: Mapping[str, float]) -> str:
+        return "{lowest:g} to {highest:g}, mean {mean:g}".format(**summary) if summary else "none"
 
     def check_config(self, config: Any, names: Sequence[str], where: object) -> None:
         """A fine-tuned model must have one output."""
@@ -112,11 +133,38 @@ class Number:
 class Numbers:
     """Labels that are finite numbers."""
 
-    def read(self, text: str, where: str) -> float:
-        raise NotImplementedError
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self.files = files
+        self.found = {role: array("d") for role in files}
 
-    def finish(self, found: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
-        raise NotImplementedError
+    def read(self, role: str, row: int, text: str) -> float:
+        try:
+            value = math.nan if "_" in text else float(text)  # Python reads 1_000 as a number
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise UserError(
+                f"{self.files[role]}, row {row + 1}: the label '{one_line(text)}' is not a finite"
+                " number"
+            )
+        self.found[role].append(value)
+        return value
 
-    def numbers(self, labels: np.ndarray) -> np.ndarray:
+    def log(self, role: str) -> None:
+        kind = Regression()
+        logging.info("  labels: %s", kind.describe(kind.summary(np.array(self.found[role]), ())))
+
+    def names(self) -> tuple[str, ...]:
+        """UserError where all labels of a file are the same."""
+        for role, labels in self.found.items():
+            if not labels:
+                raise UserError(f"{self.files[role]} has no label at all (--label-column names it)")
+            if min(labels) == max(labels):
+                raise UserError(
+                    f"{self.files[role]} has the label {labels[0]:g} in every row: regression needs"
+                    " different numbers"
+                )
+        return ("score",)
+
+    def final(self, labels: np.ndarray) -> np.ndarray:
         return labels

@@ -42,7 +42,7 @@ def run(task: Task, recipe: AugmentationRecipe, arguments: Namespace) -> None:
         copies = _copies(task, sources, same_text, recipe, tagger)
         rows = _distinct(copies, splits, same_text, dropped)
         facts = {**wanted, "recipe": recipe.as_dict(), "tagger": tagger and tagger.key}
-        manifest = store.write_augmented(task.name, splits, rows, {**facts, "dropped": dropped})
+        manifest = store.write_augmented(task, splits, rows, {**facts, "dropped": dropped})
     logging.info("%s: %d augmented rows", task.name, manifest["rows"])
     for reason, count in dropped.items():
         if count:
@@ -69,7 +69,9 @@ def _copies(
         for name, texts in _examples(task, split, same_text, tagger, "augmenting"):
             for first, *pair in augmenter.copies(texts, name):
                 second = pair[0] if pair else None
-                yield store.Row(0, keys.example_id(first, second), first, second, label=-1)
+                yield store.Row(
+                    0, keys.example_id(first, second), first, second, label=task.kind.missing
+                )
 
 
 def _examples(

@@ -5,80 +5,99 @@ import csv
 import logging
 import shutil
 from argparse import Namespace
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from distillery import files, paths, progress, tasks
-from distillery.data import downloads, sources, splits, spool, store, user_files
+from distillery import files, kinds, paths, progress, tasks
+from distillery.data import downloads, inputs, sources, splits, spool, store, user_files
+from distillery.data.columns import OBVIOUS, USUAL, Columns
 from distillery.data.task import Task
 from distillery.errors import UserError, one_line
 from distillery.experiments import ending
+from distillery.kinds import CLASSIFICATION, Kind
+from distillery.kinds.base import LabelReader
 from distillery.recipes import DataRecipe
-
-MOST_LABELS = 1000  # of a user's data: more are most likely the wrong column
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where the rows of one of the project's tasks come from.
+class Given:
+    """What a user gives for a task: the source of a public data set, or files of their own.
 
-    path: archive or folder of the official download; None: what was fetched, else the hub.
-    subset: a part of the official rows is let through. unlabeled: a file of more texts for the
-    teacher to label, in its `columns`.
+    source: archive or folder of the official download; None: what was fetched, else the hub.
+    subset: whether the source may hold a part of the official rows. files: "train", "test" or
+    "unlabeled" -> a file or pipe; a task of the project takes more unlabeled rows only. columns:
+    those read from the files. kind: of the user's own task, classification if None. labels: of
+    that task, in order.
     """
 
-    path: Path | None = None
+    source: Path | None = None
     subset: bool = False
-    unlabeled: Path | None = None
-    columns: user_files.Columns = user_files.USUAL
+    files: Mapping[str, Path] = field(default_factory=dict)
+    columns: Columns = USUAL
+    kind: Kind | None = None
+    labels: Sequence[str] | None = None
 
 
 def run_command(name: str, recipe: DataRecipe, arguments: Namespace) -> None:
-    """Makes the splits of a task: one of the project's, or one of the user's own files."""
-    options = {"train": "data", "test": "test_data", "unlabeled": "unlabeled_data"}
-    given = {role: getattr(arguments, option) for role, option in options.items()}
-    given = {role: path for role, path in given.items() if path}
-    columns = user_files.Columns(
-        arguments.text_column, arguments.text_pair_column, arguments.label_column
-    )
-    if not given.keys() - {"unlabeled"} and (tasks.declared(name) or not given):
-        named = any(vars(columns).values()) and not given
-        if named or columns.label or arguments.labels:
-            raise UserError("columns and labels are options of your own data: name --data FILE")
-        source = Source(arguments.source, arguments.subset, given.get("unlabeled"), columns)
-        run(tasks.get(name), recipe, source, arguments.force)
-        return
-    if "train" not in given or arguments.source or arguments.subset:
-        raise UserError("your own data needs --data FILE, and neither --source nor --subset")
+    """Runs stage 1 with the options of the command line."""
+    roles = {"train": "data", "test": "test_data", "unlabeled": "unlabeled_data"}
+    given = {role: getattr(arguments, option) for role, option in roles.items()}
+    columns = (getattr(arguments, f"{role}_column") for role in OBVIOUS)
     try:
         labels = next(csv.reader([arguments.labels]), []) if arguments.labels is not None else None
     except csv.Error:
         raise UserError("--labels: put a label with a line break in double quotes") from None
-    run_user_files(name, recipe, given, columns, labels, arguments.force)
+    own = Given(
+        source=arguments.source,
+        subset=arguments.subset,
+        files={role: path for role, path in given.items() if path},
+        columns=Columns(*columns),
+        kind=kinds.get(arguments.kind) if arguments.kind else None,
+        labels=labels,
+    )
+    run(name, recipe, own, arguments.force)
 
 
-def run(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
+def run(name: str, recipe: DataRecipe, given: Given, force: bool) -> None:
+    """Makes the splits of a task: one of the project's, or one made from a user's files."""
+    public = tasks.declared(name)
+    own = bool(given.files.keys() - {"unlabeled"} or (given.files and not public))
+    if own and ("train" not in given.files or given.source or given.subset):
+        raise UserError("your own data needs --data FILE, and neither --source nor --subset")
+    if own and public:
+        raise UserError(f"task {name} comes with the project: give your own data another name")
+    if own and paths.checked_name("task", name) in paths.RESERVED:
+        raise UserError(f"task '{name}' would take a folder of the project: choose another name")
+    columns = any(vars(given.columns).values()) and not given.files
+    if not own and (columns or given.columns.label or given.labels or given.kind):
+        raise UserError(
+            "columns, labels and kind are options of your own data: name it with --data FILE"
+        )
+    with inputs.spooled(given.files) as readable:
+        given = replace(given, files=readable)
+        if own:
+            _make_own(name, recipe, given, force)
+        else:
+            _make_public(tasks.get(name), recipe, given, force)
+
+
+def _make_public(task: Task, recipe: DataRecipe, given: Given, force: bool) -> None:
     """Makes the splits of one of the project's tasks."""
-    with contextlib.ExitStack() as stack:
-        if given.unlabeled:
-            file = stack.enter_context(user_files.spooled(given.unlabeled, "unlabeled"))
-            given = replace(given, unlabeled=file)
-        _make(task, recipe, given, force)
-
-
-def _make(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
-    source = given.path or downloads.own(task)
-    more = _described(given.unlabeled, given.columns) if given.unlabeled else None
-    own = tasks.declared(task.name) is None
-    kept = (store.read_source(task.name).get("unlabeled") or {}).get("name")
-    if own and (force or not store.is_current(task.name, recipe, {})):
+    source, file = given.source or downloads.own(task), given.files.get("unlabeled")
+    wanted, more = _source_facts(task, source), None
+    if file:
+        columns = vars(given.columns)
+        more = wanted["unlabeled"] = {
+            "name": file.name,
+            "sha256": files.sha256(file),
+            "columns": columns,
+        }
+    if not tasks.declared(task.name) and (force or not store.is_current(task.name, recipe, {})):
         raise UserError(f"task {task.name} is made from your own files: name them with --data FILE")
-    if not force and store.is_current(task.name, recipe, _wanted(task, source, more)):
+    kept = (store.read_source(task.name).get("unlabeled") or {}).get("name")
+    if not force and store.is_current(task.name, recipe, wanted):
         rows = f", with the unlabeled rows of {kept}" if kept else ""
         ending.up_to_date(f"data of {task.name}{rows}", ending.next_command(task, "data"))
         return
@@ -90,163 +109,78 @@ def _make(task: Task, recipe: DataRecipe, given: Source, force: bool) -> None:
     with _spooling(task.name) as folder:
         raw, facts = sources.read(task, source)
         partial = sources.check(task, raw, given.subset)
-        writers = {role: _writer(role, folder, recipe) for role in (*raw, "unlabeled")}
+        writers = {r: spool.Writer(folder, r, recipe, task.kind) for r in (*raw, "unlabeled")}
         for role, examples in raw.items():
             for example in progress.bar(examples, desc=f"cleaning {role}", unit=" rows"):
                 writers[role].add(example)
-        if given.unlabeled:
+        if file:
             facts["unlabeled"] = more
-            _add_texts(task, given, raw["train"][0].text_pair is not None, writers["unlabeled"])
+            reading = user_files.read_examples(file, given.columns, labelled=False)
+            pairs = raw["train"][0].text_pair is not None
+            if (reading.columns.text_pair is not None) is not pairs:
+                texts = ("single texts", "pairs of texts")
+                raise UserError(
+                    f"{file.name} has {texts[not pairs]}, and {task.name} has {texts[pairs]}"
+                )
+            for example, _ in reading:
+                writers["unlabeled"].add(example)
+            _log_reading("unlabeled", file, reading)
         spools = {role: writer.finish() for role, writer in writers.items()}
         _write(task, spools, {"source": facts, "subset": partial}, recipe)
 
 
-def _wanted(task: Task, source: Path | None, more: dict[str, Any] | None) -> dict[str, Any]:
-    """What the manifest of up-to-date splits says of its source, as far as it is given."""
-    wanted: dict[str, Any] = {"unlabeled": more} if more else {}
-    if source:
-        known = "sha256" in store.read_source(task.name)  # else there is nothing to compare with
-        wanted["sha256"] = files.checksum(source) if known and source.exists() else ""
-    return wanted
+def _source_facts(task: Task, source: Path | None) -> dict[str, Any]:
+    """What the manifest of up-to-date splits says of their source, as far as it is given."""
+    if not source:
+        return {}
+    known = "sha256" in store.read_source(task.name)  # else there is nothing to compare with
+    return {"sha256": files.checksum(source) if known and source.exists() else ""}
 
 
-def _described(path: Path, columns: user_files.Columns) -> dict[str, Any]:
-    return {"name": path.name, "sha256": files.sha256(path), "columns": vars(columns)}
-
-
-def _add_texts(task: Task, given: Source, paired: bool, writer: spool.Writer) -> None:
-    """Adds the texts of a file to the unlabeled rows. UserError where they are no pairs and the
-    task's are, or the reverse."""
-    assert given.unlabeled
-    columns = replace(given.columns, label=None)
-    reading = user_files.read_examples(given.unlabeled, columns, labelled=False)
-    if (reading.columns.text_pair is not None) is not paired:
-        kinds = ("single texts", "pairs of texts")
-        raise UserError(
-            f"{given.unlabeled.name} has {kinds[not paired]}, and {task.name} has {kinds[paired]}"
-        )
-    for example, _ in reading:
-        writer.add(example)
-    _log_reading(given.unlabeled, reading, Counter())
-
-
-def run_user_files(
-    name: str,
-    recipe: DataRecipe,
-    given: dict[str, Path],
-    columns: user_files.Columns,
-    labels: list[str] | None,
-    force: bool,
-) -> None:
-    """Makes a task from a user's files or pipes: `train`, and where given `test`, `unlabeled`."""
-    if tasks.declared(name):
-        raise UserError(f"task {name} comes with the project: give your own data another name")
-    if paths.checked_name("task", name) in paths.RESERVED:
-        raise UserError(f"task '{name}' would take a folder of the project: choose another name")
-    with contextlib.ExitStack() as stack:
-        given = {
-            role: stack.enter_context(user_files.spooled(path, role))
-            for role, path in given.items()
-        }
-        _make_own(name, recipe, given, columns, labels, force)
-
-
-def _make_own(
-    name: str,
-    recipe: DataRecipe,
-    given: dict[str, Path],
-    columns: user_files.Columns,
-    labels: list[str] | None,
-    force: bool,
-) -> None:
-    """Makes a task from files that can be read again and again."""
+def _make_own(name: str, recipe: DataRecipe, given: Given, force: bool) -> None:
+    """Makes a task from a user's files; rows of train without a label join the unlabeled ones."""
+    kind = given.kind or CLASSIFICATION
     facts = {
         "kind": "own files",
-        "files": {role: path.name for role, path in given.items()},
-        "sha256": {role: files.sha256(path) for role, path in given.items()},
-        "columns": vars(columns),
-        "declared": labels,
+        "files": {role: path.name for role, path in given.files.items()},
+        "sha256": {role: files.sha256(path) for role, path in given.files.items()},
+        "columns": vars(given.columns),
+        "declared": given.labels,
     }
+    labelled = {role: path.name for role, path in given.files.items() if role != "unlabeled"}
+    labels = kind.label_reader(labelled, given.labels)
     if not force and store.is_current(name, recipe, facts):
         task = tasks.get(name)
-        ending.up_to_date(f"data of {name}", ending.next_command(task, "data"))
-        return
+        if task.kind is kind:
+            ending.up_to_date(f"data of {name}", ending.next_command(task, "data"))
+            return
     readings = {
-        role: user_files.read_examples(
-            path,
-            replace(columns, label=None) if role == "unlabeled" else columns,
-            labelled=role != "unlabeled",
-        )
-        for role, path in given.items()
+        role: user_files.read_examples(path, given.columns, labelled=role in labelled)
+        for role, path in given.files.items()
     }
     if len({reading.columns.text_pair is None for reading in readings.values()}) > 1:
         raise UserError("some of the files have pairs of texts and some have single ones")
-    with _spooling(name) as folder:
-        spools, order = _spool_user_files(readings, given, labels, recipe, folder)
-        _write(Task(name=name, labels=order, local=True), spools, {"source": facts}, recipe)
-
-
-def _spool_user_files(
-    readings: dict[str, user_files.Reading],
-    given: dict[str, Path],
-    declared: list[str] | None,
-    recipe: DataRecipe,
-    folder: Path,
-) -> tuple[dict[str, spool.Spool], tuple[str, ...]]:
-    """The rows of a user's files on disk, and the labels in order. Rows of train without a label
-    join the unlabeled ones."""
-    writers = {role: _writer(role, folder, recipe) for role in (*readings, "unlabeled")}
-    number: dict[str, int] = {}  # labels in the order in which they come
-    counts: dict[str, Counter[str]] = {}
     without_label = 0
-    where = ", ".join(path.name for role, path in given.items() if role != "unlabeled")
-    for role, reading in readings.items():
-        counts[role] = Counter()
-        for example, label in reading:
-            if label is None:
+    with _spooling(name) as folder:
+        writers = {r: spool.Writer(folder, r, recipe, kind) for r in (*readings, "unlabeled")}
+        for role, reading in readings.items():
+            for example, text in reading:
+                if text is not None:
+                    label = labels.read(role, example.row, text)
+                    writers[role].add(example._replace(label=label))
+                    continue
                 if role == "test":
-                    raise UserError(f"{given[role].name}, row {example.row + 1} has no label")
+                    raise UserError(f"{labelled[role]}, row {example.row + 1} has no label")
                 writers["unlabeled"].add(example)
                 without_label += role == "train"
-                continue
-            counts[role][label] += 1
-            if label not in number:
-                number[label] = len(number)
-                if len(number) > MOST_LABELS:
-                    user_files.label_order(number, declared, where)  # refuses that many
-            writers[role].add(example._replace(label=number[label]))
-        _log_reading(given[role], reading, counts[role])
-    if without_label:
-        logging.info("  %d rows without a label join the unlabeled ones", without_label)
-    order = _labels_of(counts, declared, given)
-    spools = {role: writer.finish() for role, writer in writers.items()}
-    places = np.array([order.index(label) for label in number], np.int64)
-    for role in counts.keys() - {"unlabeled"}:
-        spools[role] = replace(spools[role], labels=places[spools[role].labels])
-    return spools, order
-
-
-def _labels_of(
-    counts: dict[str, Counter[str]], declared: list[str] | None, given: dict[str, Path]
-) -> tuple[str, ...]:
-    """The labels in order. UserError where a file has one only, or where test has some that no row
-    of train has and nobody has declared: most often other names for the same."""
-    found = {role: set(some) for role, some in counts.items() if role != "unlabeled"}
-    where = ", ".join(given[role].name for role in found)
-    labels_found = [label for some in counts.values() for label in some]
-    order = user_files.label_order(labels_found, declared, where)
-    for role, labels in found.items():
-        if len(labels) < 2:
-            raise UserError(
-                f"{given[role].name} has one class only: {', '.join(labels) or 'no label at all'}"
-            )
-    unknown = sorted(found.get("test", set()) - found["train"])
-    if unknown and not declared:
-        raise UserError(
-            f"{given['test'].name} has the label '{unknown[0]}', which no row of"
-            f" {given['train'].name} has (--labels A,B,... names those that are meant)"
-        )
-    return order
+            _log_reading(role, given.files[role], reading, labels)
+        if without_label:
+            logging.info("  %d rows without a label join the unlabeled ones", without_label)
+        task = Task(name=name, labels=labels.names(), kind=kind, local=True)
+        spools = {role: writer.finish() for role, writer in writers.items()}
+        for role in labelled:
+            spools[role] = replace(spools[role], labels=labels.final(spools[role].labels))
+        _write(task, spools, {"source": facts}, recipe)
 
 
 @contextlib.contextmanager
@@ -265,50 +199,38 @@ def _spooling(name: str) -> Iterator[Path]:
                 folder.parent.rmdir()  # empty where nothing was made
 
 
-def _writer(role: str, folder: Path, recipe: DataRecipe) -> spool.Writer:
-    cut = role == "unlabeled" and recipe.unlabeled_as == "sentences"
-    return spool.Writer(folder / f"{role}.parquet", recipe, cut)
-
-
-def _log_reading(path: Path, reading: user_files.Reading, labels: Counter[str]) -> None:
+def _log_reading(
+    role: str, path: Path, reading: user_files.Reading, labels: LabelReader | None = None
+) -> None:
     """Says which columns of a file were read, which labels they hold, and what was dropped."""
-    roles = {"text": "texts", "text_pair": "second texts", "label": "labels"}
+    contents = {"text": "texts", "text_pair": "second texts", "label": "labels"}
     columns = [
-        f"{what} from column '{one_line(column)}'"
-        for role, what in roles.items()
-        if (column := getattr(reading.columns, role)) is not None and (labels or role != "label")
+        f"{contents[role]} from column '{one_line(column)}'"
+        for role, column in vars(reading.columns).items()
+        if column is not None
     ]
     logging.info("%s: %s", path.name, ", ".join(columns))
-    if labels:
-        logging.info("  labels: %s", _listed(labels))
-    alike = Counter(label.casefold() for label in labels)
-    several = [one_line(label) for label in sorted(labels) if alike[label.casefold()] > 1]
-    if several:
-        logging.warning("  labels that differ in case alone are kept apart: %s", ", ".join(several))
-    for reason, count in reading.dropped.items():
-        logging.info("  dropped %d %s", count, reason)
+    if labels and reading.columns.label is not None:
+        labels.log(role)
+    _log_dropped(reading.dropped)
 
 
-def _listed(labels: Mapping[str, int], most: int = 20) -> str:
-    """The labels with their counts, of many the commonest."""
-    ordered = sorted(labels.items(), key=lambda item: (-item[1], item[0]))
-    shown = [f"{one_line(label)} ({count})" for label, count in ordered[:most]]
-    more = [f"and {len(ordered) - most} more"] if len(ordered) > most else []
-    return ", ".join([*shown, *more])
-
-
-def _write(
-    task: Task, sources_: dict[str, spool.Spool], about: dict[str, Any], recipe: DataRecipe
-) -> None:
-    """Makes the splits of the rows read, writes them and says what they hold."""
-    rows, dropped = splits.make(sources_, recipe, task.labels)
-    manifest = store.write(task, rows, {**about, "dropped": dropped}, recipe)
+def _log_dropped(dropped: Mapping[str, int]) -> None:
     for reason, count in dropped.items():
         if count:
             logging.info("  dropped %d %s", count, reason)
+
+
+def _write(
+    task: Task, spools: dict[str, spool.Spool], facts: dict[str, Any], recipe: DataRecipe
+) -> None:
+    """Makes the splits of the rows read, writes them and says what they hold."""
+    rows, dropped = splits.make(spools, recipe, task)
+    manifest = store.write(task, rows, {**facts, "dropped": dropped}, recipe)
+    _log_dropped(dropped)
     for name, (here, official) in manifest.get("subset", {}).items():
         logging.info("  a subset: %s has %d of the official %d rows", name, here, official)
-    logging.info("  labels of train: %s", _listed(manifest["label_counts"]["train"]))
+    logging.info("  labels of train: %s", task.kind.describe(manifest["label_summary"]["train"]))
     fault = store.augmented_fault(task.name)
     if fault:
         logging.warning("%s", fault)
