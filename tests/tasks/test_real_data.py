@@ -12,7 +12,6 @@ from distillery import paths, tasks
 from distillery.cli import main
 from distillery.data import keys, sources, store
 from distillery.data.task import Task
-from distillery.evaluation import metrics
 
 SHARED = paths.ROOT.parent / "shared" / "data"
 TASKS = [task for task in map(tasks.get, tasks.names()) if task.hub]
@@ -30,6 +29,7 @@ ROWS = {
     "rte": {"train": 2239, "dev": 248, "test": 277},
     "mrpc": {"train": 3294, "dev": 366, "test": 408},
     "cola": {"train": 7630, "dev": 847, "test": 1043},
+    "stsb": {"train": 5120, "dev": 569, "test": 1500},
 }
 
 
@@ -42,7 +42,7 @@ def _folder(name: str) -> Path:
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_a_task_says_all_that_stages_need(task: Task) -> None:
-    assert task.metric in metrics.METRICS
+    assert task.metric in task.kind.metrics
     assert task.metric != "f1" or len(task.labels) == 2
     assert task.hub is not None
     assert len(task.hub.revision) == 40
@@ -89,6 +89,7 @@ CHECKSUMS = {
     "rte": {"train": "915e1fb7a885ad43", "dev": "458e89423fb3aa21", "test": "b2417b5e579f0e79"},
     "mrpc": {"train": "42be7d63e0c1f9a2", "dev": "1ee83a59f0fff7ec", "test": "41ae7b04b90a63a7"},
     "cola": {"train": "5e109f32cae5a379", "dev": "2ea008fd9279e1ff", "test": "efb377172ca483ad"},
+    "stsb": {"train": "c34a4e536c31a425", "dev": "b8326134b91acddd", "test": "457412edece2cdb7"},
 }
 
 
@@ -147,3 +148,15 @@ def test_hub_and_download_of_yelp_are_unescaped_alike() -> None:
     assert task.unescape('so \\"good\\"\\n\\nreally') == 'so "good"\n\nreally'
     rows, _ = sources.read(task, _folder("yelp5"))
     assert not any("\\n" in row.text or '\\"' in row.text for row in rows["train"])
+
+
+def test_every_pair_of_stsb_is_read_whatever_its_quotes() -> None:
+    task = tasks.get("stsb")
+    rows, _ = sources.read(task, _folder("stsb"))
+    assert sources.check(task, rows) == {}
+    assert {split: len(found) for split, found in rows.items()} == {"train": 5749, "test": 1500}
+    for split, found in rows.items():
+        labels = [row.label for row in found if row.label is not None]
+        assert (len(labels), min(labels), max(labels)) == (len(found), 0, 5)
+        odd = [text for row in found for text in row[1:3] if str(text).count('"') % 2]
+        assert odd, f"{split} has cells with a quote that is never closed"
