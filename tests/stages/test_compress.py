@@ -208,7 +208,7 @@ def test_a_transformer_is_quantized_with_static_ranges(chain_copy: Path) -> None
     assert main(["quantize", "--task", "smoke", "--model", "tiny_smoke", *STATIC]) == 0
     result = results.read(results.json_path(paths.results(True), "tiny_smoke.int8.static"))
     assert result.recipe["method"] == "static"
-    assert result.metrics["accuracy"] >= result.source.metrics["accuracy"] - 0.1
+    assert result.metrics["accuracy"] >= result.source["metrics"]["accuracy"] - 0.1
 
 
 @pytest.mark.parametrize(
