@@ -31,7 +31,6 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "pearson": pearson,
     "mse": mse,
 }
-LOWER_IS_BETTER = ("mse",)
 
 
 def gain_interval(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from distillery.evaluation.correlation import LOWER_IS_BETTER
+from distillery.evaluation import LOWER_IS_BETTER
 from distillery.report import cells
 from distillery.report.cells import NO_VALUE, NOT_RUN, code
 from distillery.report.evidence import Evidence

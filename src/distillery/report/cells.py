@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from statistics import mean, stdev
 
-from distillery.evaluation.correlation import LOWER_IS_BETTER
+from distillery.evaluation import LOWER_IS_BETTER
 from distillery.results import Commit, Result
 
 NOT_RUN = "not run"
