@@ -163,31 +163,30 @@ def _memory() -> Iterator[Finding]:
     limit = Path("/sys/fs/cgroup/memory.max")  # of a container
     if limit.is_file() and (text := limit.read_text().strip()).isdigit():
         free = min(free, int(text))
-    text = f"memory: {free / 1e9:.1f} GB are free"
-    if free < DEMO_MEMORY:
-        remedy = "ps aux --sort=-rss | head  # shows what uses it"
-        yield Finding("missing", f"{text}, the demo needs {DEMO_MEMORY / 1e9:g}", remedy)
-    else:
-        yield Finding("ok", text)
+    remedy = "ps aux --sort=-rss | head  # shows what uses it"
+    yield _enough(f"memory: {free / 1e9:.1f} GB are free", free, DEMO_MEMORY, remedy)
 
 
 def _disk() -> Iterator[Finding]:
-    for variable, folder in {
-        "DISTILLERY_DATA": paths.data(),
-        "DISTILLERY_RESULTS": paths.results(local=False),
-    }.items():
+    for variable, folder, needed in (
+        ("DISTILLERY_DATA", paths.data(), DEMO_DISK),
+        ("DISTILLERY_RESULTS", paths.results(local=False), 0.0),
+    ):
         existing = next(path for path in (folder, *folder.parents) if path.exists())
         remedy = f"export {variable}=FOLDER  # another one"
         free = shutil.disk_usage(existing).free
-        text = f"disk: {free / 1e9:.1f} GB are free in {folder}"
         if not existing.is_dir():
             yield Finding("missing", f"disk: {existing} is no folder", remedy)
         elif not os.access(existing, os.W_OK):
             yield Finding("missing", f"disk: {folder} cannot be written", remedy)
-        elif variable == "DISTILLERY_DATA" and free < DEMO_DISK:
-            yield Finding("missing", f"{text}, the demo needs {DEMO_DISK / 1e9:g}", remedy)
         else:
-            yield Finding("ok", text)
+            yield _enough(f"disk: {free / 1e9:.1f} GB are free in {folder}", free, needed, remedy)
+
+
+def _enough(text: str, free: float, needed: float, remedy: str) -> Finding:
+    if free >= needed:
+        return Finding("ok", text)
+    return Finding("missing", f"{text}, the demo needs {needed / 1e9:g}", remedy)
 
 
 def _encoders() -> Iterator[Finding]:
