@@ -1,6 +1,7 @@
 """Stages 1 to 4 and 6 on `smoke`, and what they leave behind."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distillery import files, paths, results
+from distillery import encoders, files, paths, results
 from distillery.cli import main
 from distillery.data import store
 from distillery.kinds import CLASSIFICATION
@@ -246,3 +247,20 @@ def test_every_stage_gives_nearly_the_same_with_kernels_off(
     texts = ["the film was great and the plot was lovely", "the cast was awful"]
     for name in ("tiny_smoke", "distil_bilstm_tiny_smoke"):
         assert main(["predict", str(paths.model("smoke", name)), *texts]) == 0
+
+
+def test_a_student_learns_from_the_mean_of_several_teachers(smoke_copy: Path) -> None:
+    names = ["--task", "smoke", "--teacher"]
+    copy = smoke_copy / "other"
+    shutil.copytree(encoders.locate("tiny"), copy)
+    assert main(["teacher", *names, str(copy)]) == 0
+    student = ["--student", "bag", "--epochs", "1", "--variant", "two"]
+    assert main(["distil", *names, f"tiny,{copy}", *student]) == 0
+    result = results.read(paths.results(local=True) / "distil_bag_tiny-other_smoke.two.json")
+    assert result.teacher == "tiny-other"
+    assert {
+        "smoke/models/tiny_smoke/model.safetensors",
+        "smoke/models/other_smoke/model.safetensors",
+    } <= result.inputs.keys()
+    assert main(["distil", *names, f"tiny,{copy}", "--student", "bert_tiny"]) == 2
+    assert main(["report", "--task", "smoke"]) == 0

@@ -1,0 +1,52 @@
+"""What a phase reads of its teachers: nothing, recorded outputs, or a live teacher."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from distillery.distillation import layers
+from distillery.distillation.signals import Live, Nothing, Recorded, Taught
+from distillery.errors import UserError
+
+IDS = np.array([3, 4], np.uint64)
+ONE, TWO = np.array([[1.0, 3.0], [0.0, 2.0]]), np.array([[3.0, 5.0], [2.0, 4.0]])
+
+
+def recorded(logits: np.ndarray) -> Any:
+    return SimpleNamespace(logits=lambda ids: logits[: len(ids)])
+
+
+def test_labels_alone_need_no_signal() -> None:
+    signal = Taught().signal({"labels"})
+    assert isinstance(signal, Nothing)
+    assert signal.read(IDS) == {}
+    assert signal.give({}) is None
+
+
+@pytest.mark.parametrize(
+    ("outputs", "expected"), [([ONE], ONE), ([ONE, TWO], [[2.0, 4.0], [1.0, 3.0]])]
+)
+def test_recorded_outputs_are_the_mean_of_the_teachers(outputs: Any, expected: Any) -> None:
+    signal = Taught((), tuple(map(recorded, outputs))).signal({"labels", "logits"})
+    assert isinstance(signal, Recorded)
+    batch = signal.read(IDS)
+    given = signal.give(batch)
+    assert given is not None
+    assert torch.equal(given.logits, torch.tensor(np.array(expected)))
+
+
+def test_losses_on_layers_get_the_one_live_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "LiveTeacher", lambda teacher: lambda batch: teacher)
+    signal = Taught(("the teacher",), (recorded(ONE),)).signal({"logits", "hidden_states"})  # type: ignore[arg-type]
+    assert isinstance(signal, Live)
+    assert signal.read(IDS) == {}
+    assert signal.give({}) == "the teacher"
+
+
+@pytest.mark.parametrize("teachers", [(), ("one", "two")])
+def test_losses_on_layers_need_exactly_one_teacher(teachers: Any) -> None:
+    with pytest.raises(UserError, match="compares the student with one teacher"):
+        Taught(teachers).signal({"hidden_states"})
