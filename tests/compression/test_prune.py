@@ -115,27 +115,3 @@ def test_pruning_that_takes_nothing_is_refused() -> None:
     groups = units.of(model)
     with pytest.raises(UserError, match=r"sparsity 0\.1 takes nothing out"):
         prune.pruned(model, [torch.rand(g.count) for g in groups], groups, 0.1)
-
-
-@pytest.mark.parametrize("kind", PRUNABLE)
-def test_by_magnitude_the_smallest_weights_become_zero_and_stay_so(kind: str) -> None:
-    model = classifier(kind)
-    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-    prune.zero_smallest(model, 0.75)
-    matrices = [
-        name
-        for name, weight in model.named_parameters()
-        if weight.ndim > 1 and "embeddings" not in name and name != "classifier.weight"
-    ]
-    zeros = {name: model.get_parameter(name) == 0 for name in matrices}
-    for name, zero in zeros.items():
-        assert float(zero.float().mean()) == pytest.approx(0.75, abs=1e-3)
-        assert before[name][zero].abs().max() <= before[name][~zero].abs().min()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1, fused=True)
-    for _ in range(2):
-        optimizer.zero_grad()
-        _loss(model).backward()
-        optimizer.step()
-    for name, weight in model.named_parameters():
-        assert not torch.equal(weight, before[name]) or weight.grad is None
-        assert name not in zeros or torch.equal(weight == 0, zeros[name]), name

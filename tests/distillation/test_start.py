@@ -25,7 +25,7 @@ def test_a_student_without_teacher_starts_from_its_encoders_embeddings(in_smoke_
     weights = encoders.folder_of("tiny") / encoders.WEIGHTS
     assert chosen.inputs[f"encoders/tiny/{encoders.WEIGHTS}"] == files.sha256(weights)
     task = tasks.get("smoke")
-    model, _ = chosen.build(task, recipe(), chosen.tokenizer(task, recipe()))
+    model, _ = chosen.build(task, recipe(), chosen.tokenizer(task))
     expected = embeddings.principal(embeddings.word_embeddings(weights.parent), 16)
     expected[model.config.pad_token_id] = 0
     assert torch.equal(model.encoder.word_embeddings.weight, expected)

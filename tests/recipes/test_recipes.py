@@ -64,8 +64,6 @@ IMPOSSIBLE: list[tuple[Recipe, dict[str, Any]]] = [
     (PHASE, {"warmup": -0.1}),
     (PHASE, {"weight_decay": -0.1}),
     (PHASE, {"weight_decay": float("inf")}),
-    (PHASE, {"max_grad_norm": 0.0}),
-    (PHASE, {"averaging": 1.0}),
     (PretrainingRecipe(), {"masked": 0.0}),
     (PretrainingRecipe(), {"seed": -1}),
     (PretrainingRecipe(), {"splits": ("test",)}),
@@ -93,12 +91,6 @@ IMPOSSIBLE: list[tuple[Recipe, dict[str, Any]]] = [
     (STUDENT, {"hidden_size": 34}),  # no four attention heads of one width
     (STUDENT, {"dropout": 1.0}),
     (STUDENT, {"embeddings": "word2vec"}),
-    (STUDENT, {"embeddings": "vectors"}),  # whose?
-    (STUDENT, {"vectors": "glove.txt"}),
-    (STUDENT, {"embeddings": "teacher", "vocabulary": "words"}),
-    (STUDENT, {"embeddings": "encoder", "vocabulary": "words"}),
-    (STUDENT, {"vocabulary": "letters"}),
-    (STUDENT, {"words": 0}),
     (STUDENT, {"pooling": "first"}),
     (BAG, {"ngrams": 0}),
     (BAG, {"buckets": 1}),
@@ -108,7 +100,6 @@ IMPOSSIBLE: list[tuple[Recipe, dict[str, Any]]] = [
     (STUDENT, {"phases": ()}),
     (BERT, {"phases": ()}),
     (BERT, {"start": "pca"}),
-    (BERT, {"start": "teacher", "vocabulary": "words"}),
     (PRUNING, {"sparsity": 1.0}),
     (PRUNING, {"sparsity": float("nan")}),
     (PRUNING, {"sparsity": 0.0}),  # and no pieces: nothing would change

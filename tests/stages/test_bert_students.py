@@ -189,10 +189,6 @@ def test_recorded_outputs_are_not_needed_where_layers_alone_are_compared(
             [*DISTIL, "bag", "--losses", "hidden,mse", "--variant", "x"],
             "the hidden states of student bag, which gives no states of its layers",
         ),
-        (
-            [*STUDENT, "--vocabulary", "words", "--start", "hub", "--variant", "x"],
-            "start=hub needs its own vocabulary",
-        ),
     ],
 )
 def test_what_cannot_be_is_refused_at_start(

@@ -186,9 +186,8 @@ def test_what_cannot_be_compressed_is_one_line(in_chain_home: Path, refused: Ref
     assert "use dynamic" in said("quantize", SOURCE, *static)
     assert not paths.model("smoke", f"{SOURCE}.int8.static").exists()
     assert "give it a name with --variant" in said("prune", SOURCE, "--sparsity", "0.2")
-    assert "unknown method 'magnitud'" in said("prune", SOURCE, "--method", "magnitud")
-    nothing = ("--method", "magnitude", "--sparsity", "0", "--variant", "none")
-    assert "sparsity 0 is impossible for magnitude" in said("prune", SOURCE, *nothing)
+    nothing = ("--sparsity", "0", "--pieces", "0", "--variant", "none")
+    assert "sparsity 0 and pieces 0 take nothing out" in said("prune", SOURCE, *nothing)
 
 
 def test_static_ranges_come_from_rows_of_all_of_dev(chain_copy: Path) -> None:

@@ -3,11 +3,8 @@
 import gzip
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
-from distillery.distillation import embeddings
 from distillery.errors import UserError
 from distillery.text import vectors
 
@@ -56,17 +53,3 @@ def test_missing_truncated_and_binary_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.txt").write_bytes(b"the 1 2\n\xff\xfe 1 2\n")
     with pytest.raises(UserError, match="no text in UTF-8"):
         vectors.read(tmp_path / "binary.txt", WORDS)
-
-
-def test_embeddings_start_from_vectors_where_there_are_any() -> None:
-    torch.manual_seed(0)
-    weight = torch.nn.Parameter(torch.randn(6, 4))
-    before = weight.detach().clone()
-    random = np.random.default_rng(0)
-    found = {row: random.normal(size=5).astype(np.float32) for row in (1, 3, 4)}
-    embeddings.from_vectors(weight, found)
-    changed = (weight != before).any(dim=1)
-    assert changed.tolist() == [False, True, False, True, True, False]
-    stacked = torch.from_numpy(np.stack([found[row] for row in (1, 3, 4)]))
-    expected = embeddings.principal(stacked, 4)
-    torch.testing.assert_close(weight[[1, 3, 4]].detach(), expected)

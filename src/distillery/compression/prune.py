@@ -1,7 +1,5 @@
 """Structured pruning: the least important units go, and the matrices become smaller.
 
-Beside it, as a baseline, pruning by magnitude, which makes nothing smaller.
-
 A unit's importance is the expected sensitivity of the loss to a gate on it (Michel et al. 2019,
 arXiv:1905.10650, eq. 2): I = E_x |dL(x) / dg| at g = 1, where g scales the unit wherever it is
 read. That derivative is the sum of w dL/dw over the weights that read the unit: the first-order
@@ -9,11 +7,10 @@ Taylor expansion of the loss of losing it (Molchanov et al. 2017, arXiv:1611.064
 """
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from distillery.compression import units
 from distillery.compression.units import Group
@@ -73,22 +70,3 @@ def pruned(model: Any, scores: list[Tensor], groups: list[Group], sparsity: floa
     smaller = units.smaller(model, kept)
     smaller.load_state_dict(state)
     return smaller
-
-
-@torch.no_grad()
-def zero_smallest(model: Any, sparsity: float) -> None:
-    """Sets the `sparsity` share of the smallest weights of every matrix to zero, and keeps them
-    there in training (Han et al. 2015, arXiv:1506.02626, sec. 3, in one step).
-
-    Embeddings and classifier stay whole. A zero takes the room and the time of any other value:
-    file and speed remain what they were.
-    """
-    whole = (nn.Embedding, nn.EmbeddingBag)
-    modules = [m for m in model.modules() if not isinstance(m, whole) and m is not model.classifier]
-    matrices = [w for module in modules for w in module.parameters(recurse=False) if w.ndim > 1]
-    for weight in matrices:
-        lost = weight.abs().flatten().argsort(stable=True)[: round(weight.numel() * sparsity)]
-        kept = torch.ones_like(weight)
-        kept.view(-1)[lost] = 0
-        weight *= kept
-        weight.register_hook(partial(torch.mul, kept))  # of its gradient

@@ -1,9 +1,7 @@
-"""A start for the student's word embeddings: those of another model, or word vectors."""
+"""Initial word embeddings of a student, from those of another model."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import safe_open
 
@@ -38,12 +36,3 @@ def principal(matrix: torch.Tensor, width: int) -> torch.Tensor:
     components = (matrix - matrix.mean(dim=0)) @ directions(matrix, width)
     components = components * (WORD_STD / components.std())
     return torch.nn.functional.pad(components, (0, width - components.shape[1]))
-
-
-def from_vectors(weight: torch.Tensor, vectors: Mapping[int, np.ndarray]) -> None:
-    """Puts the principal components of word vectors (id -> (D,)) into rows of `weight` (V, E);
-    rows without a vector stay as they are."""
-    rows = torch.tensor(list(vectors))
-    matrix = torch.from_numpy(np.stack(list(vectors.values())))
-    with torch.no_grad():
-        weight[rows] = principal(matrix, weight.shape[1]).to(weight.dtype)

@@ -1,14 +1,13 @@
-"""Where the weights of a student start: a checkpoint, its teacher or an encoder, word vectors, or
-at random."""
+"""Where the weights of a student start: a checkpoint, its teacher or an encoder, or at
+random."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from distillery import encoders, files, paths
+from distillery import encoders, files
 from distillery.data import store
 from distillery.data.task import Task
 from distillery.distillation import bert_start, embeddings
@@ -19,7 +18,6 @@ from distillery.models import auto, bert, registry, tokenization
 from distillery.models.saved import load_network
 from distillery.recipes import BertStudentRecipe, SequenceRecipe, StudentRecipe
 from distillery.students import STUDENTS
-from distillery.text import vectors
 
 POSITIONS = 512  # of a BERT without another to take them from, unless its texts are longer
 
@@ -28,7 +26,7 @@ POSITIONS = 512  # of a BERT without another to take them from, unless its texts
 class Start:
     """Where a student's weights come from.
 
-    kind: hub, encoder, teacher, vectors or random. folder: of the checkpoint, else of the teacher,
+    kind: hub, encoder, teacher or random. folder: of the checkpoint, else of the teacher,
     else of the encoder whose word pieces are read. inputs: what of it a result depends on, file ->
     sha256; a teacher is an input anyway.
     """
@@ -38,13 +36,9 @@ class Start:
     folder: Path
     inputs: dict[str, str]
 
-    def tokenizer(self, task: Task, recipe: StudentRecipe) -> Any:
-        """The word pieces of the folder, or the words of the task's own texts."""
-        clean = store.cleaning(task.name)
-        if recipe.vocabulary == "pieces":
-            return tokenization.load(self.folder, clean)
-        splits = [store.read_split(task.name, name) for name in ("train", "unlabeled")]
-        return tokenization.of_words([split for split in splits if len(split)], recipe.words, clean)
+    def tokenizer(self, task: Task) -> Any:
+        """The word pieces of the folder."""
+        return tokenization.load(self.folder, store.cleaning(task.name))
 
     def build(self, task: Task, recipe: StudentRecipe, tokenizer: Any) -> tuple[Any, str | None]:
         """The student at its start; and where that is from, if the recipe leaves it open."""
@@ -73,29 +67,13 @@ class Start:
             id2label=labels,
             label2id={label: index for index, label in labels.items()},
         )
-        if isinstance(recipe, SequenceRecipe):
-            self._start_embeddings(model.encoder.word_embeddings.weight, recipe, tokenizer)
-        return model
-
-    def _start_embeddings(
-        self, weight: torch.Tensor, recipe: SequenceRecipe, tokenizer: Any
-    ) -> None:
-        if self.kind in ("encoder", "teacher"):
+        if isinstance(recipe, SequenceRecipe) and self.kind in ("encoder", "teacher"):
+            weight = model.encoder.word_embeddings.weight
             matrix = embeddings.word_embeddings(self.folder)
             with torch.no_grad():
                 weight.copy_(embeddings.principal(matrix, recipe.embedding_size)[: len(weight)])
                 weight[tokenizer.pad_token_id] = 0
-        elif self.kind == "vectors":
-            found = vectors.read(paths.vectors(recipe.vectors), tokenizer.get_vocab())
-            logging.info(
-                "%d of %d embeddings start from %s", len(found), len(weight), recipe.vectors
-            )
-            if len(found) < 2:
-                raise UserError(
-                    f"vectors {recipe.vectors}: {len(found)} of its words are in the vocabulary,"
-                    " 2 at least must be"
-                )
-            embeddings.from_vectors(weight, found)
+        return model
 
     def _bert(
         self, recipe: BertStudentRecipe, tokenizer: Any, labels: dict[int, str]
@@ -145,11 +123,6 @@ def choose(student: str, recipe: StudentRecipe, teacher: Teacher | None) -> Star
         for name in read:
             if not (folder / name).is_file():
                 raise UserError(f"tokenizer '{recipe.tokenizer}': {folder} has no {name}")
-    if isinstance(recipe, SequenceRecipe) and recipe.vectors:
-        file = paths.vectors(recipe.vectors)
-        if not file.is_file():
-            raise vectors.missing(file)
-        inputs[f"vectors/{recipe.vectors}"] = files.sha256(file)
     return Start(student, kind, folder, inputs)
 
 

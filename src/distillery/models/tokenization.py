@@ -11,7 +11,7 @@ from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from distillery.errors import UserError, reason
 from distillery.models.pretrained import StudentForSequenceClassification
-from distillery.text import cleaning, splits, vocabulary
+from distillery.text import cleaning, splits
 
 # What loading leaves in a tokenizer's settings: where it was, and the truncation of its file.
 _TRACES = ("is_local", "local_files_only", "max_length", "stride", "truncation_strategy")
@@ -89,20 +89,6 @@ def _mark_second_text(tokenizer: Any) -> None:
         single=[first, "$A", last],
         pair=[first, "$A", *middle, "$B:1", f"{last}:1"],
         special_tokens=[(token, tokenizer.convert_tokens_to_ids(token)) for token in {*special}],
-    )
-
-
-def of_words(task_splits: list[Any], words: int, clean: str = "none") -> Any:
-    """A tokenizer of the commonest words of some splits (`text.vocabulary`)."""
-    backend = vocabulary.word_tokenizer(task_splits, words)
-    cleaning.put_in(backend, clean)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        pad_token=vocabulary.PAD,
-        unk_token=vocabulary.UNKNOWN,
-        cls_token=vocabulary.FIRST,
-        sep_token=vocabulary.LAST,
-        mask_token=vocabulary.MASK,
     )
 
 

@@ -160,19 +160,12 @@ class Phase(Recipe):
     learning_rate: Annotated[float, "peak learning rate"] = 1e-3
     warmup: Annotated[float, "share of the steps with a rising learning rate"] = 0.1
     weight_decay: Annotated[float, "decoupled weight decay"] = 0.01
-    max_grad_norm: Annotated[float, "gradients are clipped to this norm"] = 1.0
-    averaging: Annotated[
-        float, "decay of the moving average of the weights that is kept; 0: the weights themselves"
-    ] = 0.0
 
     def __post_init__(self) -> None:
         within(self, 1, 100_000, "epochs", "batch_size")
         within(self, 0, 0.9, "warmup")
-        within(self, 0, 0.99999, "averaging")
         within(self, 0, 100, "weight_decay")
         positive(self.learning_rate, "learning_rate")
-        if not self.max_grad_norm > 0:
-            refuse("max_grad_norm", self.max_grad_norm, "more than 0")
         if not self.splits or not self.losses:
             raise UserError("a phase needs at least one split and one loss")
         distinct_splits(self.splits, TRANSFER_SPLITS)

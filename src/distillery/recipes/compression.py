@@ -17,22 +17,14 @@ from distillery.recipes.base import (
 
 BENCH_SHAPES = ("bert-base", "tiny")
 QUANTIZATIONS = ("dynamic", "static")
-PRUNINGS = ("structured", "magnitude")
 
 
 @dataclass(frozen=True)
 class PruningRecipe(Recipe):
     """Stage 5: what is taken out of a model, and how it is distilled again."""
 
-    method: Annotated[
-        str,
-        "structured, or as a baseline magnitude: zeros in place of the smallest weights, which"
-        " make neither the file smaller nor the model faster",
-    ] = "structured"
     sparsity: Annotated[
-        float,
-        "share of the heads, feed-forward neurons and hidden units taken out of each layer, or of"
-        " the weights of each matrix",
+        float, "share of the heads, feed-forward neurons and hidden units taken out of each layer"
     ] = 0.5
     pieces: Annotated[
         int, "word pieces kept, the commonest of the task's texts and their characters; 0: all"
@@ -42,15 +34,12 @@ class PruningRecipe(Recipe):
     phases: tuple[Phase, ...] = ()
 
     def __post_init__(self) -> None:
-        choose("method", self.method, PRUNINGS)
         within(self, 0, 0.99, "sparsity")
         at_least(self, 0, "pieces")
         at_least(self, 1, "rows")
         choose("precision", self.precision, PRECISIONS)
         if not self.sparsity and not self.pieces:
             raise UserError("sparsity 0 and pieces 0 take nothing out: give one of them")
-        if self.method == "magnitude" and not self.sparsity:
-            raise UserError("sparsity 0 is impossible for magnitude: above 0, to 0.99")
         if not self.phases:
             raise UserError("a pruned model's recipe needs at least one phase")
 

@@ -19,8 +19,7 @@ from distillery.recipes.base import (
     within,
 )
 
-EMBEDDINGS = ("random", "encoder", "teacher", "vectors")
-VOCABULARIES = ("pieces", "words")
+EMBEDDINGS = ("random", "encoder", "teacher")
 POOLINGS = ("attention_max", "last")
 STARTS = ("auto", "hub", "encoder", "teacher", "random")
 PRETRAINING = ("none", "task")
@@ -39,7 +38,6 @@ class PretrainingRecipe(TextRecipe):
     learning_rate: Annotated[float, "peak learning rate"] = 1e-4
     warmup: Annotated[float, "share of the steps with a rising learning rate"] = 0.06
     weight_decay: Annotated[float, "decoupled weight decay"] = 0.01
-    max_grad_norm: Annotated[float, "gradients are clipped to this norm"] = 1.0
     precision: Precision = "auto"
     seed: Annotated[int, "seed of the masks and of the order of the texts"] = 0
 
@@ -73,7 +71,6 @@ class TeacherRecipe(TextRecipe):
     learning_rate: Annotated[float, "peak learning rate"] = 5e-5
     warmup: Annotated[float, "share of the steps with a rising learning rate"] = 0.1
     weight_decay: Annotated[float, "decoupled weight decay"] = 0.01
-    max_grad_norm: Annotated[float, "gradients are clipped to this norm"] = 1.0
     dropout: Annotated[float, "dropout of every layer, classifier included"] = 0.0
     precision: Precision = "auto"
     floor: Annotated[
@@ -106,10 +103,6 @@ class StudentRecipe(TextRecipe):
     tokenizer: Annotated[str, "encoder whose word pieces a student without teacher reads"] = (
         "minilm"
     )
-    vocabulary: Annotated[
-        str, "pieces (the teacher's or the tokenizer's), or words (the commonest of the texts)"
-    ] = "pieces"
-    words: Annotated[int, "words in a vocabulary of words"] = 30_000
     dropout: Annotated[float, "dropout on the embeddings and before the classifier"] = 0.1
     precision: Precision = "auto"
     phases: tuple[Phase, ...] = ()
@@ -117,8 +110,6 @@ class StudentRecipe(TextRecipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         within(self, 0, 0.9, "dropout")
-        choose("vocabulary", self.vocabulary, VOCABULARIES)
-        within(self, 100, 10_000_000, "words")
         choose("precision", self.precision, PRECISIONS)
         if not self.phases:
             raise UserError("a student's recipe needs at least one phase")
@@ -150,9 +141,8 @@ class SequenceRecipe(StudentRecipe):
     embeddings: Annotated[
         str,
         "start of the word embeddings: random, encoder (PCA of those of `tokenizer`, as published;"
-        " for a student without teacher), teacher (PCA of the teacher's), or vectors (a file's)",
+        " for a student without teacher), or teacher (PCA of the teacher's)",
     ] = "random"
-    vectors: Annotated[str, "file in data/vectors in GloVe's text format, plain or .gz"] = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -161,10 +151,6 @@ class SequenceRecipe(StudentRecipe):
             refuse("hidden_size", self.hidden_size, "a multiple of 4 (directions, heads)")
         choose("start of the embeddings", self.embeddings, EMBEDDINGS)
         choose("pooling", self.pooling, POOLINGS)
-        if (self.embeddings == "vectors") != bool(self.vectors):
-            raise UserError("embeddings=vectors and the vectors' file go together: name both")
-        if self.embeddings in ("encoder", "teacher") and self.vocabulary == "words":
-            raise UserError(f"embeddings={self.embeddings} needs its vocabulary, pieces")
 
     def needs_teacher(self) -> bool:
         return self.embeddings == "teacher"
@@ -190,8 +176,6 @@ class BertStudentRecipe(StudentRecipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         choose("start", self.start, STARTS)
-        if self.vocabulary == "words" and self.start != "random":
-            raise UserError(f"start={self.start} needs its own vocabulary: only random takes words")
 
     def needs_teacher(self) -> bool:
         return self.start == "teacher"

@@ -25,9 +25,7 @@ def teacher(name: str) -> TeacherRecipe:
 
 def _small(recipe: StudentRecipe) -> StudentRecipe:
     phase = replace(recipe.phases[0], epochs=4, learning_rate=5e-3)
-    recipe = replace(
-        recipe, phases=(phase,), tokenizer="tiny", max_length=32, words=200, precision="fp32"
-    )
+    recipe = replace(recipe, phases=(phase,), tokenizer="tiny", max_length=32, precision="fp32")
     if isinstance(recipe, SequenceRecipe):
         return replace(recipe, embedding_size=16, hidden_size=32)
     if isinstance(recipe, BagRecipe):

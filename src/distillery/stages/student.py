@@ -96,7 +96,7 @@ class Student(Stage):
         return found
 
     def build(self) -> Model:
-        tokenizer = self.start.tokenizer(self.task, self.recipe)
+        tokenizer = self.start.tokenizer(self.task)
         network, said = self.start.build(self.task, self.recipe, tokenizer)
         precision = hardware.precision(self.recipe.precision)
         model = Model(network, tokenizer, self.recipe.max_length, self.recipe.head, precision)
