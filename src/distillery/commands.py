@@ -240,6 +240,16 @@ COMMANDS = {
         },
         computes=False,
     ),
+    "recipe": Command(
+        "Prints the recipes of a task, each value with the file or class that it comes from.",
+        "stages.recipe:run",
+        options={
+            "--teacher NAME": "of this teacher, or with --student of distilling it",
+            "--student NAME": "of this student",
+        },
+        computes=False,
+        writes=False,
+    ),
     "plan": Command(
         "Prints what `run_all.sh` runs for a task.",
         "stages.scripts:print_plan",

@@ -107,6 +107,13 @@ def test_losses_are_shown_as_they_are_typed() -> None:
         assert made._shown(made.parse_losses(text)) == text
 
 
+def test_an_option_of_a_loss_may_be_a_word() -> None:
+    text = "hidden:1:layers=last:scale=2"
+    read = made.parse_losses(text)
+    assert read == (("hidden", 1.0, {"layers": "last", "scale": 2.0}),)
+    assert made._shown(read) == text
+
+
 @pytest.mark.parametrize(
     "text", ["mse:", "mse:one", "kl:1:temperature", "kl:1:temperature=", "kl:1:a=1=2"]
 )

@@ -1,7 +1,11 @@
 """Recipes: values with a hash that refuse what cannot be."""
 
 import inspect
+import pkgutil
+import sys
+from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
@@ -83,7 +87,7 @@ IMPOSSIBLE: list[tuple[Recipe, dict[str, Any]]] = [
     (TeacherRecipe(), {"dropout": float("nan")}),
     (TeacherRecipe(), {"dropout": 0.95}),
     (TeacherRecipe(), {"precision": "fp8"}),
-    (TeacherRecipe(), {"floor": 1.5}),
+    (TeacherRecipe(), {"min_dev_score": 1.5}),
     (TeacherRecipe(), {"pretraining": "wikipedia"}),
     (STUDENT, {"embedding_size": 0}),
     (STUDENT, {"hidden_size": 3}),
@@ -154,7 +158,7 @@ def test_every_recipe_class_is_tried_above() -> None:
         for module in (base, models, compression)
         for _, kind in inspect.getmembers(module, is_dataclass)
         if issubclass(kind, Recipe)
-        and kind not in (Recipe, Plan, base.TextRecipe, models.StudentRecipe)
+        and kind not in (Recipe, Plan, base.TextRecipe, base.Training, models.StudentRecipe)
     }
     assert found == {type(recipe) for recipe in EXAMPLES}
 
@@ -241,6 +245,59 @@ def test_a_users_task_takes_the_defaults() -> None:
     for name in ("base", "models", "options"):
         assert recipes.student(name, "bilstm") == default.student("bilstm")
         assert recipes.data(name) == default.DATA
+
+
+@pytest.fixture
+def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file of recipes for a task `films`."""
+    monkeypatch.setattr(recipes, "__path__", [*recipes.__path__, str(tmp_path)])
+    yield tmp_path / "films.py"
+    sys.modules.pop("distillery.recipes.films", None)
+    vars(recipes).pop("films", None)
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("def distilation(name, teacher): ...", "distilation"),
+        ("HAED = 0.25", "HAED"),
+        ("for EPOCHS in (): pass", "EPOCHS"),
+        ("class Data: ...", "Data"),
+    ],
+)
+def test_a_name_that_nothing_reads_is_refused(films: Path, line: str, name: str) -> None:
+    films.write_text(f"HEAD = 0.5\n{line}\n")
+    with pytest.raises(UserError) as caught:
+        recipes.data("films")
+    said = str(caught.value)
+    assert said.startswith(f"nothing reads {name} in recipes/films.py: choose from DATA, PLAN, ")
+    assert "\n" not in said
+
+
+def test_imports_and_private_helpers_are_not_refused(films: Path) -> None:
+    films.write_text(
+        "import dataclasses\n"
+        "from distillery.recipes import default\n"
+        "from distillery.recipes.base import TRANSFER_SPLITS as SPLITS, DataRecipe\n"
+        "_ROWS = 7\n"
+        "DATA = DataRecipe(dev_rows=_ROWS)\n"
+        "def teacher(name):\n"
+        "    helper = default.teacher(name)\n"
+        "    return helper.changed(epochs=9)\n"
+    )
+    assert recipes.data("films").dev_rows == 7
+    assert recipes.teacher("films", "minilm").epochs == 9
+
+
+def test_a_misspelt_field_is_refused() -> None:
+    with pytest.raises(UserError, match="unknown field of a recipe 'epoch': choose from max_len"):
+        STUDENT.changed(epoch=3)
+    assert STUDENT.changed(epochs=9, dropout=0.2).phases == (replace(PHASE, epochs=9),)
+
+
+def test_every_file_of_recipes_belongs_to_a_task() -> None:
+    files = {module.name for module in pkgutil.iter_modules(recipes.__path__)}
+    assert files - set(recipes.NO_TASKS) <= set(tasks.names())
 
 
 def test_a_plan_that_trains_on_augmented_rows_asks_for_them(

@@ -42,6 +42,7 @@ DISTIL = ["distil", "--task", "smoke", "--teacher", "tiny", "--student", "bilstm
         ([*DISTIL, "--losses", "mae", "--variant", "x"], "unknown loss 'mae'"),
         ([*DISTIL, "--losses", "kl:1:temp=2", "--variant", "x"], "unknown option of loss kl"),
         ([*DISTIL, "--losses", "kl:1:temperature=0", "--variant", "x"], "temperature 0"),
+        ([*DISTIL, "--losses", "kl:1:temperature=warm", "--variant", "x"], "temperature warm of"),
         ([*DISTIL, "--losses", "mse:x", "--variant", "x"], "'mse:x' is not of the form"),
         ([*DISTIL, "--losses", "labels", "--variant", "x"], "no loss uses the teacher"),
         ([*DISTIL, "--splits", "test", "--variant", "x"], "unknown split 'test'"),

@@ -96,10 +96,11 @@ def needs(terms: Terms) -> set[str]:
             if option not in loss.options:
                 allowed = ", ".join(loss.options) or "it has none"
                 raise UserError(f"unknown option of loss {name} '{option}': {allowed}")
-            if not loss.options[option] <= value < math.inf:
+            lowest = loss.options[option]
+            if isinstance(value, str) or not lowest <= value < math.inf:
+                shown = value if isinstance(value, str) else f"{value:g}"
                 raise UserError(
-                    f"{option} {value:g} of loss {name} is impossible: {loss.options[option]:g}"
-                    " or more"
+                    f"{option} {shown} of loss {name} is impossible: {lowest:g} or more"
                 )
         found.add(loss.needs)
     return found

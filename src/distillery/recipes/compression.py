@@ -3,20 +3,16 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from distillery.errors import UserError, choose
+from distillery.errors import UserError
 from distillery.recipes.base import (
-    PRECISIONS,
     Phase,
     Precision,
     Recipe,
     TextRecipe,
-    at_least,
+    between,
+    one_of,
     positive,
-    within,
 )
-
-BENCH_SHAPES = ("bert-base", "tiny")
-QUANTIZATIONS = ("dynamic", "static")
 
 
 @dataclass(frozen=True)
@@ -24,20 +20,23 @@ class PruningRecipe(Recipe):
     """Stage 5: what is taken out of a model, and how it is distilled again."""
 
     sparsity: Annotated[
-        float, "share of the heads, feed-forward neurons and hidden units taken out of each layer"
+        float,
+        "share of the heads, feed-forward neurons and hidden units taken out of each layer",
+        between(0, 0.99),
     ] = 0.5
     pieces: Annotated[
-        int, "word pieces kept, the commonest of the task's texts and their characters; 0: all"
+        int,
+        "word pieces kept, the commonest of the task's texts and their characters; 0: all",
+        between(0),
     ] = 0
-    rows: Annotated[int, "rows of train that the importance of the units is measured on"] = 1024
+    rows: Annotated[
+        int, "rows of train that the importance of the units is measured on", between(1)
+    ] = 1024
     precision: Precision = "auto"
     phases: tuple[Phase, ...] = ()
 
     def __post_init__(self) -> None:
-        within(self, 0, 0.99, "sparsity")
-        at_least(self, 0, "pieces")
-        at_least(self, 1, "rows")
-        choose("precision", self.precision, PRECISIONS)
+        super().__post_init__()
         if not self.sparsity and not self.pieces:
             raise UserError("sparsity 0 and pieces 0 take nothing out: give one of them")
         if not self.phases:
@@ -49,15 +48,14 @@ class QuantizationRecipe(Recipe):
     """Stage 5: the types of an ONNX model's weights and inputs."""
 
     method: Annotated[
-        str, "dynamic, or static: ranges of matmuls' inputs from dev rows; not for recurrent models"
+        str,
+        "dynamic, or static: ranges of matmuls' inputs from dev rows; not for recurrent models",
+        one_of("dynamic", "static"),
     ] = "dynamic"
-    embedding_bits: Annotated[int, "bits of a value of the embeddings, 8 or 4"] = 8
-    calibration_rows: Annotated[int, "rows of dev that static ranges are measured on"] = 256
-
-    def __post_init__(self) -> None:
-        choose("method", self.method, QUANTIZATIONS)
-        choose("embedding_bits", str(self.embedding_bits), ("8", "4"))
-        at_least(self, 1, "calibration_rows")
+    embedding_bits: Annotated[int, "bits of a value of the embeddings, 8 or 4", one_of(8, 4)] = 8
+    calibration_rows: Annotated[
+        int, "rows of dev that static ranges are measured on", between(1)
+    ] = 256
 
 
 @dataclass(frozen=True)
@@ -68,17 +66,13 @@ class InferenceRecipe(TextRecipe):
         tuple[str, ...],
         "results to time; all of the task that have a model, of a student the distilled one",
     ] = ()
-    rounds: Annotated[int, "turns of each model that count"] = 4
+    rounds: Annotated[int, "turns of each model that count", between(1, 100)] = 4
     seconds: Annotated[
-        float, "seconds of a turn, at each batch size, with and without tokenization"
+        float, "seconds of a turn, at each batch size, with and without tokenization", positive
     ] = 0.4
-    shape: Annotated[str, "the BERT that all is compared with: bert-base, or tiny for tests"] = (
-        "bert-base"
-    )
+    shape: Annotated[
+        str,
+        "the BERT that all is compared with: bert-base, or tiny for tests",
+        one_of("bert-base", "tiny"),
+    ] = "bert-base"
     tokenizer: Annotated[str, "encoder whose word pieces the shape reads"] = "minilm"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        within(self, 1, 100, "rounds")
-        positive(self.seconds, "seconds")
-        choose("shape", self.shape, BENCH_SHAPES)

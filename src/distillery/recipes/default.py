@@ -1,8 +1,14 @@
 """The recipes of a task that has no file of its own: a user's data."""
 
-from dataclasses import replace
-
-from distillery.recipes.base import AugmentationRecipe, DataRecipe, Losses, Phase, Plan, Recipe
+from distillery.recipes.base import (
+    SOURCE_SPLITS,
+    AugmentationRecipe,
+    DataRecipe,
+    Losses,
+    Phase,
+    Plan,
+    Recipe,
+)
 from distillery.recipes.compression import InferenceRecipe, PruningRecipe, QuantizationRecipe
 from distillery.recipes.models import (
     BagRecipe,
@@ -53,22 +59,20 @@ def teacher(name: str) -> TeacherRecipe:
 
 
 def student(name: str) -> StudentRecipe:
-    """From labels alone; word embeddings start from the encoder's, which every user has, or the
-    gain of distilling would be that of its start."""
-    phase = Phase(splits=("train",), losses=LABELS, epochs=6, batch_size=32)
+    """From labels alone. Word embeddings are initialized from the encoder's, which every user has,
+    so the gain of distilling cannot come from the teacher's."""
+    phase = Phase(splits=("train",), losses=LABELS, epochs=6)
     if name == "bag":
-        phase = replace(phase, learning_rate=1e-2)
-        return BagRecipe(phases=(phase,), dropout=0.0, precision="fp32")
+        bag = BagRecipe(phases=(phase,), dropout=0.0, precision="fp32")
+        return bag.changed(learning_rate=1e-2)
     return SequenceRecipe(phases=(phase,), embeddings="encoder", dropout=0.3)
 
 
 def distillation(name: str, teacher: str) -> StudentRecipe:
     """From the teacher's logits, over the labelled and the unlabeled rows."""
-    recipe = student(name)
-    phase = replace(recipe.phases[0], splits=("train", "unlabeled"), losses=LOGITS)
-    recipe = replace(recipe, phases=(phase,))
+    recipe = student(name).changed(splits=SOURCE_SPLITS, losses=LOGITS)
     if isinstance(recipe, SequenceRecipe):
-        return replace(recipe, embeddings="teacher", dropout=0.1)
+        return recipe.changed(embeddings="teacher", dropout=0.1)
     return recipe
 
 
@@ -78,7 +82,7 @@ def pruning(phases: tuple[Phase, ...]) -> PruningRecipe:
 
 
 def bert_student(name: str) -> BertStudentRecipe:
-    """From labels alone; the wider a student, the smaller its step."""
+    """From labels alone; a wide student learns at a lower rate."""
     shape = STUDENTS[name].shape
     assert shape
     rate = 1e-4 if shape.width >= 768 else 5e-4
@@ -89,9 +93,9 @@ def bert_student(name: str) -> BertStudentRecipe:
 def bert_distillation(name: str, teacher: str) -> BertStudentRecipe:
     """TinyBERT's two stages (arXiv:1909.10351, sec. 3.2): the teacher's layers, then its logits."""
     recipe = bert_student(name)
-    logits = replace(recipe.phases[0], splits=("train", "unlabeled"), losses=LOGITS)
-    layers = replace(logits, losses=bert_layers(name), epochs=3)
-    return replace(recipe, phases=(layers, logits))
+    logits = recipe.phases[0].changed(splits=SOURCE_SPLITS, losses=LOGITS)
+    layers = logits.changed(losses=bert_layers(name), epochs=3)
+    return recipe.changed(phases=(layers, logits))
 
 
 def bert_layers(name: str) -> Losses:
@@ -99,7 +103,7 @@ def bert_layers(name: str) -> Losses:
     attention is compared head by head; value relations in one with another number."""
     shape = STUDENTS[name].shape
     assert shape
-    heads = shape.heads
-    relations: Losses = (("value_relations", 1.0, {"heads": float(heads)}),)
     states: Losses = (("embeddings", 1.0, {}), ("hidden", 1.0, {}))
-    return (*states, *((("attention", 1.0, {}),) if heads == 12 else relations))
+    if shape.heads == 12:
+        return (*states, ("attention", 1.0, {}))
+    return (*states, ("value_relations", 1.0, {"heads": float(shape.heads)}))

@@ -1,15 +1,13 @@
 """IMDB: 25,000 labelled and 50,000 unlabeled reviews of some 300 word pieces."""
 
-from dataclasses import replace
-
 from distillery.recipes import default
 from distillery.recipes.base import AugmentationRecipe, Phase, Plan
 from distillery.recipes.compression import PruningRecipe
 from distillery.recipes.models import BagRecipe, StudentRecipe, TeacherRecipe
 from distillery.students import OWN
 
-TEACHER_LENGTH = 512
-DATA = replace(default.PUBLIC_DATA, clean="markup", dev_rows=2500)
+_TEACHER_LENGTH = 512  # holds seven of eight reviews whole
+DATA = default.PUBLIC_DATA.changed(clean="markup", dev_rows=2500)
 # Five words of a long review say little: some sentences stay. A copy costs a teacher's pass, as
 # much as one of the 49,000 reviews without a label.
 AUGMENTATION = AugmentationRecipe(copies=1, ngram_min=32, ngram_max=128)
@@ -23,20 +21,15 @@ HEAD = 0.25  # the end of a text says more than its middle
 
 
 def teacher(name: str) -> TeacherRecipe:
-    """A review has some 300 word pieces; 512 hold seven of eight reviews whole."""
-    return TeacherRecipe(
-        max_length=TEACHER_LENGTH,
-        epochs=3,
-        learning_rate=1e-4 if name == "minilm" else 3e-5,
-        floor=0.88,
-    )
+    recipe = default.teacher(name).changed(max_length=_TEACHER_LENGTH, min_dev_score=0.88)
+    return recipe.changed(learning_rate=1e-4) if name == "minilm" else recipe
 
 
 def student(name: str) -> StudentRecipe:
     """Twice the usual rate is better for `bilstm`, and the other recurrent ones take it over; it is
     not for `attention` (`results/search`)."""
-    recipe = _shaped(name, default.student(name)).trained(epochs=3)
-    return recipe.trained(learning_rate=2e-3) if name.startswith("bi") else recipe
+    recipe = _shaped(name, default.student(name)).changed(epochs=3)
+    return recipe.changed(learning_rate=2e-3) if name.startswith("bi") else recipe
 
 
 def distillation(name: str, teacher: str) -> StudentRecipe:
@@ -46,19 +39,19 @@ def distillation(name: str, teacher: str) -> StudentRecipe:
     `transformer2` gain nothing by it (+0.1, -0.5, +0.2). `bilstm2` gains nothing from five epochs
     that read augmented rows too: 92.9, as of three."""
     recipe = _shaped(name, default.distillation(name, teacher))
-    recipe = recipe.trained(losses=(("kl", 1.0, {"temperature": 2.0}),), batch_size=64)
+    recipe = recipe.changed(losses=(("kl", 1.0, {"temperature": 2.0}),), batch_size=64)
     if name == "bag":
-        return recipe.trained(epochs=2)
+        return recipe.changed(epochs=2)
     epochs = 3 if name.startswith("bilstm") or name == "attention2" else 2
-    return recipe.trained(epochs=epochs, learning_rate=1e-3 if name == "attention2" else 2e-3)
+    return recipe.changed(epochs=epochs, learning_rate=1e-3 if name == "attention2" else 2e-3)
 
 
 def _shaped(name: str, recipe: StudentRecipe) -> StudentRecipe:
-    """`bilstm2`, which is to come closest to the teacher, reads as far; so does `bag`, whom it
-    costs next to nothing."""
+    """`bilstm2`, which should come closest to the teacher, reads as far; so does `bag`, at next to
+    no cost."""
     if isinstance(recipe, BagRecipe):
-        return replace(recipe, max_length=TEACHER_LENGTH, ngrams=3, ngram_dropout=0.3)
-    return replace(recipe, max_length=TEACHER_LENGTH) if name == "bilstm2" else recipe
+        return recipe.changed(max_length=_TEACHER_LENGTH, ngrams=3, ngram_dropout=0.3)
+    return recipe.changed(max_length=_TEACHER_LENGTH) if name == "bilstm2" else recipe
 
 
 def pruning(phases: tuple[Phase, ...]) -> PruningRecipe:

@@ -1,7 +1,5 @@
 """MRPC: 3,300 pairs of some 53 word pieces, none of over 128: small, so more epochs."""
 
-from dataclasses import replace
-
 from distillery.recipes import default
 from distillery.recipes.models import StudentRecipe, TeacherRecipe
 
@@ -10,12 +8,12 @@ HEAD = 0.25  # the end of a text says more than its middle
 
 
 def teacher(name: str) -> TeacherRecipe:
-    return replace(default.teacher(name), epochs=6, max_length=128)
+    return default.teacher(name).changed(epochs=6, max_length=128)
 
 
 def student(name: str) -> StudentRecipe:
-    return replace(default.student(name).trained(epochs=10), max_length=128)
+    return default.student(name).changed(epochs=10, max_length=128)
 
 
 def distillation(name: str, teacher: str) -> StudentRecipe:
-    return replace(default.distillation(name, teacher).trained(epochs=20), max_length=128)
+    return default.distillation(name, teacher).changed(epochs=20, max_length=128)

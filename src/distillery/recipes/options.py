@@ -22,12 +22,21 @@ def parse_losses(text: str) -> Losses:
         try:
             weight = float(rest[0]) if rest else 1.0
             pairs = [option.split("=") for option in rest[1:]]
-            losses.append((name, weight, {key: float(value) for key, value in pairs}))
+            losses.append((name, weight, {key: _number_or_word(value) for key, value in pairs}))
         except ValueError:
             raise UserError(
                 f"loss '{item}' is not of the form name:weight[:option=value]"
             ) from None
     return tuple(losses)
+
+
+def _number_or_word(text: str) -> float | str:
+    if not text:
+        raise ValueError("an option of a loss without a value")
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _parser_of(hint: Any) -> Any:
@@ -44,10 +53,14 @@ def _parser_of(hint: Any) -> Any:
     raise TypeError(f"no option can be made from a field of type {kind}")
 
 
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, tuple | list):
         return ",".join(
-            ":".join([item[0], f"{item[1]:g}", *(f"{k}={v:g}" for k, v in item[2].items())])
+            ":".join([item[0], f"{item[1]:g}", *(f"{k}={_short(v)}" for k, v in item[2].items())])
             if isinstance(item, tuple | list)
             else str(item)
             for item in value

@@ -1,7 +1,5 @@
 """RTE: 2,200 pairs of some 70 word pieces, an eighth of over 128: small, so more epochs."""
 
-from dataclasses import replace
-
 from distillery.recipes import default
 from distillery.recipes.models import StudentRecipe, TeacherRecipe
 
@@ -10,12 +8,12 @@ HEAD = 0.25  # the end of a text says more than its middle
 
 
 def teacher(name: str) -> TeacherRecipe:
-    return replace(default.teacher(name), epochs=6)
+    return default.teacher(name).changed(epochs=6)
 
 
 def student(name: str) -> StudentRecipe:
-    return default.student(name).trained(epochs=10)
+    return default.student(name).changed(epochs=10)
 
 
 def distillation(name: str, teacher: str) -> StudentRecipe:
-    return default.distillation(name, teacher).trained(epochs=20)
+    return default.distillation(name, teacher).changed(epochs=20)

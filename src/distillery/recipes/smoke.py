@@ -1,17 +1,9 @@
 """Smoke: the tiny encoder on a few generated rows, in seconds."""
 
-from dataclasses import replace
-
 from distillery.recipes import default
 from distillery.recipes.base import AugmentationRecipe, DataRecipe, Phase, Plan
 from distillery.recipes.compression import InferenceRecipe, PruningRecipe
-from distillery.recipes.models import (
-    BagRecipe,
-    BertStudentRecipe,
-    SequenceRecipe,
-    StudentRecipe,
-    TeacherRecipe,
-)
+from distillery.recipes.models import BagRecipe, BertStudentRecipe, StudentRecipe, TeacherRecipe
 
 DATA = DataRecipe(dev_rows=32)
 AUGMENTATION = AugmentationRecipe(copies=2)
@@ -20,17 +12,8 @@ INFERENCE = InferenceRecipe(rounds=1, seconds=0.01, shape="tiny", tokenizer="tin
 
 
 def teacher(name: str) -> TeacherRecipe:
-    return TeacherRecipe(epochs=8, learning_rate=5e-3, max_length=32, precision="fp32")
-
-
-def _small(recipe: StudentRecipe) -> StudentRecipe:
-    phase = replace(recipe.phases[0], epochs=4, learning_rate=5e-3)
-    recipe = replace(recipe, phases=(phase,), tokenizer="tiny", max_length=32, precision="fp32")
-    if isinstance(recipe, SequenceRecipe):
-        return replace(recipe, embedding_size=16, hidden_size=32)
-    if isinstance(recipe, BagRecipe):
-        return replace(recipe, buckets=2**10)
-    return recipe
+    recipe = default.teacher(name).changed(epochs=8, learning_rate=5e-3)
+    return recipe.changed(max_length=32, precision="fp32")
 
 
 def student(name: str) -> StudentRecipe:
@@ -41,13 +24,16 @@ def distillation(name: str, teacher: str) -> StudentRecipe:
     return _small(default.distillation(name, teacher))
 
 
+def _small(recipe: StudentRecipe) -> StudentRecipe:
+    recipe = recipe.changed(epochs=4, learning_rate=5e-3, max_length=32)
+    recipe = recipe.changed(tokenizer="tiny", precision="fp32")
+    if isinstance(recipe, BagRecipe):
+        return recipe.changed(buckets=2**10)
+    return recipe.changed(embedding_size=16, hidden_size=32)
+
+
 def pruning(phases: tuple[Phase, ...]) -> PruningRecipe:
     return PruningRecipe(phases=phases, pieces=96, rows=16)
-
-
-def _small_bert(recipe: BertStudentRecipe) -> BertStudentRecipe:
-    phases = tuple(replace(phase, epochs=4, learning_rate=1e-3) for phase in recipe.phases)
-    return replace(recipe, phases=phases, tokenizer="tiny", precision="fp32")
 
 
 def bert_student(name: str) -> BertStudentRecipe:
@@ -56,3 +42,8 @@ def bert_student(name: str) -> BertStudentRecipe:
 
 def bert_distillation(name: str, teacher: str) -> BertStudentRecipe:
     return _small_bert(default.bert_distillation(name, teacher))
+
+
+def _small_bert(recipe: BertStudentRecipe) -> BertStudentRecipe:
+    phases = tuple(phase.changed(epochs=4, learning_rate=1e-3) for phase in recipe.phases)
+    return recipe.changed(phases=phases, tokenizer="tiny", precision="fp32")

@@ -1,7 +1,5 @@
 """Yelp: 650,000 reviews, or a part of them, of some 170 word pieces, a fifth of over 256."""
 
-from dataclasses import replace
-
 from distillery.recipes import default
 from distillery.recipes.base import AugmentationRecipe, Plan
 from distillery.recipes.models import StudentRecipe, TeacherRecipe
@@ -13,12 +11,12 @@ HEAD = 0.25  # the end of a text says more than its middle
 
 
 def teacher(name: str) -> TeacherRecipe:
-    return replace(default.teacher(name), epochs=2, floor=0.5)
+    return default.teacher(name).changed(epochs=2, min_dev_score=0.5)
 
 
 def student(name: str) -> StudentRecipe:
-    return default.student(name).trained(epochs=4)
+    return default.student(name).changed(epochs=4)
 
 
 def distillation(name: str, teacher: str) -> StudentRecipe:
-    return default.distillation(name, teacher).trained(epochs=6, learning_rate=2e-3)
+    return default.distillation(name, teacher).changed(epochs=6, learning_rate=2e-3)

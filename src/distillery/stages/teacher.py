@@ -102,7 +102,7 @@ class FineTuned(Stage):
         auto.set_dropout(network, recipe.dropout)
         precision = hardware.precision(recipe.precision)
         model = Model(network, tokenizer, recipe.max_length, recipe.head, precision)
-        model.about["floor"] = recipe.floor
+        model.about["floor"] = recipe.min_dev_score
         if recipe.pretraining == "task":
             about = paths.pretraining_facts(task.name, self.teacher)
             model.facts["pretraining"] = files.read_json(about, "run")["run"]
