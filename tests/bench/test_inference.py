@@ -121,7 +121,7 @@ def test_the_whole_run(
     assert not [*paths.data().glob("tmp*")]
     assert main(["report", "--task", "smoke"]) == 0
     page = (paths.results(True) / "README.md").read_text()
-    assert "### Speed of answering" in page
+    assert "### Inference speed" in page
     assert "](benchmarks/inference_smoke.png)" in page
 
 

@@ -9,6 +9,10 @@ from distillery.evaluation import metrics
 from distillery.evaluation.significance import agreement, gain_interval, mcnemar
 
 
+def score(name: str, labels: np.ndarray, predicted: np.ndarray) -> float:
+    return metrics.scores(name, labels, predicted)[name]
+
+
 def _models(rows: int, labels: int, *rates: float) -> tuple[np.ndarray, list[np.ndarray]]:
     """True labels and, per rate, predictions that are right as often as that or more."""
     generator = np.random.default_rng(7)
@@ -27,7 +31,7 @@ def test_interval_is_that_of_plain_resampling(metric: str) -> None:
     generator, plain = np.random.default_rng(1), []
     for _ in range(2000):
         rows = generator.integers(0, 400, 400)
-        pair = [metrics.score(metric, labels[rows], model[rows]) for model in (before, after)]
+        pair = [score(metric, labels[rows], model[rows]) for model in (before, after)]
         plain.append(pair[1] - pair[0])
     assert (low, high) == pytest.approx(tuple(np.percentile(plain, [2.5, 97.5])), abs=0.006)
 
@@ -45,7 +49,7 @@ def test_several_seeds_are_averaged_before_the_difference_is_taken() -> None:
     labels, models = _models(500, 2, 0.6, 0.7, 0.8)
     both = np.stack(models[:2])
     low, high = gain_interval(labels, both, models[2][None], "accuracy")
-    scores = [metrics.score("accuracy", labels, model) for model in models]
+    scores = [score("accuracy", labels, model) for model in models]
     assert low < scores[2] - (scores[0] + scores[1]) / 2 < high
     alone = gain_interval(labels, models[0][None], models[2][None], "accuracy")
     assert (low, high) != alone

@@ -89,14 +89,14 @@ ARTEFACTS = {
         for name in ("model.safetensors", "config.json", "tokenizer.json")
     },
     "pretrained encoder": Artefact("data/smoke/encoders/tiny/model.safetensors", _start),
-    "result": Artefact("results/local/bilstm_smoke.json", results.read),
+    "result": Artefact("results/local/bilstm_smoke.json", lambda path: vars(results.read(path))),
     "predictions": Artefact(
         "results/local/predictions/bilstm_smoke.bits",
         lambda path: results.read(paths.results(local=True) / "bilstm_smoke.json"),
     ),
     "labels of test": Artefact(
         "results/local/predictions/smoke.labels.json",
-        lambda path: results.read_labels(path.parent.parent, "smoke"),
+        lambda path: vars(results.read_labels(path.parent.parent, "smoke")),
     ),
 }
 

@@ -59,11 +59,6 @@ METRICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def score(name: str, labels: np.ndarray, predicted: np.ndarray) -> float:
-    """One metric of (N,) predictions."""
-    return float(METRICS[name](confusion(labels, predicted)))
-
-
 def scores(main: str, labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     """The metrics of (N,) predictions, the task's main one first."""
     counts = confusion(labels, predicted)

@@ -56,10 +56,8 @@ def scores(found: Sequence[Result], path: Path) -> None:
     points += [point for column in students for point in column.points.values()]
     with _picture(path, 8) as figure:
         axes = figure.add_subplot()
-        for _ in range(2):  # moved students may need more room
-            xs = [x for x, _ in points] + [column.x + column.shift for column in students]
-            low, high = _limits(xs, 0.12, 0.12, least=0.7)
-            spread(students, GAP * (high - low))
+        low, high = _limits([x for x, _ in points], 0.12, 0.12, least=0.7)
+        spread(students, GAP * (high - low))
         axes.set(xscale="log", xlim=(10**low, 10**high))
         axes.set_ylim(_limits([y for _, y in points], 0.12, 0.4, least=0.01))  # room for names
         _draw_others(axes, others, metric)

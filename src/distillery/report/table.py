@@ -57,7 +57,7 @@ def markdown(found: Sequence[Result]) -> str:
     others = (r for r in found if r.stage != "compression" and not is_ablation(r))
     if variants := [_variant_cells(r, found, metrics) for r in others if r.variant]:
         blocks += ["### Variants", cells.table(VARIANT_COLUMNS, variants)]
-    below = [f"- {note}" for note in notes(found, n)]
+    below = [f"- {note}" for note in notes(found)]
     if len(metrics) > 1:
         below.append(f"- The picture and every difference are of {metrics[0]}.")
     return "\n\n".join([*blocks, "\n".join([*below, LEGEND])]) + "\n"
@@ -135,9 +135,10 @@ def _compressed(found: Sequence[Result]) -> list[list[str]]:
     return lines
 
 
-def notes(found: Sequence[Result], n: int) -> list[str]:
+def notes(found: Sequence[Result]) -> list[str]:
     """Plain lines on hardware, seeds, rows and commits, and on results that don't fit together."""
     trained = [r for r in found if r.stage != "compression"]
+    saved = {file: checksum for r in found for file, checksum in r.outputs.items()}
     neural = [r for r in found if r.stage != "baseline" and any(run["rows"] for run in r.runs)]
     lines = [
         *_groups("Hardware", found, lambda r: _of_seeds(r, "environment", _hardware)),
@@ -153,15 +154,11 @@ def notes(found: Sequence[Result], n: int) -> list[str]:
         if file
     }
     named |= {
-        f"Not comparable, measured on other than {n:,} test rows": [r for r in found if r.n != n],
         "Not comparable, measured on another test split": _other_split(found, "test"),
         "Not comparable, trained with another train split": _other_split(trained, "train"),
         "Not comparable, trained with another dev split": _other_split(trained, "dev"),
-        "Distilled from other weights than those of the teacher in this table": [
-            r for r in found if r.stage == "distillation" and _has_other_source(r, found)
-        ],
-        "Compressed from other weights than those of the model in this table": [
-            r for r in found if r.source and _has_other_source(r, found)
+        "Made from weights that have changed since": [
+            r for r in found if any(saved.get(file, c) != c for file, c in r.inputs.items())
         ],
     }
     return lines + [f"{title}: {_names(results)}." for title, results in named.items() if results]
@@ -177,16 +174,6 @@ def _other_split(found: Sequence[Result], split: str) -> list[Result]:
     sums = [r.inputs.get(f"{r.task}/{split}.parquet") for r in ordered]
     first = next(filter(None, sums), None)
     return [r for r, checksum in zip(ordered, sums, strict=True) if checksum not in (first, None)]
-
-
-def _has_other_source(result: Result, found: Sequence[Result]) -> bool:
-    """Whether the teacher, or the model that was compressed, has other files since."""
-    if result.source:
-        origins = [r for r in found if r.name == result.source["name"]]
-    else:
-        origins = [r for r in found if r.stage == "teacher" and r.teacher == result.teacher]
-    files = [item for origin in origins for item in origin.outputs.items()]
-    return any(result.inputs.get(file, checksum) != checksum for file, checksum in files)
 
 
 def _groups(title: str, found: Sequence[Result], describe: Callable[[Result], str]) -> list[str]:
