@@ -1,12 +1,10 @@
 """Results: what an experiment measured, and everything needed to make it again.
 
-Each is a .json (what the report and later stages read), a .txt (the score, for a person) and the
-predictions on test. Once per task the true labels of test lie beside the predictions. Everything is
-written whole, the .txt last, and checked when read.
+Each is a .json, a .txt for people, and the predictions on test; the true labels of test are stored
+once per task. Everything is written whole, the .txt last, and checked when read.
 """
 
 import base64
-import binascii
 import json
 import logging
 import os
@@ -22,18 +20,16 @@ from distillery.errors import UserError, one_line
 CODE = ("src", "scripts", "benchmarks/*.py", "requirements.txt")  # what can change a result
 
 
-class Commit(TypedDict):
-    """The code that made a result: HEAD, and whether the working tree differed from it."""
-
+class Commit(TypedDict):  # HEAD, and whether the code in the working tree differed from it
     head: str | None
     dirty: bool | None
 
 
 class Run(TypedDict):
-    """What one seed gave: metrics on test, training time, training rows per epoch.
+    """One seed: metrics on test, training time, training rows per epoch.
 
-    ece: the expected calibration error. dev: metrics of the epoch that dev selected. start: what
-    the weights were initialized from. commit, environment: where they differ from the result's.
+    ece: expected calibration error. dev: metrics of the selected epoch. start: what the weights
+    were initialized from. commit, environment: where they differ from the result's.
     """
 
     seed: int
@@ -47,9 +43,7 @@ class Run(TypedDict):
     environment: NotRequired[dict[str, Any]]
 
 
-class Source(TypedDict):
-    """The model that a compressed one was made from."""
-
+class Source(TypedDict):  # the model that a compressed one was made from
     name: str
     metrics: dict[str, float]
     bytes: int
@@ -159,15 +153,9 @@ class Labels:
 
 
 def write_labels(folder: Path, task: str, labels: Labels) -> None:
-    facts = {
-        "task": task,
-        "kind": labels.kind,
-        "split": "test",
-        "n": labels.n,
-        "labels": labels.names,
-        "sha256": labels.sha256,
-        "bits": base64.b64encode(labels.packed).decode(),
-    }
+    facts = {"task": task, "kind": labels.kind, "split": "test", "n": labels.n}
+    facts |= {"labels": labels.names, "sha256": labels.sha256}
+    facts |= {"bits": base64.b64encode(labels.packed).decode()}
     files.write_json(labels_path(folder, task), facts)
 
 
@@ -178,16 +166,12 @@ def read_labels(folder: Path, task: str) -> Labels | None:
         return None
     found = files.read_json(path, "n", "labels", "sha256", "bits")
     try:
-        if (n := int(found["n"])) < 1:
+        n, kind, names = int(found["n"]), found.get("kind", "classification"), found["labels"]
+        packed = base64.b64decode(found["bits"], validate=True)
+        if n < 1:
             raise ValueError
-        return Labels(
-            kind=str(found.get("kind", "classification")),
-            names=tuple(map(str, found["labels"])),
-            n=n,
-            packed=base64.b64decode(found["bits"], validate=True),
-            sha256=str(found["sha256"]),
-        )
-    except (TypeError, ValueError, OverflowError, binascii.Error):
+        return Labels(str(kind), tuple(map(str, names)), n, packed, str(found["sha256"]))
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"{path} is damaged: delete it and run a stage of {task} again") from None
 
 
@@ -236,9 +220,16 @@ def read(path: Path) -> Result:
     try:
         _check(found, Result, "")
         result = Result(**{name: value for name, value in found.items() if name in known})
-        _check_whole(result)
         if result.name != path.name.removesuffix(".json"):
             raise ValueError(f"it has another name, '{result.name}'")
+        if not result.metrics or not result.runs:
+            raise ValueError("it has no metrics" if result.runs else "it has no runs")
+        for part in (*result.runs, *filter(None, [result.source])):
+            if not result.metrics.keys() <= part["metrics"].keys():
+                raise ValueError("a run, or the source, lacks a metric")
+        for name in NEEDED.get(result.stage, ()):
+            if not getattr(result, name):
+                raise ValueError(f"stage {result.stage} needs a {name}")
     except ValueError as error:
         raise UserError(f"{path} is not a result: {one_line(str(error))}") from None
     bits = predictions_path(path.parent, result.name)
@@ -272,18 +263,6 @@ def _check(value: Any, form: Any, where: str) -> None:
     elif base in (dict, list):
         for key, item in value.items() if base is dict else enumerate(value):
             _check(item, get_args(form)[-1], f"{where}.{key}")
-
-
-def _check_whole(result: Result) -> None:
-    """ValueError where the fields, each of the right form, do not go together."""
-    if not result.metrics or not result.runs:
-        raise ValueError("it has no metrics" if result.runs else "it has no runs")
-    for part in (*result.runs, *filter(None, [result.source])):
-        if not result.metrics.keys() <= part["metrics"].keys():
-            raise ValueError("a run, or the source, lacks a metric")
-    for name in NEEDED.get(result.stage, ()):
-        if not getattr(result, name):
-            raise ValueError(f"stage {result.stage} needs a {name}")
 
 
 def read_all(folder: Path) -> dict[str, Result]:
