@@ -26,7 +26,8 @@ class BertShape:
 class Student:
     """What there is to know about a student.
 
-    architecture: a key of `models.registry.CLASSES`, or bert: transformers' own, of a `shape`.
+    architecture: a key of `models.registry.CLASSES`, bert: transformers' own in a `shape`, or
+    encoder: that of an `encoder` (short name or hub id), with fewer layers and its weights.
     layers: its depth. checkpoint: hub id and revision of published weights it can start from.
     static: whether its matmuls can be quantized with input ranges from calibration rows. prunes:
     whether it has units that pruning can remove.
@@ -35,13 +36,19 @@ class Student:
     architecture: str
     layers: int
     shape: BertShape | None = None
+    encoder: str | None = None
     checkpoint: tuple[str, str] | None = None
     static: bool = False
     prunes: bool = True
 
+    @property
+    def own(self) -> bool:
+        """Whether its layers are our own; others are transformers' and read texts as a teacher."""
+        return self.architecture not in ("bert", "encoder")
+
 
 def _bert(shape: BertShape, hub: str, revision: str) -> Student:
-    return Student("bert", shape.layers, shape, (hub, revision), static=True)
+    return Student("bert", shape.layers, shape, checkpoint=(hub, revision), static=True)
 
 
 STUDENTS: dict[str, Student] = {
@@ -79,11 +86,10 @@ STUDENTS: dict[str, Student] = {
         "distilbert/distilbert-base-uncased",
         "12040accade4e8a0f71eabdb258fecc2e7e948be",
     ),
+    "minilm3": Student("encoder", 3, encoder="minilm", static=True),
 }
 
-# Students with layers of our own; the others are transformers' models and read texts as a teacher.
-OWN = tuple(name for name, row in STUDENTS.items() if row.architecture != "bert")
-PRETRAINED = tuple(name for name in STUDENTS if name not in OWN)
+OWN = tuple(name for name, row in STUDENTS.items() if row.own)
 
 # Models without a neural network; each fits some kinds of tasks (`Kind.baselines`).
 BASELINES = ("majority", "tfidf", "nbsvm", "mean", "ridge")

@@ -54,6 +54,49 @@ def test_hidden_states_are_summed_over_layers_by_the_mapping() -> None:
     assert value(loss, states(ZERO, STATES, STATES), teacher) == pytest.approx(2 * DISTANCE)
 
 
+def test_the_mapping_of_layers_is_an_option() -> None:
+    """Of a student of two layers, the second of which is zero, and a teacher of three, the second
+    of which is not."""
+    student, teacher = states(ZERO, STATES, ZERO), states(ZERO, ZERO, STATES, ZERO)
+    for rule, expected in (
+        ("uniform", 0),  # 1 from 2, 2 from 3
+        ("first", 2 * DISTANCE),  # 1 from 1, 2 from 2
+        ("last", 0),  # 1 from 2, 2 from 3
+        ("1-3", DISTANCE),
+        ("1-2+1-3", DISTANCE),
+    ):
+        loss = on.Hidden(source(layers=2), source(layers=3), layers=rule)
+        assert value(loss, student, teacher) == pytest.approx(expected), rule
+    with pytest.raises(UserError, match="layers 1-4 is impossible"):
+        on.Hidden(source(layers=2), source(layers=3), layers="1-4")
+
+
+def test_cosine_of_other_layers_than_the_last() -> None:
+    left, right = [[[1.0, 0.0], [1.0, 0.0]]] * 2, [[[0.0, 2.0], [0.0, 3.0]]] * 2
+    student, teacher = states(ZERO, left, right), states(ZERO, left, right)
+    sizes = source(layers=2), source(layers=2)
+    assert value(on.Cosine(*sizes), student, teacher) == pytest.approx(0, abs=1e-6)
+    assert value(on.Cosine(*sizes, layers="1-2"), student, teacher) == pytest.approx(1)
+    assert value(on.Cosine(*sizes, layers="1-2+2-1"), student, teacher) == pytest.approx(2)
+
+
+def test_attention_and_values_of_chosen_layers() -> None:
+    """Of chosen layers that are equal nothing is left to learn; of others something is."""
+    torch.manual_seed(0)
+    teacher = random_layers(1, 3, 4, 2)
+    student = Layers(
+        LOGITS,
+        teacher.hidden_states[:3],
+        *(tuple(part[:2]) for part in (teacher.queries, teacher.keys, teacher.values)),
+    )
+    mask = torch.tensor([[1] * 5, [1, 1, 1, 0, 0]])
+    sizes = source(layers=2, width=4, heads=2), source(layers=3, width=4, heads=2)
+    for kind in (on.Attention, on.ValueRelations):
+        for rule, alike in (("first", True), ("2-2", True), ("last", False), ("1-3", False)):
+            loss = kind(*sizes, layers=rule)(student, teacher, mask).item()
+            assert (abs(loss) < 1e-6) == alike, rule
+
+
 def test_projection_maps_the_students_width_to_the_teachers() -> None:
     loss = on.Hidden(source(width=1), source(width=2))
     assert isinstance(loss.projection, torch.nn.Linear)

@@ -29,7 +29,47 @@ from distillery.models import registry
 def test_student_layers_learn_from_the_teachers_evenly(
     student: int, teacher: int, expected: list[int]
 ) -> None:
-    assert layers.matched(student, teacher) == expected
+    found = layers.mapping("uniform", student, teacher)
+    assert found == [*enumerate(expected, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("first", [(1, 1), (2, 2), (3, 3)]),
+        ("last", [(1, 4), (2, 5), (3, 6)]),
+        ("1-3+3-6", [(1, 3), (3, 6)]),
+        ("2-2", [(2, 2)]),
+    ],
+)
+def test_other_mappings_say_which_layers_are_compared(
+    rule: str, expected: list[tuple[int, int]]
+) -> None:
+    assert layers.mapping(rule, 3, 6) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("middle", "unknown layers 'middle': choose from uniform, first, last"),
+        ("", "unknown layers ''"),
+        (3.0, "unknown layers '3.0'"),
+        ("1-2-3", "unknown layers '1-2-3'"),
+        ("1-3,2-6", "unknown layers '1-3,2-6'"),
+        ("4-6", "layers 4-6 is impossible: the student has 3 layers, the teacher 6"),
+        ("1-7", "and 1 would learn from 7"),
+        ("0-1", "layers 0-1 is impossible"),
+    ],
+)
+def test_a_mapping_that_cannot_be_is_refused(rule: Any, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        layers.mapping(rule, 3, 6)
+
+
+def test_a_student_deeper_than_its_teacher_has_no_first_or_last_layers() -> None:
+    for rule in ("first", "last"):
+        with pytest.raises(UserError, match=f"layers {rule} is impossible"):
+            layers.mapping(rule, 4, 2)
 
 
 def bert(**sizes: Any) -> BertForSequenceClassification:
@@ -106,12 +146,14 @@ def test_layers_of_a_recurrent_student_are_its_states() -> None:
     assert found.queries == found.keys == found.values == ()
 
 
-def test_what_students_give_is_known_by_name() -> None:
-    tiny = layers.of_student("bert_tiny", recipes.student("smoke", "bert_tiny"))
+def test_what_students_give_is_known_by_name(tiny_folder: Path) -> None:
+    tiny = layers.of_student("bert_tiny", recipes.student("smoke", "bert_tiny"), tiny_folder)
     assert tiny == layers.Source("student bert_tiny", layers.EVERYTHING, 2, 128, 128, 2, 32)
-    own = layers.of_student("bilstm2", recipes.student("smoke", "bilstm2"))
+    own = layers.of_student("bilstm2", recipes.student("smoke", "bilstm2"), tiny_folder)
     assert own == layers.Source("student bilstm2", ("hidden_states",), 2, 16, 32, 0, 32)
-    assert layers.of_student("bag", recipes.student("smoke", "bag")).gives == ()
+    assert layers.of_student("bag", recipes.student("smoke", "bag"), tiny_folder).gives == ()
+    shallow = layers.of_student("minilm3", recipes.student("smoke", "minilm3"), tiny_folder)
+    assert shallow == layers.Source("student minilm3", layers.EVERYTHING, 3, 32, 32, 2, 32)
 
 
 def test_what_a_teacher_gives_is_known_by_its_configuration(tmp_path: Path) -> None:

@@ -127,6 +127,8 @@ def test_every_loss_goes_down_along_its_gradient(name: str) -> None:
         ((("kl", 1.0, {"temperature": math.nan}),), "temperature nan of loss kl is impossible"),
         ((("kl", 1.0, {"temperature": math.inf}),), "temperature inf of loss kl is impossible"),
         ((("value_relations", 1.0, {"heads": 0.0}),), "heads 0 of loss value_relations"),
+        ((("kl", 1.0, {"temperature": "hot"}),), "temperature hot of loss kl is impossible"),
+        ((("embeddings", 1.0, {"layers": "last"}),), "unknown option of loss embeddings 'layers'"),
     ],
 )
 def test_unknown_loss_option_or_value_is_refused(terms: Any, said: str) -> None:
@@ -150,3 +152,7 @@ def test_the_loss_on_labels_is_that_of_the_kind() -> None:
 def test_a_loss_of_another_kind_is_refused() -> None:
     with pytest.raises(UserError, match="loss kl is for classification, not for regression"):
         losses.Losses((("kl", 1.0, {}),), "regression")
+
+
+def test_an_option_may_be_a_word() -> None:
+    assert losses.needs((("hidden", 1.0, {"layers": "1-3+2-6"}),)) == {"hidden_states"}

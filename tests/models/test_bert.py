@@ -18,11 +18,12 @@ from transformers import (
 )
 
 from distillery.errors import UserError
-from distillery.models import bert
+from distillery.models import bert, heads
 from distillery.students import STUDENTS, BertShape
 
 SHAPE = BertShape(layers=2, width=16, heads=2, inner=24)
 LABELS = {0: "bad", 1: "good"}
+HEAD = heads.HEADS["classification"].config(("bad", "good"))
 SIZES = {"num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 2, "vocab_size": 40}
 PARAMETERS = {  # as published, in millions
     "bert_tiny": 4.4,
@@ -48,7 +49,7 @@ def test_named_shapes_have_the_published_numbers_of_parameters(name: str) -> Non
             positions=512,
             pad_token_id=0,
             dropout=0.1,
-            labels=LABELS,
+            head=HEAD,
         )
     assert model.num_parameters() / 1e6 == pytest.approx(PARAMETERS[name], abs=0.1)
     assert STUDENTS[name].checkpoint, "a checkpoint to start from"
@@ -56,7 +57,7 @@ def test_named_shapes_have_the_published_numbers_of_parameters(name: str) -> Non
 
 def test_a_saved_student_is_a_plain_bert(tmp_path: Path) -> None:
     model = bert.create(
-        SHAPE, vocab_size=40, positions=32, pad_token_id=0, dropout=0.3, labels=LABELS
+        SHAPE, vocab_size=40, positions=32, pad_token_id=0, dropout=0.3, head=HEAD
     ).eval()
     model.save_pretrained(tmp_path)
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
@@ -66,15 +67,13 @@ def test_a_saved_student_is_a_plain_bert(tmp_path: Path) -> None:
 
 
 def test_dropout_is_on_the_embeddings_and_before_the_classifier() -> None:
-    model = bert.create(
-        SHAPE, vocab_size=40, positions=32, pad_token_id=0, dropout=0.3, labels=LABELS
-    )
+    model = bert.create(SHAPE, vocab_size=40, positions=32, pad_token_id=0, dropout=0.3, head=HEAD)
     rates = {n: m.p for n, m in model.named_modules() if isinstance(m, torch.nn.Dropout) and m.p}
     assert rates == {"bert.embeddings.dropout": 0.3, "dropout": 0.3}
 
 
 def load(folder: Path, shape: BertShape = SHAPE) -> BertForSequenceClassification:
-    return bert.load(folder, shape, dropout=0.1, labels=LABELS).eval()
+    return bert.load(folder, shape, dropout=0.1, head=HEAD).eval()
 
 
 def test_a_checkpoint_of_bert_is_loaded_with_its_head_left_out(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
@@ -17,11 +19,13 @@ from transformers import (
     BertModel,
 )
 
-from distillery import encoders, paths, results
+from distillery import encoders, paths, recipes, results, tasks
 from distillery.cli import main
+from distillery.distillation import initialization
+from distillery.distillation import teacher as teachers
 from distillery.errors import UserError
 from distillery.models import tiny
-from distillery.students import STUDENTS
+from distillery.students import STUDENTS, Student
 from distillery.training import loop
 
 Refused = Callable[..., str]
@@ -189,6 +193,7 @@ def test_recorded_outputs_are_not_needed_where_layers_alone_are_compared(
             [*DISTIL, "bag", "--losses", "hidden,mse", "--variant", "x"],
             "the hidden states of student bag, which gives no states of its layers",
         ),
+        ([*DISTIL, "minilm3", "--start", "hub", "--variant", "x"], "minilm3 has no checkpoint"),
     ],
 )
 def test_what_cannot_be_is_refused_at_start(
@@ -218,3 +223,83 @@ def test_a_checkpoint_for_shorter_texts_is_refused(smoke_copy: Path, refused: Re
     checkpoint("bert_tiny")
     said = refused(*STUDENT, "--max-length", "80", "--variant", "x")
     assert "max_length 80 is impossible" in said
+
+
+@pytest.fixture
+def tiny1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A student of the tiny encoder's own architecture with one of its two layers."""
+    monkeypatch.setitem(STUDENTS, "tiny1", Student("encoder", 1, encoder="tiny", static=True))
+
+
+def layer(folder: Path, number: int) -> list[torch.Tensor]:
+    """The weights of a saved BERT's layer, counted from 1."""
+    weights = load_file(folder / "model.safetensors")
+    names = sorted(name for name in weights if f"encoder.layer.{number - 1}." in name)
+    assert names
+    return [weights[name] for name in names]
+
+
+def test_a_student_with_fewer_layers_goes_through_all_stages(smoke_copy: Path, tiny1: None) -> None:
+    assert main([*DISTIL, "tiny1"]) == 0
+    found = result("distil_tiny1_tiny_smoke")
+    assert found.runs[0]["start"] == "teacher layers 2"
+    assert found.layers == 1
+    assert found.parameters < result("tiny_smoke").parameters
+    model = AutoModelForSequenceClassification.from_pretrained(
+        paths.model("smoke", "distil_tiny1_tiny_smoke")
+    )
+    assert type(model) is BertForSequenceClassification
+    assert len(model.bert.encoder.layer) == 1
+    names = ["--task", "smoke", "--teacher", "tiny", "--student", "tiny1"]
+    assert main(["compress", *names]) == 0
+    for step in ("onnx", "int8", "int8.static", "pruned", "pruned.int8"):
+        assert result(f"distil_tiny1_tiny_smoke.{step}").layers == 1
+    assert main(["student", "--task", "smoke", "--student", "tiny1"]) == 0
+    assert result("tiny1_smoke").runs[0]["start"] == "encoder layers 2"
+    assert "encoders/tiny/model.safetensors" in result("tiny1_smoke").inputs
+    assert main(["report", "--task", "smoke"]) == 0
+    for name in ("distil_tiny1_tiny_smoke", "distil_tiny1_tiny_smoke.int8", "tiny1_smoke"):
+        assert main(["predict", str(paths.model("smoke", name)), "the film was great"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "number"), [("uniform", 2), ("first", 1), ("last", 2), ("1-1", 1)]
+)
+def test_which_layers_it_starts_from_is_an_option(
+    in_smoke_home: Path, tiny1: None, rule: str, number: int
+) -> None:
+    task, teacher = tasks.get("smoke"), teachers.find(tasks.get("smoke"), "tiny")
+    recipe = replace(recipes.distillation("smoke", "tiny1", "tiny"), start_layers=rule)
+    start = initialization.choose("tiny1", recipe, teacher)
+    model, origin = start.build(task, recipe, start.tokenizer(task))
+    assert origin == f"teacher layers {number}"
+    weights = model.bert.encoder.layer[0].state_dict()
+    theirs = layer(teacher.folder, number)
+    for name, expected in zip(sorted(weights), theirs, strict=True):
+        assert torch.equal(weights[name], expected), name
+    random = replace(recipe, start="random")
+    start = initialization.choose("tiny1", random, teacher)
+    model, origin = start.build(task, random, start.tokenizer(task))
+    assert origin == "random"
+    assert not torch.equal(model.classifier.weight, torch.zeros(2, 32))
+
+
+def test_a_teacher_of_another_architecture_is_not_its_start(
+    smoke_copy: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    """The encoder is, whose word pieces it then reads."""
+    other = checkpoint("bert_tiny")
+    monkeypatch.setitem(STUDENTS, "other1", Student("encoder", 1, encoder=str(other)))
+    teacher = teachers.find(tasks.get("smoke"), "tiny")
+    recipe = recipes.distillation("smoke", "other1", "tiny")
+    start = initialization.choose("other1", recipe, teacher)
+    assert (start.kind, start.folder) == ("encoder", other)
+    said = refused(*DISTIL, "other1", "--start", "teacher", "--variant", "x")
+    assert "start teacher is impossible: student other1 has the architecture of" in said
+    for rule, expected in (
+        ("middle", "unknown layers 'middle'"),
+        ("1-3", "layers 1-3 is impossible: the student has 1 layers, the teacher 2"),
+        ("1-1+1-2", "start_layers 1-1+1-2 is impossible: name each of the student's 1 layers once"),
+    ):
+        said = refused(*DISTIL, "other1", "--start-layers", rule, "--variant", "x")
+        assert expected in said

@@ -2,16 +2,16 @@
 
 Each is a module: (student's layers, teacher's layers, mask (B, T), 1 on text) -> scalar, the mean
 over the texts of the batch; within a text over its tokens, never over padding. What a module
-learns, such as a projection, is trained with the student and thrown away at the end. A loss over
-several layers is their sum: student layer m learns from teacher layer g(m) (`layers.matched`).
-TinyBERT is arXiv:1909.10351, its losses stand in sec. 3.1.
+learns, such as a projection, is trained with the student and thrown away at the end. The option
+`layers` says which layers are compared (`layers.mapping`); over several pairs the loss is their
+sum. TinyBERT is arXiv:1909.10351, its losses stand in sec. 3.1.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from distillery.distillation.layers import Layers, Source, matched
+from distillery.distillation.layers import Layers, Source, mapping
 from distillery.errors import UserError
 
 HIDDEN = -1e4  # score of padding, whose weight is then exactly zero
@@ -28,12 +28,44 @@ def _projection(student: int, teacher: int) -> nn.Module:
     return nn.Identity() if student == teacher else nn.Linear(student, teacher, bias=False)
 
 
-class LayerLoss(nn.Module):
-    """student, teacher: what is compared. Raises UserError where that cannot be."""
+def _distance(projection: nn.Module, states: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """(B, T, H_S), (B, T, H_T) -> the mean squared distance."""
+    distance = (projection(states.float()) - target.float()).square().mean(dim=-1)
+    return mean_over_text(distance, mask)
 
-    def __init__(self, student: Source, teacher: Source) -> None:
+
+class LayerLoss(nn.Module):
+    """student, teacher: what is compared. layers: a rule of `mapping`, or empty for the last layer
+    of both. Raises UserError where they can't be compared."""
+
+    def __init__(self, student: Source, teacher: Source, layers: str = "uniform") -> None:
         super().__init__()
-        self.teacher_layers = matched(student.layers, teacher.layers)
+        rule = layers or f"{student.layers}-{teacher.layers}"
+        self.pairs = mapping(rule, student.layers, teacher.layers)
+
+    def forward(self, student: Layers, teacher: Layers, mask: Tensor) -> Tensor:
+        parts = [self.compare(student, teacher, mask, mine, theirs) for mine, theirs in self.pairs]
+        return torch.stack(parts).sum()
+
+    def compare(
+        self, student: Layers, teacher: Layers, mask: Tensor, mine: int, theirs: int
+    ) -> Tensor:
+        """The loss of the student's layer `mine` and the teacher's `theirs`."""
+        raise NotImplementedError
+
+
+class Hidden(LayerLoss):
+    """MSE(H_S W_h, H_T) after each layer, with one W_h for all (TinyBERT's L_hidn)."""
+
+    def __init__(self, student: Source, teacher: Source, layers: str = "uniform") -> None:
+        super().__init__(student, teacher, layers)
+        self.projection = _projection(student.width, teacher.width)
+
+    def compare(
+        self, student: Layers, teacher: Layers, mask: Tensor, mine: int, theirs: int
+    ) -> Tensor:
+        states, target = student.hidden_states[mine], teacher.hidden_states[theirs]
+        return _distance(self.projection, states, target, mask)
 
 
 class Embeddings(LayerLoss):
@@ -44,39 +76,22 @@ class Embeddings(LayerLoss):
         self.projection = _projection(student.embedding, teacher.embedding)
 
     def forward(self, student: Layers, teacher: Layers, mask: Tensor) -> Tensor:
-        projected = self.projection(student.hidden_states[0].float())
-        distance = (projected - teacher.hidden_states[0].float()).square().mean(dim=-1)
-        return mean_over_text(distance, mask)
+        return _distance(self.projection, student.hidden_states[0], teacher.hidden_states[0], mask)
 
 
-class Hidden(LayerLoss):
-    """MSE(H_S W_h, H_T) after each layer, with one W_h for all (TinyBERT's L_hidn)."""
-
-    def __init__(self, student: Source, teacher: Source) -> None:
-        super().__init__(student, teacher)
-        self.projection = _projection(student.width, teacher.width)
-
-    def forward(self, student: Layers, teacher: Layers, mask: Tensor) -> Tensor:
-        parts = []
-        for states, layer in zip(student.hidden_states[1:], self.teacher_layers, strict=True):
-            target = teacher.hidden_states[layer].float()
-            distance = (self.projection(states.float()) - target).square().mean(dim=-1)
-            parts.append(mean_over_text(distance, mask))
-        return torch.stack(parts).sum()
-
-
-class Cosine(LayerLoss):
+class Cosine(Hidden):
     """1 - cos(h_S W, h_T) of the last layer's states (DistilBERT, arXiv:1910.01108, sec. 3), with
     a learned W where the widths differ."""
 
-    def __init__(self, student: Source, teacher: Source) -> None:
-        super().__init__(student, teacher)
-        self.projection = _projection(student.width, teacher.width)
+    def __init__(self, student: Source, teacher: Source, layers: str = "") -> None:
+        super().__init__(student, teacher, layers)
 
-    def forward(self, student: Layers, teacher: Layers, mask: Tensor) -> Tensor:
-        projected = self.projection(student.hidden_states[-1].float())
-        alike = cosine_similarity(projected, teacher.hidden_states[-1].float(), dim=-1)
-        return mean_over_text(1 - alike, mask)
+    def compare(
+        self, student: Layers, teacher: Layers, mask: Tensor, mine: int, theirs: int
+    ) -> Tensor:
+        projected = self.projection(student.hidden_states[mine].float())
+        target = teacher.hidden_states[theirs].float()
+        return mean_over_text(1 - cosine_similarity(projected, target, dim=-1), mask)
 
 
 class Attention(LayerLoss):
@@ -88,23 +103,22 @@ class Attention(LayerLoss):
     X and Y.
     """
 
-    def __init__(self, student: Source, teacher: Source) -> None:
-        super().__init__(student, teacher)
+    def __init__(self, student: Source, teacher: Source, layers: str = "uniform") -> None:
+        super().__init__(student, teacher, layers)
         if student.heads != teacher.heads:
             raise UserError(
                 f"loss attention compares heads one by one: {student.name} has {student.heads},"
                 f" {teacher.name} {teacher.heads}; value_relations:1:heads=N compares other numbers"
             )
 
-    def forward(self, student: Layers, teacher: Layers, mask: Tensor) -> Tensor:
-        parts = []
-        for place, layer in enumerate(self.teacher_layers):
-            mine, theirs = student.queries[place].float(), teacher.queries[layer - 1].float()
-            queries = [mine * mine.shape[-1] ** -0.5, -theirs * theirs.shape[-1] ** -0.5]
-            keys = [student.keys[place].float(), teacher.keys[layer - 1].float()]
-            x, y = (_gram(torch.cat(both, dim=-1), mask) for both in (queries, keys))
-            parts.append((x * y).sum(dim=(-2, -1)).mean())
-        return torch.stack(parts).sum()
+    def compare(
+        self, student: Layers, teacher: Layers, mask: Tensor, mine: int, theirs: int
+    ) -> Tensor:
+        ours, other = student.queries[mine - 1].float(), teacher.queries[theirs - 1].float()
+        queries = [ours * ours.shape[-1] ** -0.5, -other * other.shape[-1] ** -0.5]
+        keys = [student.keys[mine - 1].float(), teacher.keys[theirs - 1].float()]
+        x, y = (_gram(torch.cat(both, dim=-1), mask) for both in (queries, keys))
+        return (x * y).sum(dim=(-2, -1)).mean()
 
 
 def _gram(vectors: Tensor, mask: Tensor) -> Tensor:
@@ -117,12 +131,14 @@ class ValueRelations(LayerLoss):
     """KL(R_T || R_S) over heads and tokens, with R = softmax(V V^T / sqrt(W)) of the last layer's
     values (MiniLM, arXiv:2002.10957, sec. 3.2).
 
-    heads: in how many parts the values of all heads together are cut, in student and teacher alike
-    (the relation heads of arXiv:2012.15828, sec. 3.1); 0: as many as both have.
+    heads: into how many parts the values of all heads together are cut, in student and teacher
+    alike (the relation heads of arXiv:2012.15828, sec. 3.1); 0: as many as both have.
     """
 
-    def __init__(self, student: Source, teacher: Source, heads: float = 0.0) -> None:
-        super().__init__(student, teacher)
+    def __init__(
+        self, student: Source, teacher: Source, heads: float = 0.0, layers: str = ""
+    ) -> None:
+        super().__init__(student, teacher, layers)
         if not heads and student.heads != teacher.heads:
             raise UserError(
                 f"loss value_relations needs its option heads: {student.name} has {student.heads}"
@@ -136,9 +152,12 @@ class ValueRelations(LayerLoss):
                     f" values of width {source.width}"
                 )
 
-    def forward(self, student: Layers, teacher: Layers, mask: Tensor) -> Tensor:
-        mine, theirs = (self._relations(found.values[-1], mask) for found in (student, teacher))
-        divergence = (theirs.exp() * (theirs - mine)).sum(dim=-1)  # (B, heads, T)
+    def compare(
+        self, student: Layers, teacher: Layers, mask: Tensor, mine: int, theirs: int
+    ) -> Tensor:
+        ours = self._relations(student.values[mine - 1], mask)
+        other = self._relations(teacher.values[theirs - 1], mask)
+        divergence = (other.exp() * (other - ours)).sum(dim=-1)  # (B, heads, T)
         return mean_over_text(divergence.mean(dim=1), mask)
 
     def _relations(self, values: Tensor, mask: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """What the layers of a student and of its teacher give, for losses that compare them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,12 @@ class Source:
             )
 
 
-def of_student(name: str, recipe: StudentRecipe) -> Source:
-    """What the layers of a student give."""
+def of_student(name: str, recipe: StudentRecipe, folder: Path) -> Source:
+    """What the layers of a student give. folder: where its initialization comes from."""
     row = STUDENTS[name]
+    if row.encoder:
+        whole, longest = of_teacher(name, folder), recipe.max_length
+        return replace(whole, name=f"student {name}", layers=row.layers, longest=longest)
     if shape := row.shape:
         sizes = (shape.layers, shape.width, shape.width, shape.heads)
         return Source(f"student {name}", EVERYTHING, *sizes, recipe.max_length)
@@ -78,11 +81,35 @@ def of_teacher(name: str, folder: Path) -> Source:
     )
 
 
-def matched(student_layers: int, teacher_layers: int) -> list[int]:
-    """The teacher's layer g(m) for each student layer m = 1..M, counted from 1: m * N / M, rounded
-    up where that is none (the uniform mapping of TinyBERT, arXiv:1909.10351, sec. 4.1)."""
-    layers = range(1, student_layers + 1)
-    return [-(-layer * teacher_layers // student_layers) for layer in layers]
+def mapping(rule: str, student: int, teacher: int) -> list[tuple[int, int]]:
+    """Pairs (layer of the student, layer of the teacher), both counted from 1.
+
+    student, teacher: numbers of layers M and N. rule: uniform: m learns from m * N / M, rounded up
+    (TinyBERT, arXiv:1909.10351, sec. 4.1); first: from m; last: from N - M + m; or explicit pairs
+    such as 1-3+2-6. UserError for another rule, and for layers that don't exist.
+    """
+    every = range(1, student + 1)
+    if rule == "uniform":
+        pairs = [(layer, -(-layer * teacher // student)) for layer in every]
+    elif rule in ("first", "last"):
+        shift = teacher - student if rule == "last" else 0
+        pairs = [(layer, layer + shift) for layer in every]
+    else:
+        try:
+            named = [pair.split("-") for pair in str(rule).split("+")]
+            pairs = [(int(mine), int(theirs)) for mine, theirs in named]
+        except ValueError:
+            raise UserError(
+                f"unknown layers '{rule}': choose from uniform, first, last, or name pairs"
+                " (student-teacher) such as 1-3+2-6"
+            ) from None
+    for mine, theirs in pairs:
+        if not (1 <= mine <= student and 1 <= theirs <= teacher):
+            raise UserError(
+                f"layers {rule} is impossible: the student has {student} layers, the teacher"
+                f" {teacher}, and {mine} would learn from {theirs}"
+            )
+    return pairs
 
 
 @dataclass

@@ -63,11 +63,11 @@ def teacher_labels(logits: Tensor, teacher: Tensor) -> Tensor:
 class Loss:
     """needs: `labels` (true ones), the teacher's `logits`, or `hidden_states`, `attentions` or
     `values` of its layers (and of the student's). functions: by kind of task. options: the lowest
-    value of each."""
+    value of each, None for a word, which the loss itself checks."""
 
     needs: str
     functions: Mapping[str, Callable[..., Tensor] | type[layer_losses.LayerLoss]]
-    options: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def _any(function: Any) -> dict[str, Any]:
@@ -80,10 +80,12 @@ LOSSES = {
     "kl": Loss("logits", {"classification": kl}, {"temperature": 0.01}),
     "teacher_labels": Loss("logits", {"classification": teacher_labels}),
     "embeddings": Loss("hidden_states", _any(layer_losses.Embeddings)),
-    "hidden": Loss("hidden_states", _any(layer_losses.Hidden)),
-    "cosine": Loss("hidden_states", _any(layer_losses.Cosine)),
-    "attention": Loss("attentions", _any(layer_losses.Attention)),
-    "value_relations": Loss("values", _any(layer_losses.ValueRelations), {"heads": 1}),
+    "hidden": Loss("hidden_states", _any(layer_losses.Hidden), {"layers": None}),
+    "cosine": Loss("hidden_states", _any(layer_losses.Cosine), {"layers": None}),
+    "attention": Loss("attentions", _any(layer_losses.Attention), {"layers": None}),
+    "value_relations": Loss(
+        "values", _any(layer_losses.ValueRelations), {"heads": 1, "layers": None}
+    ),
 }
 
 
@@ -97,7 +99,7 @@ def needs(terms: Terms) -> set[str]:
                 allowed = ", ".join(loss.options) or "it has none"
                 raise UserError(f"unknown option of loss {name} '{option}': {allowed}")
             lowest = loss.options[option]
-            if isinstance(value, str) or not lowest <= value < math.inf:
+            if lowest is not None and (isinstance(value, str) or not lowest <= value < math.inf):
                 shown = value if isinstance(value, str) else f"{value:g}"
                 raise UserError(
                     f"{option} {shown} of loss {name} is impossible: {lowest:g} or more"

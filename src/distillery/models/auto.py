@@ -85,6 +85,27 @@ def freeze_lower(model: Any, tuned_layers: int) -> None:
         part.requires_grad_(True)
 
 
+def copy_layers(model: Any, student: Any, numbers: Sequence[int]) -> None:
+    """Copies these layers of a classifier, counted from 1, and all its other weights into a
+    student of as many layers. UserError if a layer doesn't fit its new place, as ModernBERT's
+    first, which alone has no norm before its attention."""
+    name, _ = layers_of(model, "a student with fewer layers")
+    prefix, weights = f"{model.base_model_prefix}.{name}.", model.state_dict()
+    taken = {key: value for key, value in weights.items() if not key.startswith(prefix)}
+    for mine, number in enumerate(numbers):
+        theirs = f"{prefix}{number - 1}."
+        for key, value in weights.items():
+            if key.startswith(theirs):
+                taken[f"{prefix}{mine}.{key.removeprefix(theirs)}"] = value
+    try:
+        student.load_state_dict(taken)
+    except RuntimeError:
+        raise UserError(
+            f"layers {','.join(map(str, numbers))} can't be the layers of a student: those of"
+            f" {type(model).__name__} are not all alike (try layer 1 as the first one)"
+        ) from None
+
+
 def with_layers(model: Any, numbers: Sequence[int], dropout: float, copied: bool = True) -> Any:
     """A classifier of the same architecture with only these layers of `model`, counted from 1.
 
@@ -92,23 +113,14 @@ def with_layers(model: Any, numbers: Sequence[int], dropout: float, copied: bool
     and turns fused attention off. copied: it takes over all weights; else they are random.
     """
     set_dropout(model, 0.0)
-    name, _ = layers_of(model, "a student with fewer layers")
     config = copy.deepcopy(model.config)
     config.num_hidden_layers = len(numbers)
     if kinds := getattr(config, "layer_types", None):  # such as local and global attention
         config.layer_types = [kinds[number - 1] for number in numbers]
     student = type(model)(config)
     if copied:
-        prefix = f"{model.base_model_prefix}.{name}."
-        weights = model.state_dict()
-        taken = {key: value for key, value in weights.items() if not key.startswith(prefix)}
-        for mine, number in enumerate(numbers):
-            theirs = f"{prefix}{number - 1}."
-            for key, value in weights.items():
-                if key.startswith(theirs):
-                    taken[f"{prefix}{mine}.{key.removeprefix(theirs)}"] = value
-        student.load_state_dict(taken)
-    inside = {*layers_of(student, "")[1].modules()}
+        copy_layers(model, student, numbers)
+    inside = {*layers_of(student, "a student with fewer layers")[1].modules()}
     for module in student.modules():
         if isinstance(module, nn.Dropout) and module not in inside:
             module.p = dropout

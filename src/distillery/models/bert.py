@@ -47,16 +47,17 @@ def create(
     positions: int,
     pad_token_id: int,
     dropout: float,
-    labels: Mapping[int, str],
+    head: Mapping[str, Any],
     token_types: int = 2,
     activation: str = "gelu",
     norm_eps: float = 1e-12,
 ) -> BertForSequenceClassification:
     """A BERT classifier with random weights.
 
-    positions: the longest text in word pieces. activation, norm_eps: of the model whose weights
-    it is to take, for else they would be another function. dropout: on the embeddings and before
-    the classifier; the layers have none, which costs time and turns fused attention off.
+    positions: the longest text in word pieces. dropout: on the embeddings and before the
+    classifier; the layers have none, which costs time and turns fused attention off. head: fields
+    of the configuration (`heads.Head.config`). activation, norm_eps: those of the model whose
+    weights it takes, or they would compute something else.
     """
     config = BertConfig(
         vocab_size=vocab_size,
@@ -72,8 +73,7 @@ def create(
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         classifier_dropout=dropout,
-        id2label=dict(labels),
-        label2id={label: index for index, label in labels.items()},
+        **head,
     )
     model = BertForSequenceClassification(config)
     model.bert.embeddings.dropout.p = dropout
@@ -81,7 +81,7 @@ def create(
 
 
 def load(
-    folder: Path, shape: BertShape, *, dropout: float, labels: Mapping[int, str]
+    folder: Path, shape: BertShape, *, dropout: float, head: Mapping[str, Any]
 ) -> BertForSequenceClassification:
     """A BERT classifier that starts from the checkpoint in a folder, BERT's or DistilBERT's.
 
@@ -106,7 +106,7 @@ def load(
         token_types=rows.get("token_type", 2),
         pad_token_id=config.pad_token_id or 0,
         dropout=dropout,
-        labels=labels,
+        head=head,
         activation=config.hidden_act if config.model_type == "bert" else config.activation,
         norm_eps=getattr(config, "layer_norm_eps", 1e-12),
     )

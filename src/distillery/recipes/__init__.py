@@ -32,7 +32,7 @@ from distillery.recipes.models import PretrainingRecipe as PretrainingRecipe
 from distillery.recipes.models import SequenceRecipe as SequenceRecipe
 from distillery.recipes.models import StudentRecipe as StudentRecipe
 from distillery.recipes.models import TeacherRecipe as TeacherRecipe
-from distillery.students import PRETRAINED
+from distillery.students import STUDENTS
 
 NAMES = (
     *("DATA", "PLAN", "AUGMENTATION", "QUANTIZATION", "INFERENCE"),
@@ -118,14 +118,14 @@ def teacher(task: str, name: str) -> TeacherRecipe:
 
 
 def student(task: str, name: str) -> StudentRecipe:
-    if name not in PRETRAINED:
+    if name not in STUDENTS or STUDENTS[name].own:
         return _recipe(StudentRecipe, task, "student", name)
     recipe = _recipe(BertStudentRecipe, task, "bert_student", name)
     return recipe.changed(max_length=teacher(task, plan(task).teachers[0]).max_length)
 
 
 def distillation(task: str, name: str, teacher_name: str) -> StudentRecipe:
-    if name not in PRETRAINED:
+    if name not in STUDENTS or STUDENTS[name].own:
         return _recipe(StudentRecipe, task, "distillation", name, teacher_name)
     recipe = _recipe(BertStudentRecipe, task, "bert_distillation", name, teacher_name)
     return recipe.changed(max_length=teacher(task, teacher_name).max_length)

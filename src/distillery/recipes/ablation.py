@@ -5,7 +5,7 @@ A variant is what it sets in the student's recipe, as options of `distil`.
 """
 
 from distillery.errors import UserError, choose
-from distillery.students import PRETRAINED, STUDENTS
+from distillery.students import STUDENTS
 
 BASE = {"epochs": "1", "splits": "train,unlabeled", "losses": "kl:1:temperature=2"}
 VARIANTS: dict[str, dict[str, str]] = {
@@ -27,7 +27,7 @@ def variants(student: str, only: tuple[str, ...] = ()) -> dict[str, dict[str, st
     choose("student", student, STUDENTS)
     for name in only:
         choose("variant", name, VARIANTS)
-    if student in PRETRAINED:
+    if not STUDENTS[student].own:
         raise UserError(f"{student} is taught in two phases, which these variants do not know")
     chosen = {name: {**BASE, **VARIANTS[name]} for name in only or VARIANTS}
     if student == "bag" and (lost := {"random", "last"} & chosen.keys()):

@@ -141,7 +141,8 @@ class Phase(Training):
         Losses,
         "losses as name:weight[:option=value], of labels (the true ones), mse, kl (with a"
         " temperature), teacher_labels, and of a live teacher's layers: embeddings, hidden, cosine,"
-        " attention, value_relations (with heads); such as mse:1 or"
+        " attention, value_relations (with heads), all but embeddings with layers (uniform, first,"
+        " last, or pairs student-teacher as in hidden:1:layers=1-3+2-6); such as mse:1 or"
         " kl:0.9:temperature=4,labels:0.1",
         each(_weight),
     ]

@@ -82,12 +82,12 @@ def pruning(phases: tuple[Phase, ...]) -> PruningRecipe:
 
 
 def bert_student(name: str) -> BertStudentRecipe:
-    """From labels alone; a wide student learns at a lower rate."""
-    shape = STUDENTS[name].shape
-    assert shape
-    rate = 1e-4 if shape.width >= 768 else 5e-4
+    """From labels alone; the wider a student, the smaller its step, and so with one that starts
+    from pretrained layers."""
+    shape, encoder = STUDENTS[name].shape, STUDENTS[name].encoder
+    rate = 5e-4 if shape and shape.width < 768 else 1e-4
     phase = Phase(splits=("train",), losses=LABELS, epochs=6, learning_rate=rate)
-    return BertStudentRecipe(phases=(phase,))
+    return BertStudentRecipe(phases=(phase,), tokenizer=encoder or "minilm")
 
 
 def bert_distillation(name: str, teacher: str) -> BertStudentRecipe:
@@ -100,10 +100,11 @@ def bert_distillation(name: str, teacher: str) -> BertStudentRecipe:
 
 def bert_layers(name: str) -> Losses:
     """Losses on layers: TinyBERT's in a student with the 12 heads of `bert` and `minilm`, to which
-    attention is compared head by head; value relations in one with another number."""
-    shape = STUDENTS[name].shape
-    assert shape
+    attention is compared head by head; value relations in one with another number. Of encoders of
+    any architecture only states can be compared."""
     states: Losses = (("embeddings", 1.0, {}), ("hidden", 1.0, {}))
-    if shape.heads == 12:
-        return (*states, ("attention", 1.0, {}))
-    return (*states, ("value_relations", 1.0, {"heads": float(shape.heads)}))
+    shape = STUDENTS[name].shape
+    if not shape:
+        return states
+    relations: Losses = (("value_relations", 1.0, {"heads": float(shape.heads)}),)
+    return (*states, *((("attention", 1.0, {}),) if shape.heads == 12 else relations))

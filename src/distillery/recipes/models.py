@@ -139,7 +139,8 @@ class SequenceRecipe(StudentRecipe):
 
 @dataclass(frozen=True)
 class BertStudentRecipe(StudentRecipe):
-    """Students of BERT's shape, whose sizes `students.STUDENTS` says."""
+    """Students that are models of transformers: of BERT's shape, in the sizes that
+    `students.STUDENTS` says, or of an encoder's own architecture with fewer layers."""
 
     start: Annotated[
         str,
@@ -149,6 +150,11 @@ class BertStudentRecipe(StudentRecipe):
         " data/encoders, else teacher, encoder where there is none",
         one_of("auto", "hub", "encoder", "teacher", "random"),
     ] = "auto"
+    start_layers: Annotated[
+        str,
+        "where the student starts from layers of its teacher or encoder, which ones: uniform,"
+        " first, last, or pairs (student-teacher) such as 1-2+2-4+3-6",
+    ] = "uniform"
 
     def needs_teacher(self) -> bool:
         return self.start == "teacher"

@@ -16,7 +16,7 @@ from distillery.recipes.base import Losses, Recipe
 
 def parse_losses(text: str) -> Losses:
     """`mse:1,kl:0.5:temperature=2` -> (("mse", 1.0, {}), ("kl", 0.5, {"temperature": 2.0}))."""
-    losses = []
+    losses: list[tuple[str, float, dict[str, float | str]]] = []
     for item in text.split(","):
         name, *rest = item.split(":")
         try:

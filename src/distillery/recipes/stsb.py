@@ -1,7 +1,5 @@
 """STS-B: 5,100 pairs of about 29 word pieces, none longer than 128: small, so more epochs."""
 
-from dataclasses import replace
-
 from distillery.recipes import default
 from distillery.recipes.base import Plan
 from distillery.recipes.models import StudentRecipe, TeacherRecipe
@@ -11,12 +9,12 @@ DATA = default.PUBLIC_DATA
 
 
 def teacher(name: str) -> TeacherRecipe:
-    return replace(default.teacher(name), epochs=6, max_length=128)
+    return default.teacher(name).changed(epochs=6, max_length=128)
 
 
 def student(name: str) -> StudentRecipe:
-    return replace(default.student(name).trained(epochs=10), max_length=128)
+    return default.student(name).changed(epochs=10, max_length=128)
 
 
 def distillation(name: str, teacher: str) -> StudentRecipe:
-    return replace(default.distillation(name, teacher).trained(epochs=20), max_length=128)
+    return default.distillation(name, teacher).changed(epochs=20, max_length=128)

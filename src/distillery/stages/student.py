@@ -13,8 +13,7 @@ from torch import nn
 from distillery import paths
 from distillery.data import store
 from distillery.data.task import Task
-from distillery.distillation import layers, losses
-from distillery.distillation import start as initialization
+from distillery.distillation import initialization, layers, losses
 from distillery.distillation.signals import Taught
 from distillery.distillation.teacher import check_on_dev, find
 from distillery.encoders import short_name
@@ -115,7 +114,7 @@ class Student(Stage):
         if len(self.taught.teachers) != 1:
             raise UserError("a loss on layers compares the student with one teacher: name one")
         (teacher,), recipe = self.taught.teachers, self.recipe
-        student = layers.of_student(str(self.student), recipe)
+        student = layers.of_student(str(self.student), recipe, self.start.folder)
         compared = student, layers.of_teacher(teacher.name, teacher.folder)
         for phase in recipe.phases:
             losses.Losses(phase.losses, self.task.kind.name, *compared)  # refuses
