@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# Stage 4: distils bert into minilm3 on imdb.
+# Made by `make scripts`. Options: --help lists them.
+set -euo pipefail
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task imdb --teacher bert --student minilm3 "$@"

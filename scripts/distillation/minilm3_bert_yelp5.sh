@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# Stage 4: distils bert into minilm3 on yelp5.
+# Made by `make scripts`. Options: --help lists them.
+set -euo pipefail
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task yelp5 --teacher bert --student minilm3 "$@"

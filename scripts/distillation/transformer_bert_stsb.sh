@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# Stage 4: distils bert into transformer on stsb.
+# Made by `make scripts`. Options: --help lists them.
+set -euo pipefail
+exec "$(dirname "$(readlink -f -- "${BASH_SOURCE[0]}")")/../distillery" distil --task stsb --teacher bert --student transformer "$@"
