@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from torch.nn.functional import pad
-from transformers import AutoConfig
 
 from distillery import encoders, files
 from distillery.data import store
@@ -124,12 +123,16 @@ def choose(student: str, recipe: StudentRecipe, teacher: Teacher | None) -> Init
         if not row.checkpoint:
             raise UserError(f"start hub is impossible: student {student} has no checkpoint")
         read = (encoders.WEIGHTS, "config.json", "tokenizer.json", "vocab.txt")
-        return Initialization(student, kind, *_encoder(student, read))
+        return Initialization(student, kind, *_located(student, read))
     if teacher and kind == "encoder" and not own_encoder:
         raise UserError("a start from the encoder is for students without teacher: use teacher")
     if teacher and kind != "encoder":
-        if kind == "teacher" and row.shape:
-            _refuse_other_than_bert(teacher)
+        needs_bert = kind == "teacher" and row.shape
+        if needs_bert and "values" not in of_teacher(teacher.name, teacher.folder).gives:
+            raise UserError(
+                f"start teacher needs a BERT, and {teacher.name} is none:"
+                " --start hub and --start random do not"
+            )
         if own_encoder and not _same_sizes(own_encoder, teacher.folder):
             raise UserError(
                 f"start {kind} is impossible: student {student} has the architecture of"
@@ -139,7 +142,7 @@ def choose(student: str, recipe: StudentRecipe, teacher: Teacher | None) -> Init
     spec = own_encoder or recipe.tokenizer
     with_weights = kind == "encoder" or own_encoder is not None
     read = ("tokenizer.json", *((encoders.WEIGHTS,) if with_weights else ()))
-    folder, inputs = _encoder(spec, read)
+    folder, inputs = _located(spec, read)
     for name in read:
         if not (folder / name).is_file():
             raise UserError(f"tokenizer '{spec}': {folder} has no {name}")
@@ -163,27 +166,16 @@ def _kind(student: str, recipe: StudentRecipe, teacher: Teacher | None) -> str:
 
 def _same_sizes(encoder: str, folder: Path) -> bool:
     """Whether the model in a folder differs from an encoder in its number of layers at most."""
-    sizes = []
-    for place in (encoders.locate(encoder), folder):
-        config: Any = AutoConfig.from_pretrained(place, trust_remote_code=False)
-        names = ("model_type", "vocab_size", "hidden_size", "num_attention_heads")
-        sizes.append([getattr(config, name) for name in names])
-    return sizes[0] == sizes[1]
+    names = ("model_type", "vocab_size", "hidden_size", "num_attention_heads")
+    one, other = auto.read_config(encoders.locate(encoder)), auto.read_config(folder)
+    return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
-def _encoder(name: str, read: tuple[str, ...]) -> tuple[Path, dict[str, str]]:
+def _located(name: str, read: tuple[str, ...]) -> tuple[Path, dict[str, str]]:
     """The folder of an encoder, and the checksums of those files of it that are there."""
     folder = encoders.locate(name)
     found = [file for file in read if (folder / file).is_file()]
     return folder, {f"encoders/{name}/{file}": files.sha256(folder / file) for file in found}
-
-
-def _refuse_other_than_bert(teacher: Teacher) -> None:
-    if "values" not in of_teacher(teacher.name, teacher.folder).gives:
-        raise UserError(
-            f"start teacher needs a BERT, and {teacher.name} is none:"
-            " --start hub and --start random do not"
-        )
 
 
 def chosen_layers(rule: str, student: int, teacher: int) -> list[int]:

@@ -7,6 +7,8 @@ learns, such as a projection, is trained with the student and thrown away at the
 sum. TinyBERT is arXiv:1909.10351, its losses stand in sec. 3.1.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
@@ -28,12 +30,6 @@ def _projection(student: int, teacher: int) -> nn.Module:
     return nn.Identity() if student == teacher else nn.Linear(student, teacher, bias=False)
 
 
-def _distance(projection: nn.Module, states: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """(B, T, H_S), (B, T, H_T) -> the mean squared distance."""
-    distance = (projection(states.float()) - target.float()).square().mean(dim=-1)
-    return mean_over_text(distance, mask)
-
-
 class LayerLoss(nn.Module):
     """student, teacher: what is compared. layers: a rule of `mapping`, or empty for the last layer
     of both. Raises UserError where they can't be compared."""
@@ -44,13 +40,18 @@ class LayerLoss(nn.Module):
         self.pairs = mapping(rule, student.layers, teacher.layers)
 
     def forward(self, student: Layers, teacher: Layers, mask: Tensor) -> Tensor:
-        parts = [self.compare(student, teacher, mask, mine, theirs) for mine, theirs in self.pairs]
+        parts = [
+            self.compare(self.read(student, mine), self.read(teacher, theirs), mask)
+            for mine, theirs in self.pairs
+        ]
         return torch.stack(parts).sum()
 
-    def compare(
-        self, student: Layers, teacher: Layers, mask: Tensor, mine: int, theirs: int
-    ) -> Tensor:
-        """The loss of the student's layer `mine` and the teacher's `theirs`."""
+    def read(self, layers: Layers, number: int) -> Any:
+        """What is compared of a layer, counted from 1: its states (B, T, H)."""
+        return layers.hidden_states[number].float()
+
+    def compare(self, mine: Any, theirs: Any, mask: Tensor) -> Tensor:
+        """The loss of what `read` gives of a student's layer and of the teacher's."""
         raise NotImplementedError
 
 
@@ -59,24 +60,26 @@ class Hidden(LayerLoss):
 
     def __init__(self, student: Source, teacher: Source, layers: str = "uniform") -> None:
         super().__init__(student, teacher, layers)
-        self.projection = _projection(student.width, teacher.width)
+        self.projection = _projection(*self.widths(student, teacher))
 
-    def compare(
-        self, student: Layers, teacher: Layers, mask: Tensor, mine: int, theirs: int
-    ) -> Tensor:
-        states, target = student.hidden_states[mine], teacher.hidden_states[theirs]
-        return _distance(self.projection, states, target, mask)
+    @staticmethod
+    def widths(student: Source, teacher: Source) -> tuple[int, int]:
+        return student.width, teacher.width
+
+    def compare(self, mine: Tensor, theirs: Tensor, mask: Tensor) -> Tensor:
+        return mean_over_text((self.projection(mine) - theirs).square().mean(dim=-1), mask)
 
 
-class Embeddings(LayerLoss):
+class Embeddings(Hidden):
     """MSE(E_S W_e, E_T) of what comes before the first layer (TinyBERT's L_embd)."""
 
     def __init__(self, student: Source, teacher: Source) -> None:
         super().__init__(student, teacher)
-        self.projection = _projection(student.embedding, teacher.embedding)
+        self.pairs = [(0, 0)]
 
-    def forward(self, student: Layers, teacher: Layers, mask: Tensor) -> Tensor:
-        return _distance(self.projection, student.hidden_states[0], teacher.hidden_states[0], mask)
+    @staticmethod
+    def widths(student: Source, teacher: Source) -> tuple[int, int]:
+        return student.embedding, teacher.embedding
 
 
 class Cosine(Hidden):
@@ -86,12 +89,8 @@ class Cosine(Hidden):
     def __init__(self, student: Source, teacher: Source, layers: str = "") -> None:
         super().__init__(student, teacher, layers)
 
-    def compare(
-        self, student: Layers, teacher: Layers, mask: Tensor, mine: int, theirs: int
-    ) -> Tensor:
-        projected = self.projection(student.hidden_states[mine].float())
-        target = teacher.hidden_states[theirs].float()
-        return mean_over_text(1 - cosine_similarity(projected, target, dim=-1), mask)
+    def compare(self, mine: Tensor, theirs: Tensor, mask: Tensor) -> Tensor:
+        return mean_over_text(1 - cosine_similarity(self.projection(mine), theirs, dim=-1), mask)
 
 
 class Attention(LayerLoss):
@@ -111,13 +110,14 @@ class Attention(LayerLoss):
                 f" {teacher.name} {teacher.heads}; value_relations:1:heads=N compares other numbers"
             )
 
-    def compare(
-        self, student: Layers, teacher: Layers, mask: Tensor, mine: int, theirs: int
-    ) -> Tensor:
-        ours, other = student.queries[mine - 1].float(), teacher.queries[theirs - 1].float()
-        queries = [ours * ours.shape[-1] ** -0.5, -other * other.shape[-1] ** -0.5]
-        keys = [student.keys[mine - 1].float(), teacher.keys[theirs - 1].float()]
-        x, y = (_gram(torch.cat(both, dim=-1), mask) for both in (queries, keys))
+    def read(self, layers: Layers, number: int) -> tuple[Tensor, Tensor]:
+        """Scaled queries and keys, (B, T, heads, W) each."""
+        queries = layers.queries[number - 1].float()
+        return queries * queries.shape[-1] ** -0.5, layers.keys[number - 1].float()
+
+    def compare(self, mine: Any, theirs: Any, mask: Tensor) -> Tensor:
+        x = _gram(torch.cat([mine[0], -theirs[0]], dim=-1), mask)
+        y = _gram(torch.cat([mine[1], theirs[1]], dim=-1), mask)
         return (x * y).sum(dim=(-2, -1)).mean()
 
 
@@ -152,17 +152,18 @@ class ValueRelations(LayerLoss):
                     f" values of width {source.width}"
                 )
 
-    def compare(
-        self, student: Layers, teacher: Layers, mask: Tensor, mine: int, theirs: int
-    ) -> Tensor:
-        ours = self._relations(student.values[mine - 1], mask)
-        other = self._relations(teacher.values[theirs - 1], mask)
-        divergence = (other.exp() * (other - ours)).sum(dim=-1)  # (B, heads, T)
+    def read(self, layers: Layers, number: int) -> Tensor:
+        """The values of all heads side by side, (B, T, H)."""
+        return layers.values[number - 1].float().flatten(2)
+
+    def compare(self, mine: Tensor, theirs: Tensor, mask: Tensor) -> Tensor:
+        student, teacher = self._relations(mine, mask), self._relations(theirs, mask)
+        divergence = (teacher.exp() * (teacher - student)).sum(dim=-1)  # (B, heads, T)
         return mean_over_text(divergence.mean(dim=1), mask)
 
     def _relations(self, values: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, heads, W) -> log R, (B, relation heads, T, T)."""
-        parts = values.float().flatten(2).unflatten(2, (self.heads, -1)).transpose(1, 2)
+        """(B, T, H) -> log R, (B, relation heads, T, T)."""
+        parts = values.unflatten(2, (self.heads, -1)).transpose(1, 2)
         scores = parts @ parts.transpose(-1, -2) * parts.shape[-1] ** -0.5
         hidden: Tensor = scores.masked_fill(mask[:, None, None, :] == 0, HIDDEN)
         return hidden.log_softmax(dim=-1)

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, BertForSequenceClassification
+from transformers import BertForSequenceClassification
 
 from distillery import encoders
 from distillery.distillation.teacher import Teacher
-from distillery.errors import UserError, reason
+from distillery.errors import UserError
 from distillery.kernels import fast_bert, hardware
-from distillery.models import registry
+from distillery.models import auto, registry
 from distillery.models.saved import load_network
 from distillery.recipes import SequenceRecipe, StudentRecipe
 from distillery.students import STUDENTS
@@ -65,10 +65,7 @@ def of_student(name: str, recipe: StudentRecipe, folder: Path) -> Source:
 
 def of_teacher(name: str, folder: Path) -> Source:
     """What the layers of the model saved in a folder give."""
-    try:
-        config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:  # a loader's many errors all mean: no model
-        raise UserError(f"{folder} holds no model ({reason(error)})") from None
+    config = auto.read_config(folder)
     gives = EVERYTHING if config.model_type == "bert" else EVERYTHING[:1]
     return Source(
         f"teacher {name}",

@@ -1,10 +1,10 @@
-"""BERT classifiers of transformers with less to compute: the same function of the text.
+"""BERT classifiers of transformers that compute the same function with less work.
 
 - Queries, keys and values come from one matmul in place of three.
-- A classifier reads the first token of the last layer and nothing else: of the other tokens that
-  layer needs keys and values alone. Their queries and feed-forward blocks are a seventh of a
-  six-layer model, nearly half of a two-layer one.
-- Attention is `fused_attention`'s. Where a GPU answers in bf16, the texts of a batch stand one
+- A classifier reads only the first token of the last layer, so that layer needs just keys and
+  values of the other tokens. Their queries and feed-forward blocks are a seventh of a six-layer
+  model, nearly half of a two-layer one.
+- Attention is `fused_attention`'s. In bf16 inference on a GPU the texts of a batch are packed one
   after the other, without padding (`Packed`).
 
 The weights keep their names; what is saved is an ordinary BERT.
@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import linear
 from transformers import BertForSequenceClassification
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from transformers.models.bert.modeling_bert import BertLayer
@@ -46,27 +46,16 @@ class Packed:
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         """(Q, heads, W) and (N, heads, W) twice -> (Q, heads, W). Q is N, all tokens, or B, the
         first one of each text."""
-        count = len(self.starts) - 1
-        starts, longest = self.starts, self.longest
-        if len(query) == count:  # with as many tokens as texts both mean the same
-            starts = torch.arange(count + 1, dtype=torch.int32, device=query.device)
-            longest = 1
-        if query.is_cuda:
-            from torch.nn.attention.varlen import varlen_attn
+        from torch.nn.attention.varlen import varlen_attn
 
-            out = varlen_attn(
-                *(query, key, value, starts, self.starts, longest, self.longest), scale=scale
-            )
-            assert isinstance(out, Tensor)  # no log-sum-exp was asked for
-            return out
-        found = []
-        for text in range(count):
-            some = slice(int(starts[text]), int(starts[text + 1]))
-            all_of_it = slice(int(self.starts[text]), int(self.starts[text + 1]))
-            parts = (query[some], key[all_of_it], value[all_of_it])
-            q, k, v = (part.transpose(0, 1) for part in parts)
-            found.append(scaled_dot_product_attention(q, k, v, scale=scale).transpose(0, 1))
-        return torch.cat(found)
+        starts, longest = self.starts, self.longest
+        if len(query) == len(starts) - 1:  # with as many tokens as texts both mean the same
+            starts = torch.arange(len(starts), dtype=torch.int32, device=query.device)
+            longest = 1
+        lengths = (starts, self.starts, longest, self.longest)
+        out = varlen_attn(query, key, value, *lengths, scale=scale)
+        assert isinstance(out, Tensor)  # no log-sum-exp was asked for
+        return out
 
 
 def _projected(attention: Any, states: Tensor, *names: str) -> list[Tensor]:
@@ -111,7 +100,7 @@ def _last_layer(
     *_: Any,
     **__: Any,
 ) -> Tensor:
-    """(B, T, H) -> (B, 1, H), packed (1, N, H) -> (1, B, H): what comes of the first tokens."""
+    """(B, T, H) -> (B, 1, H), packed (1, N, H) -> (1, B, H): the output for the first tokens."""
     packed, attention = isinstance(attention_mask, Packed), layer.attention.self
     first = hidden_states[:, attention_mask.starts[:-1] if packed else slice(0, 1)]  # type: ignore[union-attr]
     (query,) = _projected(attention, first, "query")
@@ -122,9 +111,9 @@ def _last_layer(
 
 
 def _packs(states: Tensor) -> bool:
-    """Whether texts are to stand without padding: where a GPU answers and does not learn. The
-    kernel for it needs no plan for each new shape, as cuDNN's does, and takes as long; learning,
-    its backward pass takes 1.2 times as long, and counting the tokens would wait for the GPU."""
+    """Whether to remove padding: in inference on a GPU. That kernel needs no plan for each new
+    shape, as cuDNN's does, and is as fast; in training its backward pass takes 1.2 times as long,
+    and counting the tokens would wait for the GPU."""
     low = torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda") != torch.float32
     return states.is_cuda and low and not torch.is_grad_enabled()
 

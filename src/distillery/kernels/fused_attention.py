@@ -1,9 +1,9 @@
 """Scaled dot-product attention, with a backward pass that is fast in bf16 on a CPU.
 
-PyTorch's fused attention keeps no (T, T) matrix, but its backward kernel for CPUs does bf16 at a
+PyTorch's fused attention keeps no (T, T) matrix, but its backward kernel for CPUs runs bf16 at a
 third of the speed of plain batched matmuls, and at a tenth on short texts. Here the forward pass
-is PyTorch's, and the backward pass goes over a few heads at a time, so that their matrices stay
-in the processor's caches. With scores S = s Q K^T, weights P = exp(S - L), where L is the
+is PyTorch's, and the backward pass takes a few heads at a time, so that their matrices stay in
+the processor's caches. With scores S = s Q K^T, weights P = exp(S - L), where L is the
 logarithm of the sum of exp(S) over keys that the forward pass leaves, output O = P V, and the
 gradient G of O (Dao et al. 2022, arXiv:2205.14135, appendix B.4):
 
@@ -120,8 +120,8 @@ def _mask(*_: Any, attention_mask: Tensor | None = None, **__: Any) -> Tensor | 
 
 
 def use_in(model: Any) -> None:
-    """Makes a model of transformers give its attention layers the mask (B, T) as it is, None
-    where nothing is hidden, as `attend` wants it."""
+    """Makes a model of transformers pass its attention layers the mask (B, T) unchanged, or None
+    if nothing is hidden, as `attend` expects."""
     from transformers import AttentionInterface, AttentionMaskInterface
 
     AttentionMaskInterface.register(NAME, _mask)

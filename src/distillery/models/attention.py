@@ -63,7 +63,7 @@ class AttentionEncoder(Encoder):
         text = mask.bool()[:, :, None]  # (B, T, 1)
         embedded = embedded + self.position_embeddings.weight[: embedded.shape[1]]
         embedded = embedded.masked_fill(~text, 0)  # the convolution must not see padding
-        # laid out anew: gelu and the norms are slow over a transposed view, on a CPU above all
+        # contiguous: gelu and layer norm are slow over a transposed view, above all on a CPU
         states = self.convolution(embedded.transpose(1, 2)).transpose(1, 2).contiguous()
         states = nn.functional.gelu(states)  # (B, T, H)
         every, attentions = [], []

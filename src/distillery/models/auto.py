@@ -2,16 +2,26 @@
 
 import copy
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import nn
+from transformers import AutoConfig
 
-from distillery.errors import UserError
+from distillery.errors import UserError, reason
 
 _DROPOUTS = (  # names in configurations
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "hidden_dropout", "dropout"),
     *("attention_dropout", "classifier_dropout", "seq_classif_dropout"),
 )
+
+
+def read_config(folder: Path) -> Any:
+    """The configuration of the model in a folder; UserError if there is none."""
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # a loader's many errors all mean: no model
+        raise UserError(f"{folder} holds no model ({reason(error)})") from None
 
 
 def hide_token_types(model: Any) -> None:

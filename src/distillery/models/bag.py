@@ -1,10 +1,10 @@
-"""The bag student: hashed n-grams of word pieces, each with a vector of its own, and no order.
+"""The bag student: the mean of vectors of hashed n-grams of word pieces, whatever their order.
 
 The fastest student: a text costs one table lookup per n-gram (Joulin et al. 2017,
-arXiv:1607.01759). It has no state per piece, and so no hidden states or attentions.
+arXiv:1607.01759). It has no state per word piece, and so no hidden states or attentions.
 
-The table's gradients are dense, as AdamW and gradient clipping of `transformers.Trainer` need
-them. The training loop of this package makes them sparse for speed (`training.loop`).
+The table's gradients are dense, which `transformers.Trainer` needs for AdamW and gradient
+clipping. This package's own optimizers make them sparse for speed.
 """
 
 from typing import Any, ClassVar
@@ -17,15 +17,15 @@ from distillery.models.base import Encoded, Network, shorten
 from distillery.models.heads import Classifier
 
 _LOW = 2**31 - 1  # the bits that count
-_FACTORS = (668_265_263, 374_761_393)  # odd, of no small order: any mix well
+_FACTORS = (668_265_263, 374_761_393)  # large odd numbers: any mix well
 
 
 def hashed(pieces: Tensor, mask: Tensor, ngrams: int, buckets: int) -> Tensor:
-    """The buckets (B, ngrams * T) int32 of all n-grams of (B, T) pieces; `buckets` where there is
-    none.
+    """The buckets (B, ngrams * T) int32 of all n-grams of (B, T) word pieces; `buckets` where
+    there is no n-gram.
 
-    pieces: non-negative numbers below 2^31. Exact integer arithmetic: the same on every device.
-    32 bits are enough, since the lower bits of a product do not depend on the factors' higher ones.
+    pieces: ids from 0 to 2^31 - 1. The arithmetic is exact, so it is the same on every device; 32
+    bits suffice because the low bits of a product depend on the low bits of its factors alone.
     """
     found, text = [], mask.bool()
     own = (pieces.int() + 1) * _FACTORS[1]
@@ -61,7 +61,7 @@ class BagEncoder(Network):
         if with_attentions:
             raise ValueError(f"{type(self).__name__} has no attentions to give")
         mask, types, pieces = shorten(self.config, mask, types, ids)
-        pieces = pieces + types * self.config.vocab_size  # a word of the second text is another
+        pieces = pieces + types * self.config.vocab_size  # distinguishes the second text's words
         buckets = hashed(pieces, mask, self.config.ngrams, self.config.buckets)
         if self.training and self.config.ngram_dropout:
             left_out = torch.rand(buckets.shape, device=buckets.device) < self.config.ngram_dropout
@@ -71,7 +71,7 @@ class BagEncoder(Network):
             summed = nn.functional.embedding(buckets, self.table.weight).sum(dim=1)
         elif torch.is_grad_enabled():
             summed = self.table(buckets.long())  # which indices of a gradient must be
-        else:  # reads the row of padding too: leaving it out takes 13 times as long
+        else:  # reads the zero row of padding too: skipping it takes 13 times as long
             summed = nn.functional.embedding_bag(buckets, self.table.weight, mode="sum")
         return Encoded(pooler_output=summed / count.clamp(min=1).to(summed.dtype).sqrt())
 

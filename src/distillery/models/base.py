@@ -1,9 +1,9 @@
 """What the encoders of all students of our own share: inputs, embeddings, initialization.
 
 A student reads `input_ids`, `attention_mask` (1 on text) and `token_type_ids` (1 on the second
-text of a pair), all (B, T). Texts longer than its `max_length` are cut inside the model, so that
-a `pipeline` gives the answer of `predict`. Its tokenizer is saved without a maximum length
-(`text.encode.save_tokenizer`): `truncation=True` cuts nothing and changes no answer.
+text of a pair), all (B, T). It cuts texts longer than its `max_length` itself, so a `pipeline`
+answers as `predict` does. Its tokenizer is saved without a maximum length
+(`tokenization.save_for`), so `truncation=True` changes nothing.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-WORD_STD = 0.5  # of the entries of word embeddings at the start
+WORD_STD = 0.5  # standard deviation of initial word embeddings
 
 
 def shorten(config: Any, mask: Tensor, types: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
     """Cuts rows of (B, T) tensors, `mask` and `types` first, to at most `max_length`.
 
-    Counted on each row's own text: a text keeps head and tail, of a pair the longer one is cut
-    first (`text.encode` does the same); special tokens are kept and padding stands at the right.
+    Counted per row, without padding, as `text.encode` does: a text keeps its beginning and end, of
+    a pair the longer one is cut first. Special tokens are kept; padding must be on the right.
     """
     room = config.max_length
     if mask.shape[1] <= room:
@@ -44,11 +44,11 @@ def shorten(config: Any, mask: Tensor, types: Tensor, *tensors: Tensor) -> tuple
 def complete_inputs(
     model: Any, input_ids: Tensor | None, mask: Tensor | None, types: Tensor | None, others: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`input_ids`, `attention_mask` and `token_type_ids`, (B, T) integers, made where they were
+    """`input_ids`, `attention_mask` and `token_type_ids`, (B, T) integers, with defaults for those
     left out.
 
-    others: further keyword arguments of `forward`. ValueError where one is used that students
-    don't have, such as `inputs_embeds` or `position_ids`, and for `input_ids` of another shape.
+    others: further keyword arguments of `forward`. ValueError for one that students don't support,
+    such as `inputs_embeds` or `position_ids`, and for `input_ids` of another shape.
     """
     name = type(model).__name__
     unknown = [key for key, value in others.items() if value is not None and value is not False]
@@ -65,13 +65,13 @@ def complete_inputs(
         mask = input_ids != model.config.pad_token_id
     if types is None:
         types = torch.zeros_like(input_ids)
-    # traced, a conversion would be a node of the ONNX model even where it does nothing
+    # a conversion that does nothing would still be a node of the exported ONNX model
     return input_ids, mask if mask.dtype == torch.long else mask.long(), types
 
 
 @dataclass
 class Encoded:
-    """What an encoder makes of a batch. T' is T, or `max_length` where that is less.
+    """An encoder's output. T' is the smaller of T and `max_length`.
 
     last_hidden_state: (B, T', H). pooler_output: (B, E), of an encoder without states.
     hidden_states: the embedded pieces and the states after each layer. attentions: of each layer.
@@ -84,10 +84,9 @@ class Encoded:
 
 
 class Network(nn.Module):
-    """A module made from a configuration.
+    """A module made from a configuration, with the attributes of `pretrained.StudentConfig`.
 
-    config: attributes as of `models.students.StudentConfig`. None where a class of transformers
-    is mixed in (`models.students`), which then calls `make` itself.
+    config: None where a class of transformers is mixed in (`pretrained`), which calls `make`.
     """
 
     config: Any
@@ -136,7 +135,7 @@ class Encoder(Network):
 
 
 def initialize(module: nn.Module) -> None:
-    """PyTorch's own start for every layer; word embeddings far larger than those added to them."""
+    """PyTorch's own initialization, but word embeddings far larger than those added to them."""
     if isinstance(module, nn.Embedding):
         words = module.padding_idx is not None
         nn.init.normal_(module.weight, std=WORD_STD if words else 0.1 * WORD_STD)

@@ -2,7 +2,7 @@
 
 A DistilBERT is a BERT without token types and pooler, its weights under other names.
 
-What is saved is a plain BERT, with what that brings in transformers 5.23: with gradient
+What is saved is a plain BERT, with its flaws in transformers 5.23: with gradient
 accumulation `Trainer` does not average its loss (huggingface/transformers#47688), unless
 `model.accepts_loss_kwargs = False` is set; and long texts are cut by the tokenizer alone
 (`tokenization.save_for`).
@@ -17,10 +17,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoConfig, BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from distillery.errors import UserError, reason
+from distillery.models.auto import read_config
 from distillery.students import BertShape
 
 NEW = ("pooler.", "embeddings.token_type_embeddings.")  # may be missing in a checkpoint
@@ -98,7 +99,7 @@ def load(
     }
     if not {"word", "position"} <= rows.keys():
         raise UserError(f"{folder} holds no whole model (it has no embeddings)")
-    config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    config = read_config(folder)
     model = create(
         shape,
         vocab_size=rows["word"],
@@ -123,10 +124,7 @@ def load(
 
 def shape_of(folder: Path) -> BertShape:
     """The sizes of the BERT or DistilBERT in a folder. UserError where there is none."""
-    try:
-        config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:  # a loader's many errors all mean: no model
-        raise UserError(f"{folder} holds no model ({reason(error)})") from None
+    config = read_config(folder)
     if config.model_type not in ("bert", "distilbert"):
         raise UserError(f"{folder} is of type {config.model_type}, not bert or distilbert")
     inner = config.intermediate_size if config.model_type == "bert" else config.hidden_dim

@@ -57,7 +57,7 @@ HEADS = {"classification": Head(), "regression": Head("regression")}  # by the n
 
 
 class Pool(nn.Module):
-    """(B, T, H) -> (B, 2H): an attention-weighted mean beside the maximum, over text only."""
+    """(B, T, H) -> (B, 2H): an attention-weighted mean and the maximum, over text only."""
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
@@ -65,38 +65,38 @@ class Pool(nn.Module):
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         hidden = ~mask.bool()[:, :, None]  # (B, T, 1), true on padding
-        scores = self.query(states)  # (B, T, 1); its type may be lower than that of the states
+        scores = self.query(states)  # (B, T, 1), in a lower precision than `states` under autocast
         weights = scores.masked_fill(hidden, torch.finfo(scores.dtype).min).softmax(dim=1)
-        with torch.autocast(states.device.type, enabled=False):  # in the states' own type
+        with torch.autocast(states.device.type, enabled=False):  # in the precision of `states`
             mean = (weights.to(states.dtype).transpose(1, 2) @ states).squeeze(1)
         lowest = torch.finfo(states.dtype).min
-        # added, which takes half the time of `masked_fill`
+        # adding takes half the time of `masked_fill`
         highest = (states + hidden.to(states.dtype) * lowest).amax(dim=1)
         return torch.cat([mean, highest], dim=-1)
 
 
 class Ends(nn.Module):
-    """(B, T, H) -> (B, 2H): the states of the last and of the first piece, each of them the last
-    one of a direction of an RNN."""
+    """(B, T, H) -> (B, 2H): the states of the last and of the first word piece, where the two
+    directions of an RNN end."""
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         places = torch.arange(mask.shape[1], device=mask.device) * mask  # (B, T), 0 where no text
         last = places.amax(dim=1)
-        first = last - mask.sum(dim=1).clamp(min=1) + 1  # a text stands in one piece
+        first = last - mask.sum(dim=1).clamp(min=1) + 1  # a text is contiguous
         rows = torch.arange(states.shape[0], device=states.device)
         return torch.cat([states[rows, last], states[rows, first]], dim=-1)
 
 
 def compare(one: Tensor, two: Tensor) -> Tensor:
-    """(B, D) twice -> (B, 4D): both, how far they differ and where they agree, as of Conneau et
-    al. 2017 (arXiv:1705.02364, sec. 3.1) and of distilled LSTMs (arXiv:1903.12136, sec. 3.1)."""
+    """(B, D) twice -> (B, 4D): u, v, |u - v| and u * v (Conneau et al. 2017, arXiv:1705.02364, sec.
+    3.1; for distilled LSTMs arXiv:1903.12136, sec. 3.1)."""
     return torch.cat([one, two, (one - two).abs(), one * two], dim=-1)
 
 
 class Classifier(Network):
-    """An encoder with the shared head of classification tasks.
+    """An encoder with the head that all students of our own share.
 
-    The texts of a pair are read as one, each in sight of the other, then pooled apart and compared.
+    The encoder reads a pair as one sequence; its texts are then pooled separately and compared.
     """
 
     encoder_class: ClassVar[type[nn.Module]]
@@ -109,7 +109,7 @@ class Classifier(Network):
         self.classifier = nn.Linear(width, config.num_labels)
 
     def build_head(self, config: Any) -> int:
-        """Creates what makes one vector of the encoder's output; gives the vector's width."""
+        """Creates the layers that pool the encoder's output; returns the pooled vector's width."""
         self.pool = Ends() if config.pooling == "last" else Pool(config.hidden_size)
         return (8 if config.pairs else 2) * int(config.hidden_size)
 

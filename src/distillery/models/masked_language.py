@@ -1,6 +1,6 @@
-"""A masked language model that computes its vocabulary's logits at the masked places alone.
+"""A masked language model that computes logits over its vocabulary at masked positions only.
 
-Of five words one is masked, so four fifths of the largest matmul of such a model are spared.
+One word in five is masked, so this saves four fifths of the largest matmul of such a model.
 """
 
 from pathlib import Path
@@ -12,36 +12,35 @@ from transformers.modeling_outputs import MaskedLMOutput
 
 from distillery.errors import UserError, reason
 from distillery.kernels import fast_bert
+from distillery.models.auto import read_config
 
-MULTIPLE = 512  # of the places computed: few shapes of these large blocks, or memory fragments
+MULTIPLE = 512  # of the positions computed: few shapes of large tensors fragment memory less
 
 
 def padding(count: int) -> int:
-    """How many places are computed beyond `count` masked ones."""
+    """How many positions are computed beyond the `count` masked ones."""
     return -count % MULTIPLE
 
 
 class MaskedLanguageModel(nn.Module):
-    """BERT with the head that names masked words; the word embeddings are the head's weights.
+    """BERT with the head that predicts masked words; its weights are the word embeddings.
 
-    mask_token: the id that stands where a word is to be named.
+    mask_token: the id at positions to predict.
     """
 
     def __init__(self, folder: Path, mask_token: int) -> None:
         super().__init__()
-        from transformers import AutoConfig, BertForMaskedLM
+        from transformers import BertForMaskedLM
 
+        config = read_config(folder)
+        if config.model_type != "bert":
+            raise UserError(
+                f"{folder} is of type {config.model_type}: only bert is pretrained further"
+            )
         try:
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-            if config.model_type != "bert":
-                raise UserError(
-                    f"{folder} is of type {config.model_type}: only bert is pretrained further"
-                )
             model: Any = BertForMaskedLM.from_pretrained(
                 folder, use_safetensors=True, dtype="float32"
             )
-        except UserError:
-            raise
         except Exception as error:  # a loader's many errors all mean: not a whole model
             raise UserError(f"{folder} holds no whole model ({reason(error)})") from None
         fast_bert.use_attention_in(model)
@@ -53,10 +52,10 @@ class MaskedLanguageModel(nn.Module):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> MaskedLMOutput:
-        """(B, T) -> logits (M, V) of the masked places, row by row, and some `padding`."""
+        """(B, T) -> logits (M, V) at masked positions, row by row, and some `padding`."""
         states = self.encoder(input_ids, attention_mask, token_type_ids).last_hidden_state
-        places = (input_ids == self.mask_token).flatten().nonzero()[:, 0]
-        places = pad(places, (0, padding(len(places))))
-        states = self.transform(states.flatten(0, 1)[places])
+        positions = (input_ids == self.mask_token).flatten().nonzero()[:, 0]
+        positions = pad(positions, (0, padding(len(positions))))
+        states = self.transform(states.flatten(0, 1)[positions])
         words = self.encoder.embeddings.word_embeddings.weight
         return MaskedLMOutput(logits=linear(states, words, self.bias))  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """The students' networks in plain PyTorch, one architecture per file.
 
 `predict` loads these with PyTorch alone, since importing transformers takes longer than importing
-PyTorch. `models.students` makes models of transformers of them.
+PyTorch. `models.pretrained` makes models of transformers from them.
 """
 
 from distillery.models import attention, bag, rnn, transformer

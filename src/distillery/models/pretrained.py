@@ -1,6 +1,6 @@
 """The students as models of transformers: configuration, loading and saving, losses, resizing.
 
-What they compute is in a file per architecture; each class here is such a network and a
+What they compute is in a file per architecture; each class here is such a network that is also a
 `PreTrainedModel`.
 """
 
@@ -136,9 +136,8 @@ class StudentModel(_Student):
 class StudentForSequenceClassification(_Student):
     """A classifier.
 
-    gives: what losses on layers can have of it, token by token; one without says `()`.
-    capturable: whether a training step can be a CUDA graph: nothing in it waits for the GPU, as
-    packing and sparse gradients do.
+    gives: what losses on layers can compare, token by token. capturable: whether a training step
+    can be a CUDA graph: nothing in it waits for the GPU, as packing and sparse gradients do.
     """
 
     gives: ClassVar[tuple[str, ...]] = ("hidden_states",)
@@ -252,10 +251,8 @@ class BagModel(StudentModel, bag.BagEncoder):
         self.table = value  # type: ignore[assignment]
 
     def resize_token_embeddings(self, *sizes: Any, **options: Any) -> nn.Module:
-        """Changes nothing, since added word pieces are hashed into the same table.
-
-        `config.vocab_size` stays too: the hash of a pair's second text depends on it.
-        """
+        """Changes nothing: added word pieces are hashed into the same table, and
+        `config.vocab_size` stays because the hash of a pair's second text depends on it."""
         return self.table
 
 

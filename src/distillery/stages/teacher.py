@@ -14,7 +14,7 @@ from distillery.data import store
 from distillery.data.task import Task
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.distillation.teacher import Teacher, check_on_dev, find
-from distillery.errors import UserError, reason
+from distillery.errors import UserError
 from distillery.experiments import ending, experiment
 from distillery.experiments import phases as training
 from distillery.experiments.experiment import Stage
@@ -132,12 +132,7 @@ class FineTuned(Stage):
 
 def _load(folder: Path, task: Task, recipe: TeacherRecipe) -> Any:
     """The encoder of a folder with a classifier for the task's labels."""
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:  # a loader's many errors all mean: no model
-        raise UserError(f"{folder} holds no model ({reason(error)})") from None
+    config = auto.read_config(folder)
     tuned = any("SequenceClassification" in name for name in config.architectures or ())
     if tuned:
         task.kind.check_config(config, task.labels, folder)
