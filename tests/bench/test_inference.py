@@ -99,11 +99,11 @@ def test_the_whole_run(
     names = [row["name"] for row in found["rows"]]
     assert names == [f"tiny's shape, {way.title}" for way in ways.values()] + [MODEL]
     *shape, model = found["rows"]
-    assert {row["accuracy"] for row in shape} == {None}
+    assert {row["score"] for row in shape} == {None}
     assert [row["runtime"] for row in shape] == ["PyTorch", "PyTorch", "ONNX Runtime"]
     assert shape[-1]["precision"] == "int8"
     result = results.read(results.json_path(paths.results(True), MODEL))
-    assert (model["accuracy"], model["bytes"]) == (result.metrics["accuracy"], result.bytes)
+    assert (model["score"], model["bytes"]) == (result.metrics["accuracy"], result.bytes)
     assert model["agreement"] > 0.95
     for row in found["rows"]:
         assert row["peak_memory"] >= row["memory_before_loading"] > 2**20
@@ -115,7 +115,7 @@ def test_the_whole_run(
     modes = {(timed["batch"], timed["tokenization"]) for timed in model["timed"]}
     assert modes == {(1, False), (1, True), (32, False), (32, True)}
     assert found["environment"]["threads"] == torch.get_num_threads()
-    assert set(found["ratios"]["smallest_at_90_bytes"]) == {"model", "accuracy", "value"}
+    assert set(found["ratios"]["smallest_at_90_bytes"]) == {"model", "score", "value"}
     assert path.with_suffix(".md").is_file()
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert not [*paths.data().glob("tmp*")]
@@ -169,7 +169,7 @@ def test_a_damaged_model_is_refused_in_a_line(
 ) -> None:
     folder = paths.model("smoke", MODEL)
     (folder / "model.safetensors").write_bytes(b"no model")
-    monkeypatch.setattr(inference, "_shape_rows", lambda *_: [])
+    monkeypatch.setattr(inference, "_shapes", lambda *_: [])
     line = refused("bench", "inference", "--task", "smoke", "--models", MODEL)
     assert MODEL in line
     for name in (files.SUMS, "model.safetensors"):

@@ -10,7 +10,6 @@ from benchmarks import training
 from benchmarks.training import STUDENTS
 from benchmarks.training_report import report
 from distillery import encoders, files, recipes
-from distillery.bench import turns
 from tests.conftest import WarmPython
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -142,9 +141,9 @@ def test_a_contender_works_in_turns(
         "save": None,
     }
     command = [str(warm_python.path), "-m", "benchmarks.contenders", json.dumps(facts)]
-    contender = turns.Contender(way, command)
+    contender = training.Contender(way, command)
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}:{ROOT}")
-    turns.run([contender], warm=1, rounds=2, steps=1)
+    training.run([contender], warm=1, rounds=2, steps=1)
     assert len(contender.seconds) == 2
     assert all(seconds > 0 for seconds in contender.seconds)
     assert contender.facts["parameters"] > 0

@@ -1,15 +1,14 @@
 """`bench inference`: every model of a task beside a BERT of known shape, in one interleaved run."""
 
-import json
 import logging
-import os
-import subprocess
-import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
 from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 
 from distillery import encoders, files, paths, progress, results
-from distillery.bench import contender, plan
+from distillery.bench import contender, plan, shape
 from distillery.bench.contender import Texts
 from distillery.bench.ratios import ratios, steps
 from distillery.bench.turns import Contender
@@ -38,7 +37,7 @@ SIZES = (1, BATCH)  # rows of a batch
 
 @dataclass(frozen=True)
 class Way:
-    """How the shape is run. title: what it is called in the table; precision None: the model's."""
+    """How a model is run. title: what it is called in the table; precision None: the model's."""
 
     title: str
     folder: str = "pytorch"
@@ -57,15 +56,7 @@ WAYS = {
     "onnx": Way("ONNX Runtime, in batches of like length", "onnx", lean=True, precision=None),
     "int8": Way("ONNX Runtime int8, in batches of like length", "int8", lean=True, precision=None),
 }
-
-
-@dataclass
-class Row:
-    """A contender, and what the table says of it. modes: (rows of a batch, tokenization)."""
-
-    facts: dict[str, Any]
-    contender: Contender
-    modes: Sequence[tuple[int, bool]]
+AS_SAVED = Way("a task's model", lean=True, precision=None)
 
 
 def run_command(task: Task, recipe: InferenceRecipe, arguments: Namespace) -> None:
@@ -82,29 +73,27 @@ def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
     commit = results.commit()
     if not len(test):
         raise UserError(f"task {task.name} has no test rows to time")
-    threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory(dir=paths.data()) as name:
-        place = Path(name)
-        _write_texts(test, place)
-        given = {"task": task.name, "place": name, "turns": recipe.rounds}
-        given |= {"seconds": recipe.seconds, "threads": threads}
-        environment = _environment(threads)
-        # models first: one that is damaged is refused before minutes go into the shape
-        answering = [_model_row(task, result, given, environment) for result in models.values()]
-        rows = [*_shape_rows(task, recipe, given, environment), *answering]
-        _measure(rows, recipe.rounds)
-    found = [row.facts for row in rows]
+        _write_texts(test, Path(name))
+        told = {"task": task.name, "place": name, "turns": recipe.rounds}
+        told |= {"seconds": recipe.seconds, "threads": torch.get_num_threads()}
+        # models first: a damaged one is refused before minutes go into the shape
+        answering = [_model(task, result, told) for result in models.values()]
+        contenders = [*_shapes(task, recipe, told), *answering]
+        _measure(contenders, recipe.rounds)
+    rows = [each.facts for each in contenders]
     return {
         "command": command,
         "commit": commit,
         "environment": {**hardware.environment("see each row"), "device": "cpu"},
         "task": task.name,
+        "metric": task.metric,
         "split": "test",
         "n": len(test),
         "recipe": recipe.as_dict(),
-        "rows": found,
-        "steps": steps(found),
-        "ratios": ratios(found),
+        "rows": rows,
+        "steps": steps(rows, recipe.scores),
+        "ratios": ratios(rows, recipe.scores),
     }
 
 
@@ -161,18 +150,6 @@ def _telling(found: dict[str, Result]) -> dict[str, Result]:
     }
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """Of every contender: as many threads as this process has, and no GPU."""
-    before = os.environ.get("PYTHONPATH")
-    return {
-        "CUDA_VISIBLE_DEVICES": "",
-        "OMP_NUM_THREADS": str(threads),
-        "RAYON_NUM_THREADS": str(threads),
-        "TOKENIZERS_PARALLELISM": "true",
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(paths.ROOT / "src"), before])),
-    }
-
-
 def _write_texts(test: store.Split, place: Path) -> None:
     chunks = [*test.chunks(splits.CHUNK)]
     Texts.write(place / "texts", [text for texts, _ in chunks for text in texts])
@@ -180,57 +157,46 @@ def _write_texts(test: store.Split, place: Path) -> None:
         Texts.write(place / "pairs", [text for _, pairs in chunks for text in pairs or ()])
 
 
-def _shape_rows(
-    task: Task, recipe: InferenceRecipe, given: dict[str, Any], environment: dict[str, str]
-) -> list[Row]:
-    """The shape in every way. It is written by another process, which takes its memory along."""
-    place = Path(given["place"])
-    order = {"task": task.name, "place": str(place), "recipe": recipe.as_dict()}
-    command = [sys.executable, "-m", "distillery.bench.shape", json.dumps(order)]
-    done = subprocess.run(
-        command,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise UserError("the BERT to compare with cannot be made (the reason stands above)")
-    rows = []
+def _contender(
+    told: dict[str, Any], way: Way, folder: Path, facts: dict[str, Any], predictions: Path | None
+) -> Contender:
+    """A process that runs a folder's model, on as many threads as this one has and no GPU."""
+    threads = str(told["threads"])
+    environment = {
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": threads,
+        "RAYON_NUM_THREADS": threads,
+        "TOKENIZERS_PARALLELISM": "true",
+    }
+    told = {**told, **asdict(way), "folder": str(folder)}
+    told["predictions"] = str(predictions) if predictions else None
+    facts = {**facts, "bytes": _weights_bytes(folder)}
+    return Contender(str(facts["name"]), contender.main, environment, told, facts=facts)
+
+
+def _shapes(task: Task, recipe: InferenceRecipe, told: dict[str, Any]) -> list[Contender]:
+    """The shape in every way. Another process writes it, and frees its memory by ending."""
+    place = Path(told["place"])
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        try:
+            parameters = pool.submit(shape.write, task.name, recipe, place).result()
+        except BrokenProcessPool:
+            raise UserError("the process that makes the BERT to compare with was killed") from None
+    facts: dict[str, Any] = {"stage": None, "source": None, "score": None}
+    facts |= {"max_length": recipe.max_length, "parameters": parameters}
+    contenders = []
     for key, way in WAYS.items():
-        facts = {
-            "name": f"{recipe.shape}'s shape, {way.title}",
-            "way": key,
-            "stage": None,
-            "source": None,
-            "accuracy": None,
-            "max_length": recipe.max_length,
-            "parameters": int(done.stdout.split()[-1]),
-            "bytes": _weights_bytes(place / way.folder),
-        }
-        told = {
-            **given,
-            "folder": str(place / way.folder),
-            "predictions": None,
-            "order": way.order,
-            "padded": way.padded,
-            "lean": way.lean,
-            "precision": way.precision,
-        }
-        both = (False, True) if key == BASELINE else (False,)
-        modes = [*product(SIZES, both)]
-        rows.append(Row(facts, _contender(str(facts["name"]), told, environment), modes))
-    return rows
+        row = {"name": f"{recipe.shape}'s shape, {way.title}", "way": key, **facts}
+        contenders.append(_contender(told, way, place / way.folder, row, None))
+    return contenders
 
 
-def _model_row(
-    task: Task, result: Result, given: dict[str, Any], environment: dict[str, str]
-) -> Row:
-    """A row of a result, with the predictions of the seed whose model was kept."""
+def _model(task: Task, result: Result, told: dict[str, Any]) -> Contender:
+    """The model of a result, with the predictions of the seed whose model was kept."""
     name, folder = result.name, paths.model(task.name, result.name)
     results.check_saved(result)
     facts = read_facts(folder)
-    predictions = Path(given["place"]) / f"{name}.npy"
+    predictions = Path(told["place"]) / f"{name}.npy"
     np.save(predictions, _predictions(task, result))
     test = store.read_split(task.name, "test")
     if result.n != len(test):
@@ -242,21 +208,11 @@ def _model_row(
         "way": None,
         "stage": result.stage,
         "source": result.source["name"] if result.source else None,
-        "accuracy": result.runs[0]["metrics"].get("accuracy"),  # of the seed that was kept
+        "score": result.runs[0]["metrics"].get(task.metric),  # of the seed that was kept
         "max_length": facts["max_length"],
         "parameters": result.parameters,
-        "bytes": _weights_bytes(folder),
     }
-    told = {
-        **given,
-        "folder": str(folder),
-        "predictions": str(predictions),
-        "order": "sorted",
-        "padded": False,
-        "lean": True,
-        "precision": None,
-    }
-    return Row(row, _contender(name, told, environment), [*product(SIZES, (False, True))])
+    return _contender(told, AS_SAVED, folder, row, predictions)
 
 
 def _predictions(task: Task, result: Result) -> np.ndarray:
@@ -271,48 +227,46 @@ def _predictions(task: Task, result: Result) -> np.ndarray:
 
 
 def _weights_bytes(folder: Path) -> int:
-    """Bytes of the file that the model is loaded from. UserError where there is none."""
+    """Bytes of the file that the model is loaded from. UserError if there is none."""
     for name in (encoders.ONNX, encoders.WEIGHTS):
         if (folder / name).is_file():
             return (folder / name).stat().st_size
     raise UserError(f"{folder} holds no model ({encoders.ONNX} or {encoders.WEIGHTS})")
 
 
-def _contender(name: str, given: dict[str, Any], environment: dict[str, str]) -> Contender:
-    return Contender(name, contender.main, environment, given)
-
-
-def _measure(rows: list[Row], rounds: int) -> None:
-    """Lets all work in turns: a round to warm up, then those that count. Fills in the facts."""
-    timed: dict[tuple[int, int, bool], list[dict[str, Any]]] = {}
-    modes = [*product(SIZES, (False, True))]
+def _measure(contenders: list[Contender], rounds: int) -> None:
+    """Lets all work in turns: a round to warm up, then those that count. Completes the facts."""
+    modes = [*product(SIZES, (False, True))]  # rows of a batch, whether texts are tokenized
+    turns = [
+        (each, size, tokenization, turn)
+        for turn, (size, tokenization) in product(range(rounds + 1), modes)
+        for each in contenders
+        if not tokenization or each.facts["way"] in (None, BASELINE)
+    ]
+    timed: dict[tuple[str, int, bool], list[dict[str, Any]]] = {}
     try:
-        for row in rows:
-            row.contender.start()
-        for row in rows:
-            row.contender.tell(start=True)
-        for number, row in enumerate(rows, start=1):
-            logging.info("loading %d of %d: %s", number, len(rows), row.facts["name"])
-            row.facts |= row.contender.tell(load=True)
-        turns = (rounds + 1) * sum(len(row.modes) for row in rows)
-        bar = progress.bar(total=turns, desc="timing", unit=" turns")
-        for turn, mode in product(range(rounds + 1), modes):
-            for number, row in enumerate(rows):
-                if mode in row.modes:
-                    told = row.contender.tell(turn=turn, size=mode[0], tokenization=mode[1])
-                    timed.setdefault((number, *mode), []).append(told)
-                    bar.update()
-        bar.close()
-        for number, row in enumerate(rows):
-            row.facts |= row.contender.tell(finish=True)
-            row.facts["timed"] = [
-                {"batch": size, "tokenization": tokenization}
-                | _summary(timed[number, size, tokenization][1:])
-                for size, tokenization in row.modes
+        for each in contenders:
+            each.start()
+        for each in contenders:
+            each.tell(start=True)
+        for number, each in enumerate(contenders, start=1):
+            logging.info("loading %d of %d: %s", number, len(contenders), each.name)
+            each.facts |= each.tell(load=True)
+        with progress.bar(total=len(turns), desc="timing", unit=" turns") as bar:
+            for each, size, tokenization, turn in turns:
+                seconds = each.tell(turn=turn, size=size, tokenization=tokenization)
+                timed.setdefault((each.name, size, tokenization), []).append(seconds)
+                bar.update()
+        for each in contenders:
+            each.facts |= each.tell(finish=True)
+            each.facts["timed"] = [
+                {"batch": size, "tokenization": tokenization, **_summary(found[1:])}
+                for (name, size, tokenization), found in timed.items()
+                if name == each.name
             ]
     finally:
-        for row in rows:
-            row.contender.stop()
+        for each in contenders:
+            each.stop()
 
 
 def _summary(turns: list[dict[str, Any]]) -> dict[str, Any]:

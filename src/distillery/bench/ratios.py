@@ -5,7 +5,7 @@ from typing import Any
 
 from distillery.report.timed import BASELINE, baseline, throughput
 
-Rows = Sequence[dict[str, Any]]
+Row = dict[str, Any]
 
 STEPS = (  # what changes, and the ways of the shape before and after it
     ("padding to the batch's longest, not to the maximum", "padded", "dynamic"),
@@ -17,49 +17,53 @@ STEPS = (  # what changes, and the ways of the shape before and after it
 )
 
 
-def _fastest(rows: Rows, accuracy: float, tokenization: bool) -> dict[str, Any]:
-    good = [row for row in rows if (row["accuracy"] or 0) >= accuracy]
-    if not good:
-        return {"model": None, "accuracy": None, "value": None}
-    best = max(good, key=lambda row: throughput(row, tokenization))
-    value = throughput(best, tokenization) / throughput(baseline(rows), tokenization)
-    return {"model": best["name"], "accuracy": best["accuracy"], "value": value}
+def _good(rows: Sequence[Row], score: float) -> list[Row]:
+    return [row for row in rows if row["score"] is not None and row["score"] >= score]
 
 
-def _smallest(rows: Rows, accuracy: float) -> dict[str, Any]:
-    good = [row for row in rows if (row["accuracy"] or 0) >= accuracy]
-    if not good:
-        return {"model": None, "accuracy": None, "value": None}
-    best = min(good, key=lambda row: int(row["bytes"]))
-    return {"model": best["name"], "accuracy": best["accuracy"], "value": best["bytes"]}
+def _fastest(rows: Sequence[Row], score: float, tokenization: bool) -> Row | None:
+    good = _good(rows, score)
+    return max(good, key=lambda row: throughput(row, tokenization)) if good else None
 
 
-def ratios(rows: Rows) -> dict[str, dict[str, Any]]:
-    """The fastest models of a given accuracy, in multiples of the baseline's throughput, and the
-    smallest file (bytes). Values are None where no model is as accurate."""
+def _quoted(row: Row | None, value: float | None) -> dict[str, Any]:
     return {
-        "at_91_with_tokenization": _fastest(rows, 0.91, True),
-        "at_91_without_tokenization": _fastest(rows, 0.91, False),
-        "at_92_without_tokenization": _fastest(rows, 0.92, False),
-        "smallest_at_90_bytes": _smallest(rows, 0.90),
+        "model": row["name"] if row else None,
+        "score": row["score"] if row else None,
+        "value": value,
     }
 
 
-def _origin(rows: Rows, row: dict[str, Any]) -> dict[str, Any] | None:
-    """The student that a compressed model was made of; None where it was not timed."""
-    while row["source"]:
-        source = next((other for other in rows if other["name"] == row["source"]), None)
-        if source is None:
-            return None
-        row = source
-    return row
+def ratios(rows: Sequence[Row], scores: Sequence[float]) -> dict[str, dict[str, Any]]:
+    """For each score the fastest models that reach it, in multiples of the baseline's throughput,
+    and the smallest file (bytes). Values are None if no model reaches it."""
+    found = {}
+    for score in scores:
+        percent = f"{100 * score:g}"
+        for how, tokenization in (("with", True), ("without", False)):
+            row = _fastest(rows, score, tokenization)
+            base = throughput(baseline(rows), tokenization)
+            times = throughput(row, tokenization) / base if row else None
+            found[f"at_{percent}_{how}_tokenization"] = _quoted(row, times)
+        small = min(_good(rows, score), key=lambda row: int(row["bytes"]), default=None)
+        found[f"smallest_at_{percent}_bytes"] = _quoted(small, small["bytes"] if small else None)
+    return found
 
 
-def steps(rows: Rows) -> list[dict[str, Any]]:
+def _origin(rows: Sequence[Row], row: Row) -> Row | None:
+    """The student that a compressed model was made of; None if it was not timed."""
+    by_name = {other["name"]: other for other in rows}
+    found: Row | None = row
+    while found and found["source"]:
+        found = by_name.get(found["source"])
+    return found
+
+
+def steps(rows: Sequence[Row], scores: Sequence[float]) -> list[dict[str, Any]]:
     """By how much each step alone speeds up what stands before it, without tokenization.
 
-    After the shape's own: from the shape to the student that the fastest model of 91 and of 92 %
-    was made of, in the same library and precision, and from that student to the model.
+    After the shape's own: from the shape to the student that the fastest model of each score was
+    made of, in the same library and precision, and from that student to the model.
     """
     ways = {row["way"]: row for row in rows if row["way"]}
     pairs = [
@@ -67,30 +71,20 @@ def steps(rows: Rows) -> list[dict[str, Any]]:
         for title, before, after in STEPS
         if {before, after} <= ways.keys()
     ]
-    found = ratios(rows)
-    names = [found[f"at_{least}_without_tokenization"]["model"] for least in (91, 92)]
+    fastest = [_fastest(rows, score, False) for score in scores]
     explained: set[str] = set()
-    for row in (row for row in rows if row["name"] in names):
+    for row in (row for row in rows if row in fastest):
         student = _origin(rows, row)
         if student is None:
             continue
-        alike = next(
-            (
-                ways[way]
-                for way in ("bf16", BASELINE, "onnx", "int8")
-                if way in ways
-                and (ways[way]["runtime"], ways[way]["precision"])
-                == (student["runtime"], student["precision"])
-            ),
-            None,
-        )
+        how = (student["runtime"], student["precision"])
+        alike = [ways[way] for way in ("bf16", BASELINE, "onnx", "int8") if way in ways]
+        alike = [shape for shape in alike if (shape["runtime"], shape["precision"]) == how]
         if alike and student["name"] not in explained:
             explained.add(student["name"])
             distilled = student["stage"] == "distillation"
-            how = (
-                f"in its place, {'distilled from a teacher' if distilled else 'trained on labels'},"
-            )
-            pairs.append((f"{how} {student['name']}", alike, student))
+            learned = "distilled from a teacher" if distilled else "trained on labels"
+            pairs.append((f"in its place, {learned}, {student['name']}", alike[0], student))
         if row is not student:
             pairs.append((f"compressing that to {row['name']}", student, row))
     return [

@@ -1,9 +1,6 @@
-"""BERT classifiers of a known shape with random weights: time does not depend on the weights."""
+"""BERT models of a known shape with random weights: time does not depend on the weights."""
 
-import json
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +9,10 @@ from transformers import BertConfig, BertForSequenceClassification
 from distillery import encoders, recipes, tasks
 from distillery.compression import export, quantize
 from distillery.data import store
-from distillery.errors import UserError
 from distillery.models import saved, tokenization
 
 SHAPES: dict[str, dict[str, int]] = {
-    "bert-base": {},  # what BertConfig says by itself
+    "bert-base": {},  # the defaults of BertConfig
     "tiny": {
         "hidden_size": 32,
         "num_hidden_layers": 2,
@@ -24,7 +20,7 @@ SHAPES: dict[str, dict[str, int]] = {
         "intermediate_size": 64,
     },
 }
-PROBES = 32  # reviews on which the ONNX model is compared
+PROBES = 32  # texts on which the ONNX model is compared
 
 
 def write(task_name: str, recipe: recipes.InferenceRecipe, place: Path) -> int:
@@ -42,34 +38,15 @@ def write(task_name: str, recipe: recipes.InferenceRecipe, place: Path) -> int:
     test = store.read_split(task_name, "test")
     reader = tokenization.reader(tokenizer, recipe.max_length, recipe.head)
     text = reader.encode_split(task_name, test).take(np.arange(min(PROBES, len(test))))
-    for name in ("pytorch", "onnx", "int8"):
-        folder = place / name
-        if name == "pytorch":
-            model.save_pretrained(folder)
-        else:
-            config.save_pretrained(folder)
-        if name == "onnx":
-            export.write(model, text, recipe.max_length, folder / encoders.ONNX)
-        if name == "int8":
-            source = place / "onnx" / encoders.ONNX
-            quantize.write(source, folder / encoders.ONNX, recipes.QuantizationRecipe(), ())
+    pytorch, onnx, int8 = folders = [place / name for name in ("pytorch", "onnx", "int8")]
+    for folder in folders:
+        config.save_pretrained(folder)
         tokenization.save(tokenizer, folder)
-        precision = "int8" if name == "int8" else "fp32"
+        precision = "int8" if folder is int8 else "fp32"
         shape = saved.Model(model, tokenizer, recipe.max_length, recipe.head, precision)
         saved.write_facts(shape, folder, task)
+    model.save_pretrained(pytorch)
+    export.write(model, text, recipe.max_length, onnx / encoders.ONNX)
+    int8_recipe = recipes.QuantizationRecipe()
+    quantize.write(onnx / encoders.ONNX, int8 / encoders.ONNX, int8_recipe, ())
     return int(model.num_parameters())
-
-
-def main(given: dict[str, Any]) -> int:
-    """Writes the shape, and its number of parameters to standard output."""
-    try:
-        recipe = recipes.InferenceRecipe(**given["recipe"])
-        print(write(given["task"], recipe, Path(given["place"])))
-    except UserError as error:
-        print(f"distillery: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1])))

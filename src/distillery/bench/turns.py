@@ -1,7 +1,7 @@
-"""Processes that work in turns, so that what else a machine does strikes all of them alike.
+"""Processes that work in turns, so that whatever else a machine does slows all of them alike.
 
-Each contender is a process of its own; all are started, then one at a time is told to go on for
-some steps while the others wait.
+Each contender is a process of its own. All are started, then one at a time is told to work while
+the others wait.
 """
 
 import gc
@@ -10,14 +10,11 @@ import multiprocessing
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Any
-
-import torch
 
 from distillery.errors import UserError
 
@@ -31,45 +28,20 @@ def peak_memory() -> int:
 
 
 class Worker:
-    """The contender's side: `step()` before every step, `finish()` at the end.
+    """The contender's side of the conversation.
 
     Speaks JSON lines over standard input and output; whatever a library prints goes to stderr.
     """
 
     def __init__(self) -> None:
         self.replies, sys.stdout = sys.stdout, sys.stderr
-        self.left, self.since = 0, 0.0
-
-    def step(self) -> None:
-        """Waits for its turn where that is over."""
-        if self.left == 0:
-            if self.since:
-                self.reply(seconds=self._now() - self.since)
-            self.left = int(self.listen()["steps"])
-            self.since = self._now()
-        self.left -= 1
-
-    def finish(self, **facts: Any) -> None:
-        """Answers for the last turn, then, when asked, tells what came of it all."""
-        self.reply(seconds=self._now() - self.since)
-        self.listen()
-        gpu = torch.cuda.is_available()
-        peak = torch.cuda.max_memory_allocated() if gpu else peak_memory()
-        self.reply(peak_memory=peak, **facts)
-
-    def _now(self) -> float:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        return time.perf_counter()
 
     def listen(self) -> dict[str, Any]:
-        """What the driver tells next; whether it is there yet is answered on the way."""
-        while line := sys.stdin.readline():
-            told: dict[str, Any] = json.loads(line)
-            if "ready" not in told:
-                return told
-            self.reply(ready=True)
-        sys.exit(1)  # whoever told the turns is gone
+        """What the driver says next. Ends the process if the driver is gone."""
+        if not (line := sys.stdin.readline()):
+            sys.exit(1)
+        told: dict[str, Any] = json.loads(line)
+        return told
 
     def reply(self, **facts: Any) -> None:
         """Answers what was told; `error` is a line that ends the run."""
@@ -78,20 +50,18 @@ class Worker:
 
 @dataclass
 class Contender:
-    """The driver's side of a worker. seconds: of a step, by turns; warm: of the turn to warm up.
+    """The driver's side of a worker.
 
-    work: the command of the worker's process, with libraries of its own; or a function that is
-    called in it with `given`, and then all such workers share the libraries that they load, since
-    they are forked from one process that has its module. environment: variables of the process
-    beside the driver's; a function finds them when it begins, after its module was loaded.
+    work: the command of the worker's process; or a function that is called in it with `given`, and
+    then all such workers share the libraries they load, since they are forked from one process
+    that has imported its module. environment: variables added to the driver's; a function sees
+    them once its module is imported. facts: what is known of the contender.
     """
 
     name: str
     work: list[str] | Callable[[dict[str, Any]], None]
     environment: dict[str, str] = field(default_factory=dict)
     given: dict[str, Any] = field(default_factory=dict)
-    warm: float = 0.0
-    seconds: list[float] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -159,29 +129,3 @@ def _work(
     os.dup2(replies.fileno(), 1)
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
     work(given)
-
-
-def run(contenders: list[Contender], warm: int, rounds: int, steps: int) -> None:
-    """Lets contenders work in turns: `warm` steps that do not count, then `rounds` of `steps`,
-    and one more to end with. A contender must have as many steps in all."""
-    try:
-        for contender in contenders:
-            contender.start()
-            contender.tell(ready=True)
-        for contender in contenders:
-            contender.warm = contender.tell(steps=warm)["seconds"]
-            each = contender.warm / warm
-            print(f"  {contender.name}: {each:.3f} s a step to warm up", file=sys.stderr)
-        for number in range(rounds):
-            for contender in contenders:
-                contender.seconds.append(contender.tell(steps=steps)["seconds"] / steps)
-                text = (
-                    f"  round {number + 1}, {contender.name}: {contender.seconds[-1]:.3f} s a step"
-                )
-                print(text, file=sys.stderr)
-        for contender in contenders:
-            contender.tell(steps=1)  # with what comes after the last step: not counted
-            contender.facts = contender.tell(finish=True)
-    finally:
-        for contender in contenders:
-            contender.stop()

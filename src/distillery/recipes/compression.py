@@ -10,6 +10,7 @@ from distillery.recipes.base import (
     Recipe,
     TextRecipe,
     between,
+    each,
     one_of,
     positive,
 )
@@ -70,6 +71,11 @@ class InferenceRecipe(TextRecipe):
     seconds: Annotated[
         float, "seconds of a turn, at each batch size, with and without tokenization", positive
     ] = 0.4
+    scores: Annotated[
+        tuple[float, ...],
+        "scores on test for which the fastest and the smallest model are quoted, 0 to 1",
+        each(between(0, 1)),
+    ] = ()
     shape: Annotated[
         str,
         "the BERT that all is compared with: bert-base, or tiny for tests",

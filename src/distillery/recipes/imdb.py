@@ -2,7 +2,7 @@
 
 from distillery.recipes import default
 from distillery.recipes.base import AugmentationRecipe, Phase, Plan
-from distillery.recipes.compression import PruningRecipe
+from distillery.recipes.compression import InferenceRecipe, PruningRecipe
 from distillery.recipes.models import BagRecipe, StudentRecipe, TeacherRecipe
 from distillery.students import OWN
 
@@ -17,6 +17,7 @@ PLAN = Plan(
     compressed=("attention", "bag", "bilstm", "transformer2"),
     seeds={"attention": 3, "bag": 3},
 )
+INFERENCE = InferenceRecipe(scores=(0.9, 0.91, 0.92))
 HEAD = 0.25  # the end of a text says more than its middle
 
 

@@ -8,7 +8,9 @@ from distillery.recipes.models import BagRecipe, BertStudentRecipe, StudentRecip
 DATA = DataRecipe(dev_rows=32)
 AUGMENTATION = AugmentationRecipe(copies=2)
 PLAN = Plan(teachers=("tiny",), students=("bilstm", "attention", "bag"), compressed=("bilstm",))
-INFERENCE = InferenceRecipe(rounds=1, seconds=0.01, shape="tiny", tokenizer="tiny", max_length=32)
+INFERENCE = InferenceRecipe(
+    rounds=1, seconds=0.01, scores=(0.9,), shape="tiny", tokenizer="tiny", max_length=32
+)
 
 
 def teacher(name: str) -> TeacherRecipe:

@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from distillery.report import cells
 from distillery.report.rows import Row, main_metric, rows, teachers
 from distillery.report.table import unit
-from distillery.report.timed import BATCH, baseline, throughput
+from distillery.report.timed import BATCH, baseline, metric, score, throughput
 from distillery.results import Result
 
 COLOURS = ("#0077BB", "#EE7733", "#117733", "#AA4499", "#882255")  # one per teacher
@@ -164,25 +164,29 @@ def _draw_column(axes: Axes, column: Column, styles: Mapping[str, tuple[str, str
 
 def throughputs(found: Mapping[str, Any], path: Path) -> None:
     """Draws a benchmark's models with tokenization and without, and the Pareto front."""
-    models = [row for row in found["rows"] if row["accuracy"] is not None]
+    models = [(row, score(row)) for row in found["rows"]]
     base = baseline(found["rows"])
     with _picture(path, 11) as figure:
         panels = figure.subplots(1, 2, sharey=True)
         for axes, (tokenization, title) in zip(panels, PANELS.items(), strict=True):
-            points = [(throughput(row, tokenization), 100 * row["accuracy"], row) for row in models]
+            points = [
+                (throughput(row, tokenization), 100 * value, row)
+                for row, value in models
+                if value is not None
+            ]
             _panel(axes, points, throughput(base, tokenization), base["name"])
             axes.set_title(title, loc="left", fontsize=11, color=INK)
-        panels[0].set_ylabel("accuracy (%)")
+        panels[0].set_ylabel(f"{metric(found)} (%)")
         for runtime, marker in RUNTIMES.items():
             panels[0].plot([], [], marker, color=GREY, label=runtime)
         panels[0].plot([], [], color=GREY, linewidth=1, label="Pareto front")
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
         threads = found["environment"]["threads"]
-        title = f"accuracy against throughput, batches of {BATCH}, {threads} threads"
+        title = f"{metric(found)} against throughput, batches of {BATCH}, {threads} threads"
         figure.suptitle(f"{found['task']}: {title}", fontsize=12, color=INK)
 
 
-Timed = tuple[float, float, Mapping[str, Any]]  # rows per second, accuracy in percent, row
+Timed = tuple[float, float, Mapping[str, Any]]  # rows per second, score in percent, row
 
 
 def pareto(points: Sequence[Timed]) -> list[Timed]:

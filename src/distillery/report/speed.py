@@ -1,12 +1,13 @@
 """Inference speed: `inference.json` of a benchmark in, a page and a picture out."""
 
 import os
+import re
 from pathlib import Path
 
 from distillery import files
 from distillery.report import cells, plot
 from distillery.report.cells import NO_VALUE, file_size, table
-from distillery.report.timed import BATCH, Facts, baseline, mode
+from distillery.report.timed import BATCH, Facts, baseline, metric, mode, score
 
 COLUMNS = (
     *("model", "accuracy", "runs in", "max length", "rows/s", "times", "rows/s, texts"),
@@ -14,12 +15,6 @@ COLUMNS = (
     *("of 32, texts (ms)", "of 1, texts (ms)", "file", "load (s)", "memory", "rows timed"),
     "same answers",
 )
-WHAT = {
-    "at_91_with_tokenization": "fastest at 91.0 or more, tokenization counted",
-    "at_91_without_tokenization": "fastest at 91.0 or more, from word pieces",
-    "at_92_without_tokenization": "fastest at 92.0 or more, from word pieces",
-    "smallest_at_90_bytes": "smallest file at 90.0 or more",
-}
 PICKED = (
     "These models were picked by their test accuracy from the models that were timed; no recipe"
     " was chosen by it."
@@ -86,7 +81,7 @@ def _cells(row: Facts, found: Facts) -> list[str]:
         rates += [_number(rate) if rate else NO_VALUE, _times(rate, _rate(base, tokenization))]
     return [
         row["name"] if row["way"] else f"`{row['name']}`",
-        _percent(row["accuracy"]),
+        _percent(score(row)),
         f"{row['runtime']}, {row['precision']}",
         str(row["max_length"]),
         *rates,
@@ -100,17 +95,27 @@ def _cells(row: Facts, found: Facts) -> list[str]:
     ]
 
 
+def _what(name: str) -> str:
+    """What a ratio is of, from its name, such as `at_91_with_tokenization`."""
+    what, percent, how = re.fullmatch(r"(.*)at_([\d.]+)_(.*)", name).groups()  # type: ignore[union-attr]
+    least = f"at {float(percent):.1f} or more"
+    if what:
+        return f"smallest file {least}"
+    counted = "tokenization counted" if how.startswith("with_") else "from word pieces"
+    return f"fastest {least}, {counted}"
+
+
 def ratios(found: Facts) -> str:
     """The table of the quoted figures."""
     lines = []
-    for name, what in WHAT.items():
-        model, value = found["ratios"][name]["model"], found["ratios"][name]["value"]
+    for name, ratio in found["ratios"].items():
+        model, value = ratio["model"], ratio["value"]
         shown = NO_VALUE
         if model:
             shown = file_size(value) if name.endswith("_bytes") else f"{_number(value)} times"
-        accuracy = _percent(found["ratios"][name]["accuracy"])
-        lines.append([what, f"`{model}`" if model else "none", accuracy, shown])
-    return table(("what", "model", "accuracy", "value"), lines)
+        quoted = f"`{model}`" if model else "none"
+        lines.append([_what(name), quoted, _percent(score(ratio)), shown])
+    return table(("what", "model", metric(found), "value"), lines)
 
 
 def section(path: Path, folder: Path) -> str:
@@ -125,7 +130,7 @@ def section(path: Path, folder: Path) -> str:
         f" [{here.stem}.md]({here.with_suffix('.md').as_posix()}).",
         ratios(found),
         PICKED,
-        f"![accuracy against throughput]({here.with_suffix('.png').as_posix()})",
+        f"![{metric(found)} against throughput]({here.with_suffix('.png').as_posix()})",
     ]
     return "\n\n".join(blocks)
 
@@ -145,8 +150,9 @@ def markdown(found: Facts, picture: str) -> str:
         " tokenization. A turn's batches are spread evenly over the lengths of the test split and"
         " hold other rows than the turns before. `times`: throughput relative to"
         f" *{base['name']}* ({base['runtime']}, {base['precision']}), whose weights are random, so"
-        " it has no accuracy. Accuracy is that of the model's result, over all rows; `same"
-        " answers`: the share of the timed rows (in %) that got the label recorded there."
+        f" it has no {metric(found)}. {metric(found).capitalize()} is that of the model's result,"
+        " over all rows; `same answers`: the share of the timed rows (in %) that got the label"
+        " recorded there."
     )
     steps = [
         [step["step"], step["before"], step["after"], f"{step['times']:.2f}"]
@@ -158,12 +164,14 @@ def markdown(found: Facts, picture: str) -> str:
         method,
         ratios(found),
         PICKED,
-        f"![accuracy against throughput]({picture})",
+        f"![{metric(found)} against throughput]({picture})",
         "## What each step buys",
         "Each step alone, in rows per second of batches of 32, without tokenization.",
         table(("step", "from", "to", "times faster"), steps),
         "## Every model",
-        table(COLUMNS, [_cells(row, found) for row in found["rows"]]),
+        table(
+            ("model", metric(found), *COLUMNS[2:]), [_cells(row, found) for row in found["rows"]]
+        ),
         LEGEND,
     ]
     return "\n\n".join(blocks) + "\n"

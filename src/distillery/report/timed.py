@@ -15,6 +15,17 @@ def mode(row: Facts, batch: int, tokenization: bool) -> Facts | None:
     return next((m for m in row["timed"] if (m["batch"], m["tokenization"]) == key), None)
 
 
+def score(row: Facts) -> float | None:
+    """The score on test of a model; older files call it accuracy."""
+    found: float | None = row["score"] if "score" in row else row["accuracy"]
+    return found
+
+
+def metric(found: Facts) -> str:
+    """What the scores of a benchmark are."""
+    return str(found.get("metric", "accuracy"))
+
+
 def throughput(row: Facts, tokenization: bool) -> float:
     """Rows per second in batches of `BATCH`."""
     timed = mode(row, BATCH, tokenization)
