@@ -21,10 +21,9 @@ which leaves embeddings and LSTMs as they are. One core with AMX, 1 and 32 texts
 So int8 is for the size of the file and for single texts; batches are fastest in bf16.
 """
 
-import contextlib
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ from distillery.recipes import QuantizationRecipe
 
 SMALL = 4096
 BLOCKS = {8: 128, 4: 32}  # bits -> values that share a scale
-NARROW = 16  # the least block that the kernel knows
+NARROW = 16  # the smallest block that the kernel supports
 CONTRIB = "com.microsoft"
 RECURRENT = ("LSTM", "GRU")
 
@@ -64,46 +63,47 @@ def write(
     recipe: QuantizationRecipe,
     calibration: Iterable[dict[str, np.ndarray]],
 ) -> None:
-    """Writes the quantized model of an ONNX file. calibration: batches, read by static alone.
+    """Writes the quantized model of an ONNX file. calibration: batches, read only if static.
 
-    UserError where a recurrent model is to be static.
+    UserError for static quantization of a recurrent model.
     """
     model = onnx.load(source)
-    small = _small_matmuls(model)
     shared: dict[str, Any] = {
         "per_channel": True,
         "weight_type": QuantType.QInt8,
-        "nodes_to_exclude": small,
+        "nodes_to_exclude": _small_matmuls(model),
     }
-    with tempfile.TemporaryDirectory() as place:
-        half = Path(place) / "half.onnx"
-        with _without_advice():
+    if recipe.method == "static" and any(node.op_type in RECURRENT for node in model.graph.node):
+        raise UserError("a recurrent model has no static quantization: use dynamic")
+    logging.disable(logging.WARNING)  # advice to optimize the graph first, which a session does
+    try:
+        with tempfile.TemporaryDirectory() as place:
+            half = Path(place) / "half.onnx"
             if recipe.method == "static":
-                if any(node.op_type in RECURRENT for node in model.graph.node):
-                    raise UserError("a recurrent model has no static quantization: use dynamic")
                 shared["op_types_to_quantize"] = ["MatMul"]
                 quantize_static(source, half, _Rows(calibration), **shared)
             else:
                 quantize_dynamic(source, half, ["MatMul", "LSTM"], **shared)
-        model = onnx.load(half)
+            model = onnx.load(half)
+    finally:
+        logging.disable(logging.NOTSET)
     _shrink_embeddings(model, recipe.embedding_bits)
     _shrink_rest(model)
     onnx.checker.check_model(model)
     onnx.save(model, target)
 
 
-@contextlib.contextmanager
-def _without_advice() -> Iterator[None]:
-    """ONNX Runtime recommends a pass over the graph, which its session makes anyway."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
-
-
 def _weights(model: ModelProto) -> dict[str, TensorProto]:
     return {tensor.name: tensor for tensor in model.graph.initializer}
+
+
+def _is_large(tensor: TensorProto | None, *ranks: int) -> bool:
+    return (
+        tensor is not None
+        and tensor.data_type == TensorProto.FLOAT
+        and len(tensor.dims) in ranks
+        and bool(np.prod(tensor.dims) >= SMALL)
+    )
 
 
 def _small_matmuls(model: ModelProto) -> list[str]:
@@ -119,10 +119,20 @@ def _small_matmuls(model: ModelProto) -> list[str]:
     ]
 
 
-def _replace(model: ModelProto, old: list[TensorProto], new: list[TensorProto]) -> None:
-    for tensor in old:
-        model.graph.initializer.remove(tensor)
-    model.graph.initializer.extend(new)
+def _replace(
+    model: ModelProto, weight: TensorProto, codes: np.ndarray, scales: np.ndarray
+) -> list[str]:
+    """Replaces a weight by its codes and scales; gives their names."""
+    parts = {f"{weight.name}.codes": codes, f"{weight.name}.scales": scales}
+    model.graph.initializer.remove(weight)
+    model.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in parts.items())
+    return [*parts]
+
+
+def _set_nodes(model: ModelProto, nodes: list[NodeProto]) -> None:
+    copies = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
 
 
 def packed_blocks(table: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray, int]:
@@ -146,26 +156,34 @@ def packed_blocks(table: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray,
 
 
 def _shrink_embeddings(model: ModelProto, bits: int) -> None:
-    """Tables that rows are gathered from: 8 or 4 bits a value."""
+    """Tables that rows are gathered from: 8 or 4 bits a value. Those with rows too short for a
+    scale of their own: int8 with a scale per column, made fp32 once gathered."""
     weights = _weights(model)
-    tables = {
-        node.input[0]
-        for node in model.graph.node
-        if node.op_type == "Gather" and _is_large(weights.get(node.input[0]), 2)
-    }
+    gathered = [node.input[0] for node in model.graph.node if node.op_type == "Gather"]
+    tables = [name for name in dict.fromkeys(gathered) if _is_large(weights.get(name), 2)]
     for name in tables:
         table = numpy_helper.to_array(weights[name])
-        if table.shape[1] < NARROW:
-            _shrink_narrow(model, weights[name], bits)
-            continue
-        codes, scales, block = packed_blocks(table, bits)
-        parts = {f"{name}.codes": codes, f"{name}.scales": scales}
-        _replace(model, [weights[name]], [numpy_helper.from_array(a, n) for n, a in parts.items()])
-        for place, node in enumerate(model.graph.node):
-            if node.op_type == "Gather" and node.input[0] == name:
-                new = helper.make_node(
+        narrow = table.shape[1] < NARROW
+        if narrow and bits != 8:
+            raise UserError(f"embedding_bits {bits} is impossible for rows of {table.shape[1]}: 8")
+        codes, scales, block = (
+            (*_per_channel(table, 1), None) if narrow else packed_blocks(table, bits)
+        )
+        names = _replace(model, weights[name], codes, scales)
+        nodes: list[NodeProto] = []
+        for node in model.graph.node:
+            nodes.append(node)
+            if node.op_type != "Gather" or node.input[0] != name:
+                continue
+            if narrow:
+                (found,) = node.output
+                node.input[0], node.output[0] = names[0], f"{found}.codes"
+                inputs = [node.output[0], names[1]]
+                nodes.append(helper.make_node("DequantizeLinear", inputs, [found], axis=-1))
+            else:
+                nodes[-1] = helper.make_node(
                     "GatherBlockQuantized",
-                    [f"{name}.codes", node.input[1], f"{name}.scales"],
+                    [names[0], node.input[1], names[1]],
                     node.output,
                     name=node.name,
                     domain=CONTRIB,
@@ -174,34 +192,9 @@ def _shrink_embeddings(model: ModelProto, bits: int) -> None:
                     block_size=block,
                     bits=bits,
                 )
-                model.graph.node[place].CopyFrom(new)
+        _set_nodes(model, nodes)
     if tables and CONTRIB not in {opset.domain for opset in model.opset_import}:
         model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
-
-
-def _shrink_narrow(model: ModelProto, tensor: TensorProto, bits: int) -> None:
-    """A table of rows too short for a scale of their own: int8, made fp32 once gathered."""
-    name = tensor.name
-    if bits != 8:
-        raise UserError(f"embedding_bits {bits} is impossible for rows of {tensor.dims[1]}: 8")
-    codes, scales = _per_channel(numpy_helper.to_array(tensor), 1)
-    parts = {f"{name}.codes": codes, f"{name}.scales": scales}
-    _replace(model, [tensor], [numpy_helper.from_array(a, n) for n, a in parts.items()])
-    nodes = []
-    for node in model.graph.node:
-        nodes.append(node)
-        if node.op_type == "Gather" and node.input[0] == name:
-            (found,) = node.output
-            node.input[0], node.output[0] = f"{name}.codes", f"{found}.codes"
-            inputs = [node.output[0], f"{name}.scales"]
-            nodes.append(helper.make_node("DequantizeLinear", inputs, [found], axis=-1))
-    _set_nodes(model, nodes)
-
-
-def _set_nodes(model: ModelProto, nodes: list[NodeProto]) -> None:
-    copies = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(copies)
 
 
 def _per_channel(weight: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
@@ -213,25 +206,13 @@ def _per_channel(weight: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]
     return np.round(weight / scales.reshape(shape)).astype(np.int8), scales.astype(np.float32)
 
 
-def _is_large(tensor: TensorProto | None, *ranks: int) -> bool:
-    return (
-        tensor is not None
-        and tensor.data_type == TensorProto.FLOAT
-        and len(tensor.dims) in (ranks or (2, 3, 4))
-        and bool(np.prod(tensor.dims) >= SMALL)
-    )
-
-
 def _shrink_rest(model: ModelProto) -> None:
     """Every large fp32 weight that is left: int8 with a scale per output, made fp32 when read."""
     readers: dict[str, NodeProto] = {name: node for node in model.graph.node for name in node.input}
     before: list[NodeProto] = []
     for name, tensor in _weights(model).items():
-        if not _is_large(tensor):
-            continue
-        axis = 1 if readers[name].op_type in RECURRENT else 0
-        codes, scales = _per_channel(numpy_helper.to_array(tensor), axis)
-        parts = {f"{name}.codes": codes, f"{name}.scales": scales}
-        _replace(model, [tensor], [numpy_helper.from_array(a, n) for n, a in parts.items()])
-        before.append(helper.make_node("DequantizeLinear", [*parts], [name], axis=axis))
+        if _is_large(tensor, 2, 3, 4):
+            axis = 1 if readers[name].op_type in RECURRENT else 0
+            names = _replace(model, tensor, *_per_channel(numpy_helper.to_array(tensor), axis))
+            before.append(helper.make_node("DequantizeLinear", names, [name], axis=axis))
     _set_nodes(model, [*before, *model.graph.node])
