@@ -3,7 +3,6 @@
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +12,8 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
+from benchmarks.turns import Worker
 from distillery import encoders
-from distillery.bench import turns
 from distillery.data import store
 from distillery.distillation import losses
 from distillery.kernels import fast_bert, hardware, rnn
@@ -29,42 +28,6 @@ SHAPES = {  # layers, width, heads, feed-forward
     "bert2": (2, 128, 2, 512),
     "bert-base": (12, 768, 12, 3072),
 }
-
-
-class Worker(turns.Worker):
-    """A contender that works step by step: `step()` before every step, `finish()` at the end."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.left, self.since = 0, 0.0
-
-    def step(self) -> None:
-        """Waits for the next turn if this one is over."""
-        if self.left == 0:
-            if self.since:
-                self.reply(seconds=self._now() - self.since)
-            self.left = int(self.listen()["steps"])
-            self.since = self._now()
-        self.left -= 1
-
-    def listen(self) -> dict[str, Any]:
-        """What the driver says next; its question whether this process is ready is answered."""
-        while "ready" in (told := super().listen()):
-            self.reply(ready=True)
-        return told
-
-    def finish(self, **facts: Any) -> None:
-        """Answers for the last turn, then, when asked, says what came of it all."""
-        self.reply(seconds=self._now() - self.since)
-        self.listen()
-        gpu = torch.cuda.is_available()
-        peak = torch.cuda.max_memory_allocated() if gpu else turns.peak_memory()
-        self.reply(peak_memory=peak, **facts)
-
-    def _now(self) -> float:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        return time.perf_counter()
 
 
 class Rows:

@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks import folder
 from distillery import encoders, files, paths, results
-from distillery.bench import turns
+from distillery.bench.worker import peak_memory
 from distillery.errors import UserError
 from distillery.models import tensors, tokenization
 from distillery.report import cells
@@ -68,7 +68,7 @@ class Memory:
         self.over.set()
         self.thread.join()
         self._look()
-        return {**self.peaks, "peak_memory": max(turns.peak_memory(), self.peaks["peak_memory"])}
+        return {**self.peaks, "peak_memory": max(peak_memory(), self.peaks["peak_memory"])}
 
 
 def pieces(task: str, encoder: str, count: int, place: Path) -> Path:

@@ -14,14 +14,14 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks import folder
 from benchmarks.training_report import report
+from benchmarks.turns import Contender, run
 from distillery import encoders, files, paths, recipes, results
-from distillery.bench import turns
 from distillery.data import store
 from distillery.errors import UserError, choose
 from distillery.kernels import hardware
@@ -33,14 +33,6 @@ PEAK_TIMES = {"cpu": 1, "cuda": 50}  # matmuls in a step, so that a GPU is awake
 TEACHERS = ("teacher", "bert-base")  # kinds: pretrained, and a shape with random weights
 USUAL = ("default", "bf16", "expert")  # ways: transformers.Trainer, its teacher live
 FIELDS = ("task", "encoder", "rows", "dev_rows", "length")
-
-
-@dataclass
-class Contender(turns.Contender):
-    """seconds: of a step, by turns; warm: of the turn to warm up."""
-
-    warm: float = 0.0
-    seconds: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -320,32 +312,6 @@ def _facts(
         facts["flops_per_second"] = rate * flops
         facts["share_of_peak"] = rate * flops / peak[precision]
     return facts
-
-
-def run(contenders: list[Contender], warm: int, rounds: int, steps: int) -> None:
-    """Lets contenders work in turns: `warm` steps that do not count, then `rounds` of `steps`,
-    and one more to end with. A contender must have as many steps in all."""
-    try:
-        for contender in contenders:
-            contender.start()
-            contender.tell(ready=True)
-        for contender in contenders:
-            contender.warm = contender.tell(steps=warm)["seconds"]
-            each = contender.warm / warm
-            print(f"  {contender.name}: {each:.3f} s a step to warm up", file=sys.stderr)
-        for number in range(rounds):
-            for contender in contenders:
-                contender.seconds.append(contender.tell(steps=steps)["seconds"] / steps)
-                text = (
-                    f"  round {number + 1}, {contender.name}: {contender.seconds[-1]:.3f} s a step"
-                )
-                print(text, file=sys.stderr)
-        for contender in contenders:
-            contender.tell(steps=1)  # with what comes after the last step: not counted
-            contender.facts = contender.tell(finish=True)
-    finally:
-        for contender in contenders:
-            contender.stop()
 
 
 def ratios(found: dict[str, Any], task: str) -> dict[str, float]:

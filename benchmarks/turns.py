@@ -1,47 +1,63 @@
 """Processes that work in turns, so that whatever else a machine does slows all of them alike.
 
-Each contender is a process of its own. All are started, then one at a time is told to work while
-the others wait.
+Each contender is a process of its own. All are started, then one at a time is told to go on for
+some steps while the others wait.
 """
 
-import gc
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import time
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import IO, Any
 
+import torch
+
+from distillery.bench.worker import peak_memory
 from distillery.errors import UserError
 
 
-def peak_memory() -> int:
-    """The most bytes this process has had in memory (`getrusage` would count its parent's)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("the kernel tells no VmHWM")
-
-
 class Worker:
-    """The contender's side of the conversation.
+    """The contender's side: `step()` before every step, `finish()` at the end.
 
     Speaks JSON lines over standard input and output; whatever a library prints goes to stderr.
     """
 
     def __init__(self) -> None:
         self.replies, sys.stdout = sys.stdout, sys.stderr
+        self.left, self.since = 0, 0.0
+
+    def step(self) -> None:
+        """Waits for its turn where that is over."""
+        if self.left == 0:
+            if self.since:
+                self.reply(seconds=self._now() - self.since)
+            self.left = int(self.listen()["steps"])
+            self.since = self._now()
+        self.left -= 1
+
+    def finish(self, **facts: Any) -> None:
+        """Answers for the last turn, then, when asked, tells what came of it all."""
+        self.reply(seconds=self._now() - self.since)
+        self.listen()
+        gpu = torch.cuda.is_available()
+        peak = torch.cuda.max_memory_allocated() if gpu else peak_memory()
+        self.reply(peak_memory=peak, **facts)
+
+    def _now(self) -> float:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return time.perf_counter()
 
     def listen(self) -> dict[str, Any]:
-        """What the driver says next. Ends the process if the driver is gone."""
-        if not (line := sys.stdin.readline()):
-            sys.exit(1)
-        told: dict[str, Any] = json.loads(line)
-        return told
+        """What the driver tells next; whether it is there yet is answered on the way."""
+        while line := sys.stdin.readline():
+            told: dict[str, Any] = json.loads(line)
+            if "ready" not in told:
+                return told
+            self.reply(ready=True)
+        sys.exit(1)  # whoever told the turns is gone
 
     def reply(self, **facts: Any) -> None:
         """Answers what was told; `error` is a line that ends the run."""
@@ -50,58 +66,34 @@ class Worker:
 
 @dataclass
 class Contender:
-    """The driver's side of a worker.
-
-    work: the command of the worker's process; or a function that is called in it with `given`, and
-    then all such workers share the libraries they load, since they are forked from one process
-    that has imported its module. environment: variables added to the driver's; a function sees
-    them once its module is imported. facts: what is known of the contender.
-    """
+    """The driver's side of a worker. seconds: of a step, by turns; warm: of the warm-up turn."""
 
     name: str
-    work: list[str] | Callable[[dict[str, Any]], None]
-    environment: dict[str, str] = field(default_factory=dict)
-    given: dict[str, Any] = field(default_factory=dict)
+    command: list[str]
+    warm: float = 0.0
+    seconds: list[float] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
     def start(self) -> None:
-        environment = {"TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1", **self.environment}
-        if callable(self.work):
-            self._fork(self.work, environment)
-            return
-        process = subprocess.Popen(
-            self.work,
+        self.process = subprocess.Popen(
+            self.command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **environment},
+            env={**os.environ, "TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1"},
         )
-        assert process.stdin and process.stdout
-        self.process: Any = process
-        self.told: IO[str] = process.stdin
-        self.answers: IO[str] = process.stdout
-
-    def _fork(self, work: Callable[[dict[str, Any]], None], environment: dict[str, str]) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([work.__module__])
-        listens, tells = context.Pipe(duplex=False)
-        hears, replies = context.Pipe(duplex=False)
-        arguments = (work, self.given, environment, listens, replies)
-        self.process = context.Process(target=_work, args=arguments, daemon=True)
-        self.process.start()
-        self.told = os.fdopen(os.dup(tells.fileno()), "w")
-        self.answers = os.fdopen(os.dup(hears.fileno()))
-        for end in (listens, tells, hears, replies):
-            end.close()
+        assert self.process.stdin and self.process.stdout
+        self.told: IO[str] = self.process.stdin
+        self.answers: IO[str] = self.process.stdout
 
     def stop(self) -> None:
-        """Ends the process, where it was started."""
+        """Ends the process, if it was started."""
         if hasattr(self, "process"):
             self.process.kill()
-            (self.process.join if callable(self.work) else self.process.wait)()
+            self.process.wait()
 
     def tell(self, **what: Any) -> dict[str, Any]:
-        """The worker's answer; UserError where it is an error, or there is none."""
+        """The worker's answer; UserError if it is an error, or there is none."""
         try:
             print(json.dumps(what), file=self.told, flush=True)
             line = self.answers.readline()
@@ -115,17 +107,27 @@ class Contender:
         return answer
 
 
-def _work(
-    work: Callable[[dict[str, Any]], None],
-    given: dict[str, Any],
-    environment: dict[str, str],
-    listens: Connection,
-    replies: Connection,
-) -> None:
-    """In a forked process: what is told and answered goes over standard input and output."""
-    gc.freeze()  # a collection would copy every page of the libraries
-    os.environ.update(environment)
-    os.dup2(listens.fileno(), 0)
-    os.dup2(replies.fileno(), 1)
-    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
-    work(given)
+def run(contenders: list[Contender], warm: int, rounds: int, steps: int) -> None:
+    """Lets contenders work in turns: `warm` steps that do not count, then `rounds` of `steps`,
+    and one more to end with. A contender must have as many steps in all."""
+    try:
+        for contender in contenders:
+            contender.start()
+            contender.tell(ready=True)
+        for contender in contenders:
+            contender.warm = contender.tell(steps=warm)["seconds"]
+            each = contender.warm / warm
+            print(f"  {contender.name}: {each:.3f} s a step to warm up", file=sys.stderr)
+        for number in range(rounds):
+            for contender in contenders:
+                contender.seconds.append(contender.tell(steps=steps)["seconds"] / steps)
+                text = (
+                    f"  round {number + 1}, {contender.name}: {contender.seconds[-1]:.3f} s a step"
+                )
+                print(text, file=sys.stderr)
+        for contender in contenders:
+            contender.tell(steps=1)  # with what comes after the last step: not counted
+            contender.facts = contender.tell(finish=True)
+    finally:
+        for contender in contenders:
+            contender.stop()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import training
+from benchmarks import training, turns
 from benchmarks.training import STUDENTS
 from benchmarks.training_report import report
 from distillery import encoders, files, recipes
@@ -141,9 +141,9 @@ def test_a_contender_works_in_turns(
         "save": None,
     }
     command = [str(warm_python.path), "-m", "benchmarks.contenders", json.dumps(facts)]
-    contender = training.Contender(way, command)
+    contender = turns.Contender(way, command)
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}:{ROOT}")
-    training.run([contender], warm=1, rounds=2, steps=1)
+    turns.run([contender], warm=1, rounds=2, steps=1)
     assert len(contender.seconds) == 2
     assert all(seconds > 0 for seconds in contender.seconds)
     assert contender.facts["parameters"] > 0

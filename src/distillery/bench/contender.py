@@ -1,6 +1,7 @@
 """One model in a process of its own, which answers texts when its turn comes."""
 
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import transformers
 
 from distillery import kinds
 from distillery.bench import plan
-from distillery.bench.turns import Worker, peak_memory
+from distillery.bench.worker import peak_memory
 from distillery.data import store
 from distillery.errors import UserError
 from distillery.kernels import fast_bert, hardware
@@ -189,29 +190,32 @@ class Contender:
         return {"seconds": seconds, "rows": [len(rows) for rows in chosen]}
 
 
-def main(given: dict[str, Any]) -> None:
+def main(given: dict[str, Any], driver: Connection) -> None:
     """Does what the driver says until it ends."""
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(given["threads"])
     hardware.prepare()
-    worker = Worker()
     try:
-        worker.listen()
-        worker.reply(ready=True)  # all libraries are imported
-        worker.listen()
+        driver.recv()
+        driver.send({"ready": True})  # all libraries are imported
+        driver.recv()
         contender = Contender(given)
-        worker.reply(
-            runtime="PyTorch" if contender.network else "ONNX Runtime",
-            precision=contender.precision,
-            load_seconds=contender.load_seconds,
+        driver.send(
+            {
+                "runtime": "PyTorch" if contender.network else "ONNX Runtime",
+                "precision": contender.precision,
+                "load_seconds": contender.load_seconds,
+            }
         )
-        while "turn" in (told := worker.listen()):
-            worker.reply(**contender.turn(told["size"], told["tokenization"], told["turn"]))
-        worker.reply(
-            peak_memory=peak_memory(),
-            memory_before_loading=contender.before,
-            agreement=contender.agreement(),
+        while "turn" in (told := driver.recv()):
+            driver.send(contender.turn(told["size"], told["tokenization"], told["turn"]))
+        driver.send(
+            {
+                "peak_memory": peak_memory(),
+                "memory_before_loading": contender.before,
+                "agreement": contender.agreement(),
+            }
         )
     except UserError as error:
-        worker.reply(error=str(error))
+        driver.send({"error": str(error)})

@@ -19,7 +19,7 @@ from distillery import encoders, files, paths, progress, results
 from distillery.bench import contender, plan, shape
 from distillery.bench.contender import Texts
 from distillery.bench.ratios import ratios, steps
-from distillery.bench.turns import Contender
+from distillery.bench.worker import Worker
 from distillery.data import store
 from distillery.data.task import Task
 from distillery.errors import UserError, choose
@@ -79,9 +79,9 @@ def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
         told |= {"seconds": recipe.seconds, "threads": torch.get_num_threads()}
         # models first: a damaged one is refused before minutes go into the shape
         answering = [_model(task, result, told) for result in models.values()]
-        contenders = [*_shapes(task, recipe, told), *answering]
-        _measure(contenders, recipe.rounds)
-    rows = [each.facts for each in contenders]
+        workers = [*_shapes(task, recipe, told), *answering]
+        _measure(workers, recipe.rounds)
+    rows = [each.facts for each in workers]
     return {
         "command": command,
         "commit": commit,
@@ -157,9 +157,9 @@ def _write_texts(test: store.Split, place: Path) -> None:
         Texts.write(place / "pairs", [text for _, pairs in chunks for text in pairs or ()])
 
 
-def _contender(
+def _worker(
     told: dict[str, Any], way: Way, folder: Path, facts: dict[str, Any], predictions: Path | None
-) -> Contender:
+) -> Worker:
     """A process that runs a folder's model, on as many threads as this one has and no GPU."""
     threads = str(told["threads"])
     environment = {
@@ -171,10 +171,10 @@ def _contender(
     told = {**told, **asdict(way), "folder": str(folder)}
     told["predictions"] = str(predictions) if predictions else None
     facts = {**facts, "bytes": _weights_bytes(folder)}
-    return Contender(str(facts["name"]), contender.main, environment, told, facts=facts)
+    return Worker(str(facts["name"]), contender.main, told, environment, facts)
 
 
-def _shapes(task: Task, recipe: InferenceRecipe, told: dict[str, Any]) -> list[Contender]:
+def _shapes(task: Task, recipe: InferenceRecipe, told: dict[str, Any]) -> list[Worker]:
     """The shape in every way. Another process writes it, and frees its memory by ending."""
     place = Path(told["place"])
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
@@ -184,14 +184,14 @@ def _shapes(task: Task, recipe: InferenceRecipe, told: dict[str, Any]) -> list[C
             raise UserError("the process that makes the BERT to compare with was killed") from None
     facts: dict[str, Any] = {"stage": None, "source": None, "score": None}
     facts |= {"max_length": recipe.max_length, "parameters": parameters}
-    contenders = []
+    workers = []
     for key, way in WAYS.items():
         row = {"name": f"{recipe.shape}'s shape, {way.title}", "way": key, **facts}
-        contenders.append(_contender(told, way, place / way.folder, row, None))
-    return contenders
+        workers.append(_worker(told, way, place / way.folder, row, None))
+    return workers
 
 
-def _model(task: Task, result: Result, told: dict[str, Any]) -> Contender:
+def _model(task: Task, result: Result, told: dict[str, Any]) -> Worker:
     """The model of a result, with the predictions of the seed whose model was kept."""
     name, folder = result.name, paths.model(task.name, result.name)
     results.check_saved(result)
@@ -212,7 +212,7 @@ def _model(task: Task, result: Result, told: dict[str, Any]) -> Contender:
         "max_length": facts["max_length"],
         "parameters": result.parameters,
     }
-    return _contender(told, AS_SAVED, folder, row, predictions)
+    return _worker(told, AS_SAVED, folder, row, predictions)
 
 
 def _predictions(task: Task, result: Result) -> np.ndarray:
@@ -234,30 +234,30 @@ def _weights_bytes(folder: Path) -> int:
     raise UserError(f"{folder} holds no model ({encoders.ONNX} or {encoders.WEIGHTS})")
 
 
-def _measure(contenders: list[Contender], rounds: int) -> None:
+def _measure(workers: list[Worker], rounds: int) -> None:
     """Lets all work in turns: a round to warm up, then those that count. Completes the facts."""
     modes = [*product(SIZES, (False, True))]  # rows of a batch, whether texts are tokenized
     turns = [
         (each, size, tokenization, turn)
         for turn, (size, tokenization) in product(range(rounds + 1), modes)
-        for each in contenders
+        for each in workers
         if not tokenization or each.facts["way"] in (None, BASELINE)
     ]
     timed: dict[tuple[str, int, bool], list[dict[str, Any]]] = {}
     try:
-        for each in contenders:
+        for each in workers:
             each.start()
-        for each in contenders:
+        for each in workers:
             each.tell(start=True)
-        for number, each in enumerate(contenders, start=1):
-            logging.info("loading %d of %d: %s", number, len(contenders), each.name)
+        for number, each in enumerate(workers, start=1):
+            logging.info("loading %d of %d: %s", number, len(workers), each.name)
             each.facts |= each.tell(load=True)
         with progress.bar(total=len(turns), desc="timing", unit=" turns") as bar:
             for each, size, tokenization, turn in turns:
                 seconds = each.tell(turn=turn, size=size, tokenization=tokenization)
                 timed.setdefault((each.name, size, tokenization), []).append(seconds)
                 bar.update()
-        for each in contenders:
+        for each in workers:
             each.facts |= each.tell(finish=True)
             each.facts["timed"] = [
                 {"batch": size, "tokenization": tokenization, **_summary(found[1:])}
@@ -265,7 +265,7 @@ def _measure(contenders: list[Contender], rounds: int) -> None:
                 if name == each.name
             ]
     finally:
-        for each in contenders:
+        for each in workers:
             each.stop()
 
 
