@@ -11,7 +11,7 @@ from transformers import BertConfig, BertForSequenceClassification
 import distillery.models.registry  # noqa: F401  registers the students
 from distillery.compression import units
 from distillery.models import registry
-from distillery.runtime.model import open_session, run
+from distillery.runtime.predictor import open_session, run
 from distillery.students import OWN
 from distillery.text.encode import Encoded
 

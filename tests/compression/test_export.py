@@ -15,7 +15,7 @@ from distillery.models.pretrained import (
     LSTMForSequenceClassification,
     StudentForSequenceClassification,
 )
-from distillery.runtime.model import INPUTS, open_session
+from distillery.runtime.predictor import INPUTS, open_session
 from distillery.students import OWN, STUDENTS
 from distillery.text.encode import Encoded
 from tests.compression.conftest import KINDS, MAX_LENGTH, batch, classifier, onnx_outputs

@@ -10,9 +10,9 @@ from transformers import AutoTokenizer, pipeline
 
 from distillery.compression import export
 from distillery.models import registry
-from distillery.models.saved import TorchModel
+from distillery.models.saved import TorchPredictor
 from distillery.runtime.facts import ONNX
-from distillery.runtime.model import OnnxModel
+from distillery.runtime.predictor import OnnxPredictor
 from tests.models import saving
 from tests.saved import probabilities
 
@@ -42,7 +42,7 @@ def test_a_student_gives_one_answer(
 ) -> None:
     saving.save(tmp_path, tiny_folder, student, pairs, head=0.25)
     texts: list[Any] = PAIRS if pairs else TEXTS
-    expected = by_predict(TorchModel(tmp_path), texts)
+    expected = by_predict(TorchPredictor(tmp_path), texts)
     assert np.ptp(expected[:, 0]) > 0.01
     np.testing.assert_allclose(by_pipeline(tmp_path, texts), expected, atol=1e-5)
     truncated = by_pipeline(tmp_path, texts, truncation=True)
@@ -56,7 +56,7 @@ def test_a_teacher_gives_one_answer_where_texts_are_truncated(
 ) -> None:
     saving.save(tmp_path, tiny_folder, "teacher", pairs, head)
     texts: list[Any] = PAIRS if pairs else TEXTS
-    expected = by_predict(TorchModel(tmp_path), texts)
+    expected = by_predict(TorchPredictor(tmp_path), texts)
     assert np.ptp(expected[:, 0]) > 0.01
     truncated = by_pipeline(tmp_path, texts, truncation=True)
     np.testing.assert_allclose(truncated, expected, atol=1e-5)
@@ -87,8 +87,8 @@ def test_an_exported_model_gives_the_same_answer(
 ) -> None:
     model = saving.save(tmp_path, tiny_folder, kind, pairs, head=1.0)
     texts: list[Any] = PAIRS if pairs else TEXTS
-    classifier = TorchModel(tmp_path)
+    classifier = TorchPredictor(tmp_path)
     expected = by_predict(classifier, texts)
     probes = classifier.reader.encode(TEXTS[1:], None)
     export.write(model, probes, saving.ROOM, tmp_path / ONNX)
-    np.testing.assert_allclose(by_predict(OnnxModel(tmp_path), texts), expected, atol=1e-5)
+    np.testing.assert_allclose(by_predict(OnnxPredictor(tmp_path), texts), expected, atol=1e-5)

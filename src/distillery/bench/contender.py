@@ -18,7 +18,7 @@ from distillery.kernels import fast_bert, hardware
 from distillery.models import tokenization
 from distillery.models.saved import load_network
 from distillery.runtime.facts import ONNX, read_facts
-from distillery.runtime.model import open_session, run
+from distillery.runtime.predictor import open_session, run
 from distillery.text import encode
 from distillery.training import inference
 

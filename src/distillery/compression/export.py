@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from distillery.errors import UserError
 from distillery.kernels import fast_bert
-from distillery.runtime.model import INPUTS, open_session, run
+from distillery.runtime.predictor import INPUTS, open_session, run
 from distillery.text.encode import Encoded
 
 OPSET = 20

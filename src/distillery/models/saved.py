@@ -1,8 +1,8 @@
 """Loading and saving any model: a teacher, a student, or one that is converted.
 
-`Model` is what is trained and saved. `load_network` gives the network as
-transformers has it. `TorchModel` answers texts, and loads a student of our own with PyTorch alone:
-importing transformers takes longer than importing PyTorch.
+`Model` is what is trained and saved, `load_network` gives the network as transformers has it, and
+`TorchPredictor` answers texts: it loads a student of our own with PyTorch alone, since importing
+transformers takes longer than importing PyTorch.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,7 @@ from distillery.data.task import Task
 from distillery.errors import UserError, reason
 from distillery.models import auto, networks
 from distillery.runtime.facts import FACTS, ONNX, read_facts
-from distillery.runtime.model import INPUTS
-from distillery.runtime.model import Model as Predictor
+from distillery.runtime.predictor import INPUTS, Predictor
 
 if TYPE_CHECKING:
     from distillery.text.splits import SplitReader
@@ -119,7 +118,7 @@ def load_network(folder: Path) -> Any:
     return model
 
 
-class TorchModel(Predictor):
+class TorchPredictor(Predictor):
     """A saved PyTorch model that answers in fp32, on a GPU if there is one."""
 
     def __init__(self, folder: Path) -> None:

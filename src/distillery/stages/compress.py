@@ -31,7 +31,7 @@ from distillery.kernels import hardware
 from distillery.models import saved, tensors
 from distillery.models.saved import Model
 from distillery.recipes import PruningRecipe, QuantizationRecipe, Recipe
-from distillery.runtime.model import INPUTS, OnnxModel
+from distillery.runtime.predictor import INPUTS, OnnxPredictor
 from distillery.students import STUDENTS
 from distillery.text import encode
 from distillery.training import loop
@@ -117,7 +117,7 @@ class Converted(Compressed):
         text = self._text(model, "test")
         about = {"desc": "test", "unit": " tokens", "unit_scale": True}
         with progress.bar(total=int(text.lengths.sum()), **about) as bar:
-            return OnnxModel(folder).outputs(text, bar.update)
+            return OnnxPredictor(folder).outputs(text, bar.update)
 
 
 def exported(task: Task, model: str) -> Converted:

@@ -12,7 +12,7 @@ from pathlib import Path
 from distillery.errors import UserError
 from distillery.runtime import lines
 from distillery.runtime.facts import ONNX
-from distillery.runtime.model import Model, OnnxModel
+from distillery.runtime.predictor import OnnxPredictor, Predictor
 
 Row = tuple[str, ...]  # (text,) or (text, text_pair)
 
@@ -48,17 +48,17 @@ def run(
             sys.stdout.flush()
 
 
-def load(folder: Path) -> Model:
+def load(folder: Path) -> Predictor:
     """The model in a folder; PyTorch is imported only if it is not an exported one."""
     if (folder / ONNX).is_file():
-        return OnnxModel(folder)
+        return OnnxPredictor(folder)
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     gc.disable()  # importing makes no garbage, and looking for it takes a sixth of the time
     try:
-        from distillery.models.saved import TorchModel
+        from distillery.models.saved import TorchPredictor
     finally:
         gc.enable()
-    return TorchModel(folder)
+    return TorchPredictor(folder)
 
 
 def _open(file: Path | None, stack: ExitStack) -> int:

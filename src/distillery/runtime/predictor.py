@@ -21,7 +21,7 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENS = 8192  # of one batch with its padding: what fits a CPU's caches
 
 
-class Model:
+class Predictor:
     """A model folder that distillery saved. A subclass says how a batch is computed.
 
     kind: of its task. names: of its outputs, in order. pairs: whether it reads pairs of texts.
@@ -73,7 +73,7 @@ class Model:
         return [self.kind.answer(row, self.names) for row in outputs]
 
 
-class OnnxModel(Model):
+class OnnxPredictor(Predictor):
     """An exported model, run by ONNX Runtime."""
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:

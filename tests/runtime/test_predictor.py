@@ -17,9 +17,9 @@ import distillery.models.registry  # noqa: F401  registers the students
 from distillery import files
 from distillery.errors import UserError
 from distillery.models import networks, tensors, tokenization
-from distillery.models.saved import TorchModel, load_network
+from distillery.models.saved import TorchPredictor, load_network
 from distillery.runtime.facts import FACTS
-from distillery.runtime.model import OnnxModel
+from distillery.runtime.predictor import OnnxPredictor
 from distillery.students import OWN
 from tests.saved import LABELS, MAX_LENGTH, TEXTS, probabilities, save
 
@@ -35,7 +35,7 @@ def expected(students: dict[str, Path]) -> np.ndarray:
     return np.array([[{a["label"]: a["score"] for a in row}[n] for n in LABELS] for row in answers])
 
 
-@pytest.mark.parametrize(("form", "kind"), [("pytorch", TorchModel), ("onnx", OnnxModel)])
+@pytest.mark.parametrize(("form", "kind"), [("pytorch", TorchPredictor), ("onnx", OnnxPredictor)])
 def test_probabilities_are_those_of_pipeline(
     students: dict[str, Path], expected: np.ndarray, form: str, kind: type
 ) -> None:
@@ -54,7 +54,7 @@ def test_a_student_answers_alike_with_and_without_transformers(
     """Long texts are cut alike, and the second text of a pair is marked."""
     folder = save(tmp_path / "student", tiny_folder, "pytorch", kind, pairs=pairs)
     second = TEXTS[::-1] if pairs else None
-    found = TorchModel(folder)
+    found = TorchPredictor(folder)
     batch = tensors.batch(found.reader.encode(TEXTS, second), np.arange(len(TEXTS)))
     with torch.no_grad():
         expected = load_network(folder).eval()(**batch).logits.softmax(dim=1)
@@ -83,13 +83,13 @@ def test_a_student_that_is_not_whole_is_one_line(
     save_file(weights, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=said):
-        TorchModel(folder)
+        TorchPredictor(folder)
 
 
 def test_an_int8_model_answers_a_text_alike_whatever_stands_beside_it(
     students: dict[str, Path], expected: np.ndarray
 ) -> None:
-    model = OnnxModel(students["int8"])
+    model = OnnxPredictor(students["int8"])
     together = probabilities(model, TEXTS + MARKUP)
     alone = np.concatenate([probabilities(model, [text]) for text in TEXTS + MARKUP])
     assert np.array_equal(together, alone)
@@ -98,7 +98,7 @@ def test_an_int8_model_answers_a_text_alike_whatever_stands_beside_it(
 
 @pytest.mark.parametrize("form", ["onnx", "int8", "pytorch"])
 def test_no_texts_give_no_answers(students: dict[str, Path], form: str) -> None:
-    kind = TorchModel if form == "pytorch" else OnnxModel
+    kind = TorchPredictor if form == "pytorch" else OnnxPredictor
     model = kind(students[form])
     assert model.answers([]) == []
     assert model.outputs(model.reader.encode([], None)).shape == (0, len(LABELS))
@@ -113,7 +113,7 @@ def test_texts_are_read_as_in_training(
     tokenizer = tokenization.load(students["onnx"])
     pairs = None if pair is None else [pair] * len(texts)
     trained = tokenization.reader(tokenizer, MAX_LENGTH, 0.25).encode(texts, pairs)
-    asked = OnnxModel(students["onnx"]).reader.encode(texts, pairs)
+    asked = OnnxPredictor(students["onnx"]).reader.encode(texts, pairs)
     for name in ("pieces", "offsets", "second"):
         assert np.array_equal(getattr(trained, name), getattr(asked, name)), name
     assert trained.pad == asked.pad
@@ -134,16 +134,16 @@ def test_a_tokenizer_that_truncates_and_pads_is_read_whole(
     }
     (folder / "tokenizer.json").write_text(json.dumps(state))
     found, expected = (
-        probabilities(OnnxModel(place), TEXTS) for place in (folder, students["onnx"])
+        probabilities(OnnxPredictor(place), TEXTS) for place in (folder, students["onnx"])
     )
     assert np.array_equal(found, expected)
 
 
 def test_a_model_is_named_where_it_is_none(students: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere does not exist"):
-        OnnxModel(tmp_path / "nowhere")
+        OnnxPredictor(tmp_path / "nowhere")
     with pytest.raises(UserError, match=f"no {FACTS}"):
-        OnnxModel(tmp_path)
+        OnnxPredictor(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_damage_is_one_line(
     folder = shutil.copytree(students["onnx"], tmp_path / "copy")
     (folder / name).write_text(content)
     with pytest.raises(UserError, match=said):
-        OnnxModel(folder)
+        OnnxPredictor(folder)
 
 
 def test_changed_names_of_labels_are_those_of_the_model(
@@ -173,14 +173,14 @@ def test_changed_names_of_labels_are_those_of_the_model(
     config = json.loads((folder / "config.json").read_text())
     config["id2label"] = {"0": "x", "1": "y", "2": "z"}
     (folder / "config.json").write_text(json.dumps(config))
-    assert OnnxModel(folder).names == ["x", "y", "z"]
+    assert OnnxPredictor(folder).names == ["x", "y", "z"]
     del config["id2label"]
     (folder / "config.json").write_text(json.dumps(config))
-    assert OnnxModel(folder).names == list(LABELS)
+    assert OnnxPredictor(folder).names == list(LABELS)
 
 
 def test_outputs_that_are_not_finite_are_refused(students: dict[str, Path]) -> None:
-    model = TorchModel(students["pytorch"])
+    model = TorchPredictor(students["pytorch"])
     with torch.no_grad():
         model.model.classifier.bias.fill_(torch.nan)
     with pytest.raises(UserError, match="output for text 1 is not finite"):
@@ -203,7 +203,7 @@ def test_a_regression_answers_alike_in_every_form(
             (folder / FACTS).unlink()
     classify = pipeline("text-classification", model=str(folders[0]), device="cpu")
     expected = [a["score"] for a in classify(TEXTS, function_to_apply="none")]
-    for model in (TorchModel(folders[0]), OnnxModel(folders[1])):
+    for model in (TorchPredictor(folders[0]), OnnxPredictor(folders[1])):
         answers = [answer.as_dict(None) for answer in model.answers(TEXTS)]
         assert [[*answer] for answer in answers] == [["score"]] * len(TEXTS)
         np.testing.assert_allclose([a["score"] for a in answers], expected, atol=1e-5)
@@ -216,7 +216,7 @@ def test_a_folder_without_a_kind_is_a_classifier(students: dict[str, Path], tmp_
     for kind, change in (("classification", {}), ("regression", {"kind": "regression"})):
         kept = {name: value for name, value in facts.items() if name != "kind"}
         files.write_json(folder / FACTS, kept | change)
-        assert OnnxModel(folder).kind.name == kind
+        assert OnnxPredictor(folder).kind.name == kind
     files.write_json(folder / FACTS, {**facts, "kind": "essay"})
     with pytest.raises(UserError, match=r"is damaged \(no right 'kind'\)"):
-        OnnxModel(folder)
+        OnnxPredictor(folder)
