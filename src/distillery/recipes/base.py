@@ -41,11 +41,11 @@ def one_of(*allowed: object) -> Check:
     return lambda name, value: choose(name, str(value), allowed)
 
 
-def each(check_one: Check) -> Check:
-    """At least one value, and every one passes."""
+def each(check_one: Check, least: int = 1) -> Check:
+    """At least `least` (0 or 1) values, and every one passes."""
 
     def check(name: str, values: tuple[Any, ...]) -> None:
-        if not values:
+        if len(values) < least:
             raise UserError(f"{name} needs at least one value")
         for value in values:
             check_one(name, value)

@@ -74,7 +74,7 @@ class InferenceRecipe(TextRecipe):
     scores: Annotated[
         tuple[float, ...],
         "scores on test for which the fastest and the smallest model are quoted, 0 to 1",
-        each(between(0, 1)),
+        each(between(0, 1), least=0),
     ] = ()
     shape: Annotated[
         str,
