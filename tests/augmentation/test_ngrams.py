@@ -4,14 +4,15 @@ from random import Random
 
 import pytest
 
-from distillery.augmentation import ngrams, words
+from distillery.augmentation import words
+from distillery.augmentation.examples import ngram
 
 TEXT = 'He said: "no, thanks." Then (at last) he left!'
 WORDS = words.split(TEXT)[1::2]
 
 
 def sampled(text: str, shortest: int, longest: int, seed: int) -> str:
-    return "".join(ngrams.sampled(words.split(text), shortest, longest, Random(seed)))
+    return "".join(ngram(words.split(text), shortest, longest, Random(seed)))
 
 
 def test_every_ngram_of_every_length_is_drawn() -> None:

@@ -1,4 +1,4 @@
-"""A text as words and what stands between them, so that all but the changed words stays."""
+"""A text as words and what is between them, so that only the changed words change."""
 
 import re
 from random import Random
@@ -7,7 +7,7 @@ _WORD = re.compile(r"(\w+(?:['’-]\w+)*)")
 
 
 def split(text: str) -> list[str]:
-    """`"So good!"` -> `["", "So", " ", "good", "!"]`: the words have the odd places."""
+    """`"So good!"` -> `["", "So", " ", "good", "!"]`: words are at the odd indices."""
     return _WORD.split(text)
 
 

@@ -60,10 +60,9 @@ def _read(task: Task, source: Path | None) -> tuple[Splits, dict[str, Any]]:
 
 
 def check(task: Task, splits: Splits, subset: bool = False) -> dict[str, list[int]]:
-    """UserError where labels are missing or none of the task's, or the rows are not as many as
-    officially.
+    """UserError unless all rows are there, each with a label of the task.
 
-    subset: fewer rows are let through. Gives the splits with fewer: [rows, official rows].
+    subset: accept fewer rows. Returns the splits with fewer rows: [rows, official rows].
     """
     partial = {}
     for name, expected in task.counts.items():
@@ -78,11 +77,9 @@ def check(task: Task, splits: Splits, subset: bool = False) -> dict[str, list[in
             hint = "another data set?" if rows else "a file of the download is missing?"
             if fewer:
                 hint = "a truncated or incomplete download? --subset takes a part as it is"
-            counts = (
-                f"{found} rows per label where {expected}"
-                if per_label
-                else f"{found[0]} rows where {expected[0]}"
-            )
+            counts = f"{found[0]} rows where {expected[0]}"
+            if per_label:
+                counts = f"{found} rows per label where {expected}"
             raise UserError(
                 f"{name} of {task.name} is not the official one: {counts} are expected ({hint})"
             )
@@ -91,9 +88,8 @@ def check(task: Task, splits: Splits, subset: bool = False) -> dict[str, list[in
         labels = np.array([row.label for row in rows if row.label is not None], np.float64)
         task.kind.check_labels(labels, task.labels, f"{name} of {task.name}")
         if name != "unlabeled" and len(labels) < len(rows):
-            raise UserError(
-                f"{name} of {task.name} has {len(rows) - len(labels)} rows without a label"
-            )
+            missing = len(rows) - len(labels)
+            raise UserError(f"{name} of {task.name} has {missing} rows without a label")
     return partial
 
 

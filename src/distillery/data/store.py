@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _AGAIN = "run stage 1 again with --force"
 VERSION = 3  # of the splits: raise it when the same source would give other rows
+_OBJECTS = ("rows", "source", "sha256", "recipe")
+_FIELDS = {str: ("kind", "recipe_hash"), list: ("labels",), dict: _OBJECTS}  # of the manifest
 
 
 @dataclass(frozen=True)
@@ -143,25 +145,22 @@ def read_manifest(task_name: str) -> dict[str, Any]:
             f" run {paths.script_or(script, command)}"
         )
     manifest = files.read_json(path, remedy=_AGAIN)
-    labels, sums = manifest.get("labels"), manifest.get("sha256")
-    if (
-        manifest.get("version") != VERSION
-        or manifest.get("kind") not in list(kinds.KINDS)
-        or not (isinstance(labels, list) and all(isinstance(label, str) for label in labels))
-        or not (isinstance(sums, dict) and sums.keys() == set(paths.SPLITS))
-        or not isinstance(manifest.get("rows"), dict)
-        or not _is_source(manifest.get("source", {}))
-        or "recipe_hash" not in manifest
-        or not isinstance(manifest.get("recipe"), dict)
-        or not manifest["recipe"].keys() >= {"clean", "same_text"}
+    if not (
+        manifest.get("version") == VERSION
+        and all(isinstance(manifest.get(n), type_) for type_, ns in _FIELDS.items() for n in ns)
+        and manifest["kind"] in kinds.KINDS
+        and all(isinstance(label, str) for label in manifest["labels"])
+        and manifest["sha256"].keys() == set(paths.SPLITS)
+        and manifest["recipe"].keys() >= {"clean", "same_text"}
+        and _is_source(manifest["source"])
     ):
         raise UserError(f"{path} is damaged or of another version: {_AGAIN}")
     return manifest
 
 
 def read_source(task_name: str) -> dict[str, Any]:
-    """What the splits that are there, of whatever version, say of their source; empty where there
-    are none, or damaged ones."""
+    """What a manifest of any version says about the source; empty if there is none, or a damaged
+    one."""
     try:
         source: dict[str, Any] = files.read_json(paths.manifest(task_name)).get("source", {})
     except UserError:
@@ -170,11 +169,12 @@ def read_source(task_name: str) -> dict[str, Any]:
 
 
 def _is_source(value: object) -> bool:
-    """Whether a manifest's facts of its source can be read."""
-    more = value.get("unlabeled") if isinstance(value, dict) else ""
-    if isinstance(more, dict):
-        return isinstance(more.get("name"), str) and isinstance(more.get("sha256"), str)
-    return more is None
+    """Whether a manifest's facts about its source can be read."""
+    if not isinstance(value, dict):
+        return False
+    more = value.get("unlabeled")
+    named = isinstance(more, dict) and all(isinstance(more.get(k), str) for k in ("name", "sha256"))
+    return not more or named
 
 
 def read_split(task_name: str, name: str) -> Split:
@@ -209,18 +209,18 @@ def read_split(task_name: str, name: str) -> Split:
 
 
 def cleaning(task_name: str) -> str:
-    """How the texts of the splits were cleaned, as the data recipe's `clean` says it."""
+    """How the texts of the splits were cleaned: `clean` of the data recipe."""
     return str(read_manifest(task_name)["recipe"]["clean"])
 
 
 def subset(task_name: str) -> dict[str, list[int]] | None:
-    """The splits that hold a part of the official rows: [rows, official rows]; None: none does."""
+    """The splits with only a part of the official rows: [rows, official rows]; None: all rows."""
     return read_manifest(task_name).get("subset") or None
 
 
 def unlabeled_data(task_name: str) -> str | None:
-    """The file whose rows joined the source's unlabeled ones: its name and checksum."""
-    more = read_manifest(task_name).get("source", {}).get("unlabeled")
+    """Name and checksum of the file whose rows were added to the source's unlabeled ones."""
+    more = read_manifest(task_name)["source"].get("unlabeled")
     return f"{more['name']} (sha256 {more['sha256'][:12]})" if more else None
 
 
@@ -236,10 +236,9 @@ def is_current(task_name: str, recipe: DataRecipe, wanted: dict[str, Any]) -> bo
     except UserError as error:
         logging.warning("%s", error)
         return False
-    source = manifest.get("source", {})
     return (
         manifest["recipe_hash"] == recipe.hash()
-        and all(source.get(name) == fact for name, fact in wanted.items())
+        and all(manifest["source"].get(name) == fact for name, fact in wanted.items())
         and _are_whole(task_name, manifest["sha256"])
     )
 
@@ -277,8 +276,8 @@ def write_augmented(
 
 
 def read_augmented_manifest(task_name: str) -> dict[str, Any]:
-    """The manifest of the augmented split; UserError where there is none or where it was made
-    from other splits than those of now."""
+    """The manifest of the augmented split; UserError if there is none, or if it was made from
+    other splits than the current ones."""
     path = paths.augmented_manifest(task_name)
     script, command = f"scripts/data/augment.sh {task_name}", f"augment --task {task_name}"
     again = f"run {paths.script_or(script, command)}"
@@ -291,11 +290,10 @@ def read_augmented_manifest(task_name: str) -> dict[str, Any]:
 
 
 def augmented_fault(task_name: str) -> str | None:
-    """Why the augmented rows that there are cannot be used; None where they can, or are not."""
-    if not paths.augmented_manifest(task_name).is_file():
-        return None
+    """Why existing augmented rows cannot be used; None if they can, or if there are none."""
     try:
-        read_augmented_manifest(task_name)
+        if paths.augmented_manifest(task_name).is_file():
+            read_augmented_manifest(task_name)
     except UserError as error:
         return str(error)
     return None

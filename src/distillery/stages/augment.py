@@ -1,7 +1,7 @@
 """Between stages 1 and 2: changed copies of a task's texts, a split for distillation.
 
-A copy has no label: what was changed may be what the label stood on. A teacher's outputs for it
-are recorded as for any other row.
+A copy has no label, since the change may have altered it. A teacher's outputs for the copies are
+recorded as for any other row.
 """
 
 import itertools
@@ -56,7 +56,7 @@ def _copies(
     recipe: AugmentationRecipe,
     tagger: Tagger | None,
 ) -> Iterator[store.Row]:
-    """The copies of the sources' rows, repeats and numbers not seen to yet."""
+    """The copies of the sources' rows, not yet numbered or checked for repeats."""
     replacement = None
     if tagger:
         replacement = Replacement()
@@ -69,9 +69,8 @@ def _copies(
         for name, texts in _examples(task, split, same_text, tagger, "augmenting"):
             for first, *pair in augmenter.copies(texts, name):
                 second = pair[0] if pair else None
-                yield store.Row(
-                    0, keys.example_id(first, second), first, second, label=task.kind.missing
-                )
+                example_id = keys.example_id(first, second)
+                yield store.Row(0, example_id, first, second, task.kind.missing)
 
 
 def _examples(
@@ -94,7 +93,7 @@ def _examples(
 
 
 def _tagged(chunk: list[list[Text]], tagger: Tagger, path: Path) -> list[list[Text]]:
-    """The texts with tags; they are kept in `path`, so that a kill loses those of one chunk."""
+    """The texts with tags, which are saved in `path`: a kill loses the tags of one chunk only."""
     found = _saved_tags(path, sum(len(text.parts) // 2 for texts in chunk for text in texts))
     if found is None:
         found = [tag for texts in chunk for text in texts for tag in tagger.tag(text.parts)]
@@ -108,7 +107,7 @@ def _tagged(chunk: list[list[Text]], tagger: Tagger, path: Path) -> list[list[Te
 
 
 def _saved_tags(path: Path, count: int) -> list[int] | None:
-    """The tags kept in `path`, if that is whole."""
+    """The tags saved in `path`, if the file is complete."""
     try:
         tags = np.load(path)
     except (OSError, EOFError, ValueError):  # missing, empty, damaged
@@ -120,9 +119,9 @@ def _saved_tags(path: Path, count: int) -> list[int] | None:
 def _distinct(
     copies: Iterator[store.Row], splits: list[store.Split], same_text: str, dropped: Counter[str]
 ) -> Iterator[list[store.Row]]:
-    """The first of each copy that stands in no split, numbered; counts what it drops, and why.
+    """The copies without repeats and without texts of the splits, numbered; counts what it drops.
 
-    same_text: the rule by which a copy counts as another text, the task's own.
+    same_text: the task's rule for when two texts count as the same.
     """
     key_of = keys.SAME_TEXT[same_text]
     known = [(f"copies also in {split.name}", np.sort(split.keys(same_text))) for split in splits]
@@ -148,7 +147,7 @@ def _distinct(
 
 
 def _among(ids: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(N,) bool: which ids stand in the sorted `others`."""
+    """(N,) bool: which ids are among the sorted `others`."""
     if not len(others):
         return np.zeros(len(ids), bool)
     found: np.ndarray = others[np.searchsorted(others, ids).clip(max=len(others) - 1)] == ids
