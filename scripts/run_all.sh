@@ -72,7 +72,6 @@ pretrained=" $(sed -n 's/^pretrained //p' <<<"$plan") "
 [ ${#students[@]} -gt 0 ] || read -ra students <<<"$(sed -n 's/^students //p' <<<"$plan")"
 compressed=$(sed -n 's/^compressed //p' <<<"$plan")
 known=$(sed -n 's/^known //p' <<<"$plan")
-read -ra baselines <<<"$(sed -n 's/^baselines //p' <<<"$plan")"
 for student in "${students[@]}"; do
   [[ " $known " = *" $student "* ]] || fail "unknown student '$student': choose from $known"
 done
@@ -92,9 +91,7 @@ if runs 2; then
   done
 fi
 if runs 3; then
-  for baseline in "${baselines[@]}"; do
-    distillery baseline --task "$task" --baseline "$baseline" "${every[@]}"
-  done
+  distillery baseline --task "$task" --baseline all "${every[@]}"
   for student in "${students[@]}"; do
     distillery student --task "$task" --student "$student" "${every[@]}" "${experiment[@]}"
   done

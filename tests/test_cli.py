@@ -10,7 +10,7 @@ import pytest
 
 from distillery import commands, paths, results
 from distillery.cli import main
-from distillery.runtime import answers
+from distillery.runtime import lines
 
 DATA = ["data", "--task", "smoke"]
 BASELINE = ["baseline", "--task", "smoke", "--baseline"]
@@ -62,7 +62,7 @@ def test_every_command_names_a_function_that_takes_what_it_is_given(name: str) -
 
 
 def test_predict_offers_the_formats_that_there_are() -> None:
-    assert f"--format {{{','.join(answers.FORMATS)}}}" in commands.COMMANDS["predict"].options
+    assert f"--format {{{','.join(lines.FORMATS)}}}" in commands.COMMANDS["predict"].options
 
 
 def test_an_options_kind_follows_from_how_it_is_typed() -> None:

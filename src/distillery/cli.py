@@ -75,7 +75,7 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     known, rest = first.parse_known_args(argv[1:])
     if getattr(known, "task", ""):
         paths.checked_name("task", known.task)
-    for option, allowed in (("student", STUDENTS), ("baseline", BASELINES)):
+    for option, allowed in (("student", STUDENTS), ("baseline", (*BASELINES, "all"))):
         if getattr(known, option, ""):
             choose(option, getattr(known, option), allowed)
     parser = _Parser(prog=program, description=command.help)

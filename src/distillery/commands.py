@@ -24,7 +24,7 @@ NAMES = {  # what a command is about; required where a row lists it
     "task": "data set, such as imdb, demo, smoke, or the name of your own",
     "teacher": "bert, minilm, a hub id (owner/name) or a folder",
     "student": ", ".join(STUDENTS),
-    "baseline": ", ".join(BASELINES),
+    "baseline": f"{', '.join(BASELINES)}, or all that fit the task",
     "model": "name of a model's result, such as distil_bilstm_minilm_imdb",
 }
 FORCE = {"--force": "run even what is up to date"}

@@ -213,14 +213,11 @@ def test_run_all_runs_one_process_unless_stages_are_launched(tmp_path: Path, lau
     given = ["demo", "--seeds", "2", "--students", "bilstm", "--source", "a  ü", "--force"]
     done = _run(tmp_path / "run_all.sh", *given, DISTILLERY_LAUNCH=launch)
     assert done.returncode == 0, done.stderr
-    baselines = [
-        f"baseline --task demo --baseline {name}" for name in tasks.get("demo").kind.baselines
-    ]
     teacher, student = "--task demo --teacher minilm", "--student bilstm"
     commands = [
         "data --task demo --force --source a  ü",
         f"teacher {teacher} --force --seeds 2",
-        *(f"{command} --force" for command in baselines),
+        "baseline --task demo --baseline all --force",
         f"student --task demo {student} --force --seeds 2",
         f"distil {teacher} {student} --force --seeds 2",
         f"compress {teacher} {student} --force",

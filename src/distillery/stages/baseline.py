@@ -11,18 +11,24 @@ from distillery.experiments.experiment import splits_read, wanted, write_labels
 from distillery.kernels import hardware
 
 VERSION = 2
+ALL = "all"
 
 
 def run(task: Task, arguments: Namespace) -> None:
-    """Writes the result of one baseline on test."""
-    name = arguments.baseline
+    """Writes the result on test of a baseline, or of all that fit the task's kind."""
+    chosen = task.kind.baselines if arguments.baseline == ALL else (arguments.baseline,)
+    for name in chosen:
+        baselines.check(name, task)
+        _run(task, name, arguments.force)
+
+
+def _run(task: Task, name: str, force: bool) -> None:
     recipe = recipes.baseline(task.name, name)
-    baselines.check(name, task)
     folder = paths.results(task.local)
     result_name = paths.student_result(task.name, name)
     made_as = wanted(recipe, VERSION, splits_read(task))
     then = ending.next_command(task, "baseline")
-    if not arguments.force and results.is_current(folder, result_name, made_as, [0]):
+    if not force and results.is_current(folder, result_name, made_as, [0]):
         ending.up_to_date(result_name, then)
         write_labels(task)
         return
@@ -53,7 +59,7 @@ def run(task: Task, arguments: Namespace) -> None:
             commit=commit,
             environment=hardware.environment("fp64"),
             parameters=fitted.parameters,
-            command=arguments.command_line,
+            command=paths.command("baseline", {"task": task.name, "baseline": name}),
             subset=store.subset(task.name),
         )
         write_labels(task)

@@ -106,49 +106,47 @@ class Pretrained(Stage):
         tokenization.save(model.tokenizer, folder)
 
 
-def run(task_: Task, recipe: PretrainingRecipe, arguments: Namespace) -> None:
+def run(task: Task, recipe: PretrainingRecipe, arguments: Namespace) -> None:
     """Trains an encoder further, unless that is up to date. It has no result: its facts lie beside
     it."""
-    stage = Pretrained(task_, recipe, arguments.teacher)
-    task, name = task_.name, stage.teacher
-    target, about = paths.pretrained(task, name), paths.pretraining_facts(task, name)
+    stage = Pretrained(task, recipe, arguments.teacher)
+    name = stage.teacher
+    target, about = paths.pretrained(task.name, name), paths.pretraining_facts(task.name, name)
     made_as = wanted(recipe, stage.version, stage.inputs())
-    then = paths.command("teacher", {"task": task, "teacher": name})
-    if recipes.teacher(task, name).pretraining != "task":
+    then = paths.command("teacher", {"task": task.name, "teacher": name})
+    if recipes.teacher(task.name, name).pretraining != "task":
         then += " --pretraining task --variant pretrained"
-    place = paths.run(task, name, files.short_hash(made_as), recipe.seed)
+    place = paths.run(task.name, name, files.short_hash(made_as), recipe.seed)
     if not arguments.force and _is_current(about, made_as):
         files.remove_tensors(place)  # where a kill came before
         ending.up_to_date(str(target), then)
         return
     commit = results.commit()
-    with lock_of_main(stage.name, f"pretraining {name} on {task}"):
+    with lock_of_main(stage.name, f"pretraining {name} on {task.name}"):
         model, facts = fit(stage, recipe.seed, place, arguments.checkpoint_seconds)
         facts["precision"] = model.precision
         if accelerator().is_main_process:
             with files.replacing_folder(target) as temporary:
                 stage.save(model, temporary)
-                sums = {encoders.WEIGHTS: files.sha256(temporary / encoders.WEIGHTS)}
                 made = {"commit": commit, "environment": hardware.environment(model.precision)}
-                result = {**made_as, "run": facts, "outputs": sums, **made}
-                files.write_json(temporary / about.name, result)
+                files.write_json(temporary / about.name, {**made_as, "run": facts, **made})
             files.remove_tensors(place)
         accelerator().wait_for_everyone()
     dev = ", ".join(f"{metric} {value:.4f} on dev" for metric, value in facts["dev"].items())
-    ending.done(f"{name}, pretrained on {task}", dev, target, then)
+    ending.done(f"{name}, pretrained on {task.name}", dev, target, then)
 
 
 def _is_current(about: Path, made_as: dict[str, Any]) -> bool:
+    """Whether the encoder is whole and was made as `made_as` says."""
     if not about.is_file():
         return False
     try:
         files.check_folder(about.parent, "pretraining again")
-        facts = files.read_json(about, "outputs", remedy="pretraining again")
-        whole = all(files.sha256(about.parent / f) == sum_ for f, sum_ in facts["outputs"].items())
-    except (UserError, FileNotFoundError) as error:
+        facts = files.read_json(about, remedy="pretraining again")
+    except UserError as error:
         logging.warning("%s", error)
         return False
-    return whole and all(facts.get(key) == value for key, value in made_as.items())
+    return all(facts.get(key) == value for key, value in made_as.items())
 
 
 def _loss(logits: torch.Tensor, words: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from distillery import encoders, files, paths, recipes, tasks
 from distillery.errors import UserError
 from distillery.recipes import ablation
-from distillery.students import BASELINES, STUDENTS
+from distillery.students import STUDENTS
 
 MARK = "# Made by `make scripts`."
 _TEXT = """\
@@ -26,7 +26,7 @@ exec "$(dirname "$(readlink -f -- "${{BASH_SOURCE[0]}}")")/../distillery" {comma
 
 def print_plan(name: str, arguments: Namespace) -> None:
     """What `run_all.sh` runs for a task, a line each: teachers, which of them are pretrained
-    further, students, which of them are compressed, the students and baselines there are, and
+    further, students, which of them are compressed, the students there are, and
     `augmented` where distillation trains on such rows."""
     plan = recipes.plan(name)
     teachers = arguments.teachers.split(",") if arguments.teachers else plan.teachers
@@ -36,7 +36,6 @@ def print_plan(name: str, arguments: Namespace) -> None:
     print("students", *plan.students)
     print("compressed", *plan.compressed)
     print("known", *STUDENTS)
-    print("baselines", *BASELINES)
     if recipes.needs_augmentation(name):
         print("augmented")
 
