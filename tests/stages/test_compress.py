@@ -104,10 +104,11 @@ def test_every_folder_is_what_the_contract_says(in_chain_home: Path) -> None:
 def test_a_loaded_model_predicts_what_its_result_says(in_chain_home: Path) -> None:
     test = store.read_split("smoke", "test")
     for name in MADE:
-        answers = predict.load(paths.model("smoke", name)).probabilities(test_texts(test))
+        answers = predict.load(paths.model("smoke", name)).answers(test_texts(test))
+        labels = [answer.as_dict(None)["label"] for answer in answers]
         packed = results.predictions_path(paths.results(local=True), name).read_bytes()
         predicted = CLASSIFICATION.unpack(packed, 1, len(test), ("negative", "positive"))[0]
-        assert np.array_equal(answers.argmax(axis=1), predicted), name
+        assert labels == [("negative", "positive")[number] for number in predicted], name
 
 
 def test_texts(test: store.Split) -> list[str]:
@@ -283,7 +284,7 @@ def test_a_foreign_onnx_model_is_one_line(in_chain_home: Path, refused: Refused)
         config = json.loads((folder / "config.json").read_text())
         config["id2label"] = {"0": "a", "1": "b", "2": "c"}
         (folder / "config.json").write_text(json.dumps(config))
-        assert "gives (1, 2) logits, not the (1, 3)" in refused("predict", folder, "text")
+        assert "have the shape (1, 2), not the (1, 3)" in refused("predict", folder, "text")
         model = onnx.load(folder / "model.onnx")
         model.graph.input[0].name = "tokens"
         for node in model.graph.node:

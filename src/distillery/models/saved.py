@@ -18,7 +18,7 @@ from distillery import files
 from distillery.data import store
 from distillery.data.task import Task
 from distillery.errors import UserError, reason
-from distillery.models import auto, networks
+from distillery.models import networks
 from distillery.runtime.facts import FACTS, ONNX, read_facts
 from distillery.runtime.predictor import INPUTS, Predictor
 
@@ -100,6 +100,8 @@ def load_network(folder: Path) -> Any:
     UserError if it can't be loaded or a weight is missing.
     """
     from transformers import AutoModelForSequenceClassification
+
+    from distillery.models import auto
 
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
