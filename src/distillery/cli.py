@@ -43,20 +43,17 @@ _OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory")  # PyTorch's,
 
 def _usage() -> str:
     program = paths.program()
-    rows = [f"  {name:9} {command.help}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            f"usage: {program} COMMAND [OPTION...]",
-            "",
-            "From a fine-tuned BERT to a small, fast model, in numbered stages.",
-            "",
-            *rows,
-            "",
-            f"{program} COMMAND --help lists a command's options and their values.",
-            f"{program} COMMAND ... {_THEN} COMMAND ... runs several in one process,",
-            "until one fails.",
-        ]
-    )
+    rows = "\n".join(f"  {name:9} {command.help}" for name, command in COMMANDS.items())
+    return f"""\
+usage: {program} COMMAND [OPTION...]
+
+From a fine-tuned BERT to a small, fast model, in numbered stages.
+
+{rows}
+
+{program} COMMAND --help lists a command's options and their values.
+{program} COMMAND ... {_THEN} COMMAND ... runs several in one process,
+until one fails."""
 
 
 def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
@@ -94,12 +91,12 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
 
 
 def run(command: Command, arguments: argparse.Namespace) -> int:
-    """Calls the command's function; gives the exit status.
+    """Calls the command's function; returns the exit status.
 
-    It is called with what the command has of: the task, the recipe with the options given, and
-    `arguments`. These are the options by name, always with those of `DEFAULTS` (seeds as a list),
-    and `command_line`, which results keep. With `--search`, the module's `prepare` is called so for
-    each recipe.
+    The function gets those of these that the command has: the task, the recipe with the user's
+    options applied, and `arguments`: the options by name, always including `DEFAULTS` (seeds as a
+    list) and `command_line`, which results record. With `--search`, the module's `prepare` is
+    called the same way for each recipe.
     """
     module_name, function_name = command.function.split(":")
     module: Any = importlib.import_module(f"distillery.{module_name}")
@@ -113,11 +110,14 @@ def run(command: Command, arguments: argparse.Namespace) -> int:
     if command.recipe:
         planned = command.recipe(arguments)
         recipe = options.apply(planned, arguments)
-        if arguments.search:
-            return _search(module.prepare, given[0], planned, recipe, arguments)
-        if "--variant NAME" in command.options:
-            _check_variant(recipe != planned, arguments.variant)
         given.append(recipe)
+        if arguments.search:
+            return _search(module.prepare, given[0], recipe, planned, arguments)
+        variant = arguments.variant
+        if "--variant NAME" in command.options and recipe != planned and not variant:
+            raise UserError("recipe options make another experiment: give it a name with --variant")
+        if variant and recipe == planned:
+            raise UserError(f"variant '{variant}' changes nothing: give a recipe option")
     if command.options or set(command.names) - {"task"}:
         given.append(arguments)
     status: int | None = getattr(module, function_name)(*given)
@@ -125,8 +125,9 @@ def run(command: Command, arguments: argparse.Namespace) -> int:
 
 
 def _search(
-    prepare: Any, task: Any, planned: Recipe, recipe: Recipe, arguments: argparse.Namespace
+    prepare: Any, task: Any, recipe: Recipe, planned: Recipe, arguments: argparse.Namespace
 ) -> int:
+    """Tries the recipe with every combination of the values in `--search`."""
     from distillery.experiments import search
 
     if arguments.variant or arguments.force:
@@ -136,21 +137,13 @@ def _search(
     return 0
 
 
-def _check_variant(changed: bool, variant: str | None) -> None:
-    if changed and not variant:
-        raise UserError("recipe options make another experiment: give it a name with --variant")
-    if variant and not changed:
-        raise UserError(f"variant '{variant}' changes nothing: give a recipe option")
-
-
 def _seeds(arguments: argparse.Namespace) -> list[int]:
-    """`--seeds 3` is the seeds 0, 1, 2; `4,7` is the seeds 4 and 7; without it the task's plan says
-    how many, and there is one of a variant or in a search."""
+    """`--seeds 3` means the seeds 0, 1, 2; `4,7` the seeds 4 and 7. By default a variant or a
+    search runs one, and other experiments as many as the task's plan says."""
     text = arguments.seeds
     if text is None:
-        planned = recipes.plan(arguments.task).seeds.get(
-            arguments.student or commands.first_teacher(arguments), 1
-        )
+        model = arguments.student or commands.first_teacher(arguments)
+        planned = recipes.plan(arguments.task).seeds.get(model, 1)
         text = "1" if arguments.variant or arguments.search else str(planned)
     try:
         numbers = [int(item) for item in text.split(",")]
@@ -180,24 +173,18 @@ def _write(line: str) -> None:
 
 
 def _in_thread(raised: threading.ExceptHookArgs) -> None:
-    """TensorBoard's thread shows an error of the disk that it then raises in the main one too."""
+    """Hides a disk error of TensorBoard's thread, which it raises in the main thread too."""
     if not issubclass(raised.exc_type, OSError):
         threading.__excepthook__(raised)
 
 
 def _quiet() -> None:
-    """Our own lines and bars only; of several processes, those of the first."""
+    """Shows our own log lines and progress bars only, and those of the main process alone."""
     level = logging.INFO if progress.is_main_process() else logging.ERROR
     logging.basicConfig(level=level, format="%(message)s", handlers=[_AboveBars()])
-    for noisy in (
-        "httpx",
-        "datasets",
-        "huggingface_hub",
-        "transformers",
-        "accelerate",
-        "matplotlib",
-    ):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    noisy = ("httpx", "datasets", "huggingface_hub", "transformers", "accelerate", "matplotlib")
+    for name in noisy:
+        logging.getLogger(name).setLevel(logging.ERROR)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if not sys.stderr.isatty():  # there a library's bar would be a line per redraw
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
@@ -208,7 +195,7 @@ def _quiet() -> None:
 
 @contextlib.contextmanager
 def _prepared() -> Iterator[None]:
-    """What a command that computes needs of torch and transformers, which take seconds to load."""
+    """Loads torch and transformers, which takes seconds, and sets them up."""
     import torch
     import transformers
 
@@ -219,21 +206,21 @@ def _prepared() -> Iterator[None]:
     hardware.prepare()
     try:
         yield
-    finally:  # who called `main` has his smallest numbers back
+    finally:  # restore denormals for a caller that embeds `main`
         torch.set_flush_denormal(False)
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM came: what a container, a scheduler or `kill` stops a process with."""
+    """SIGTERM, which containers, schedulers and `kill` send to stop a process."""
 
 
 def _terminate(*_: object) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break the way out
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the exit
     raise _Terminated
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; its exit status, 0 where it worked, 2 after a one-line error, 130 after
+    """Runs a command. Returns its exit status: 0 if it worked, 2 after a one-line error, 130 after
     Ctrl-C, 143 after SIGTERM."""
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -279,7 +266,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _run_resumable(command: Command, arguments: argparse.Namespace) -> int:
-    """Runs a command; an interrupt says whether it can be resumed."""
+    """Runs a command; if it is interrupted, the message says how to resume it."""
     try:
         return run(command, arguments)
     except KeyboardInterrupt as stop:
@@ -289,8 +276,7 @@ def _run_resumable(command: Command, arguments: argparse.Namespace) -> int:
 
 
 def _run_each(given: list[str]) -> int:
-    """Runs commands with `_THEN` between them: they share one import of torch, which takes
-    seconds."""
+    """Runs the commands separated by `_THEN`, which share one import of torch."""
     while given:
         end = given.index(_THEN) if _THEN in given else len(given)
         command, given = given[:end], given[end + 1 :]
@@ -306,6 +292,6 @@ def _refuse(reason: str) -> int:
 
 
 def _say(line: str) -> None:
-    """Says the one line, of several processes once."""
+    """Prints one line, from the main process alone."""
     if progress.is_main_process():
         _write(f"distillery: {line}")

@@ -15,9 +15,8 @@ from distillery.errors import UserError
 from distillery.recipes import Recipe, options
 from distillery.students import BASELINES, STUDENTS
 
-# An option as it is typed -> its help. No value: a flag; {A,B}: one of these; *: any number of
-# times. An entry without help is the heading of those that follow.
-Options = Mapping[str, str]
+# Options below: as typed -> help. Without a value it is a flag; {A,B}: one of these; *: repeatable.
+# An entry without help is a heading for those that follow. TYPES are those of the values.
 TYPES = {"PATH": Path, "FILE": Path, "FOLDER": Path, "K": int, "S": float}
 
 NAMES = {  # what a command is about; required where a row lists it
@@ -62,7 +61,7 @@ class Command:
     function: str
     names: tuple[str, ...] = ("task",)
     recipe: Callable[[argparse.Namespace], Recipe] | None = None
-    options: Options = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
     new_task: bool = False
     computes: bool = True
     writes: bool = True
@@ -253,7 +252,10 @@ COMMANDS = {
     "plan": Command(
         "Prints what `run_all.sh` runs for a task.",
         "stages.scripts:print_plan",
-        options={"--teachers A,B,...": "in place of the plan's own"},
+        options={
+            "--teachers A,B,...": "in place of the plan's own",
+            "--kind KIND": "of your own data that is not there yet [classification]",
+        },
         new_task=True,
         computes=False,
         writes=False,

@@ -46,7 +46,7 @@ def test_every_field_has_an_option_with_its_default_in_the_help(recipe: Any) -> 
         for field in fields(part):
             if field.name != "phases":
                 assert f"--{field.name.replace('_', '-')} VALUE" in text
-                assert made._shown(getattr(part, field.name)) in text
+                assert made.shown(getattr(part, field.name)) in text
 
 
 def test_options_take_the_fields_types() -> None:
@@ -104,14 +104,14 @@ def test_losses_are_read_with_weights_and_options() -> None:
 
 def test_losses_are_shown_as_they_are_typed() -> None:
     for text in ("mse:1", "mse:1,kl:0.5:temperature=2"):
-        assert made._shown(made.parse_losses(text)) == text
+        assert made.shown(made.parse_losses(text)) == text
 
 
 def test_an_option_of_a_loss_may_be_a_word() -> None:
     text = "hidden:1:layers=last:scale=2"
     read = made.parse_losses(text)
     assert read == (("hidden", 1.0, {"layers": "last", "scale": 2.0}),)
-    assert made._shown(read) == text
+    assert made.shown(read) == text
 
 
 @pytest.mark.parametrize(

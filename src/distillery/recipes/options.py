@@ -6,12 +6,46 @@ phase's number stands in front (`--phase2-epochs 4`).
 
 import argparse
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
 
 from distillery.errors import UserError
 from distillery.recipes.base import Losses, Recipe
+
+
+def _options(recipe: Any) -> Iterator[tuple[str, int, str, Any]]:
+    """(option, part, field, annotation) of each field; part 0 is the recipe itself, 1 its first
+    phase."""
+    phases = getattr(recipe, "phases", ())
+    for number, part in enumerate((recipe, *phases)):
+        prefix = f"phase{number}-" if number and len(phases) > 1 else ""
+        for field, hint in get_type_hints(type(part), include_extras=True).items():
+            if get_origin(hint) is Annotated:
+                yield prefix + field.replace("_", "-"), number, field, hint
+
+
+def values(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Of a recipe, as `as_dict` gives it or as it was read back: option -> value."""
+    found = {name: value for name, value in recipe.items() if name != "phases"}
+    phases = recipe.get("phases", ())
+    for number, phase in enumerate(phases, start=1):
+        prefix = f"phase{number}-" if len(phases) > 1 else ""
+        found |= {f"{prefix}{name}": value for name, value in phase.items()}
+    return {name.replace("_", "-"): shown(value) for name, value in found.items()}
+
+
+def shown(value: Any) -> str:
+    """A value as it is typed."""
+    if not isinstance(value, tuple | list):
+        return str(value)
+    return ",".join(_loss(item) if isinstance(item, tuple | list) else str(item) for item in value)
+
+
+def _loss(loss: Sequence[Any]) -> str:
+    name, weight, options = loss
+    pairs = (f"{k}={v}" if isinstance(v, str) else f"{k}={v:g}" for k, v in options.items())
+    return ":".join([name, f"{weight:g}", *pairs])
 
 
 def parse_losses(text: str) -> Losses:
@@ -39,75 +73,43 @@ def _number_or_word(text: str) -> float | str:
         return text
 
 
-def _parser_of(hint: Any) -> Any:
-    """The function that turns an option's text into a value of the annotated type."""
-    kind = get_args(hint)[0]
+def _parser_of(kind: Any) -> Any:
+    """The function that turns an option's text into a value of the type."""
     if kind in (int, float, str):
         return kind
-    if kind == tuple[str, ...]:
-        return lambda text: tuple(text.split(","))
-    if kind == tuple[float, ...]:
-        return lambda text: tuple(float(item) for item in text.split(","))
     if kind == Losses:
         return parse_losses
-    raise TypeError(f"no option can be made from a field of type {kind}")
-
-
-def _short(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, tuple | list):
-        return ",".join(
-            ":".join([item[0], f"{item[1]:g}", *(f"{k}={_short(v)}" for k, v in item[2].items())])
-            if isinstance(item, tuple | list)
-            else str(item)
-            for item in value
-        )
-    return str(value)
-
-
-def _add_fields(group: Any, recipe: Recipe, prefix: str) -> None:
-    for name, hint in get_type_hints(type(recipe), include_extras=True).items():
-        if get_origin(hint) is not Annotated:
-            continue
-        text = get_args(hint)[1].replace("%", "%%")
-        group.add_argument(
-            f"--{prefix}{name.replace('_', '-')}",
-            dest=f"recipe:{prefix}{name}",
-            type=_parser_of(hint),
-            metavar="VALUE",
-            help=f"{text} [{_shown(getattr(recipe, name))}]",
-        )
-
-
-def _phase_prefix(recipe: Recipe, index: int) -> str:
-    many = len(getattr(recipe, "phases", ())) > 1
-    return f"phase{index + 1}-" if many else ""
+    element = get_args(kind)[0]  # of a tuple
+    return lambda text: tuple(element(item) for item in text.split(","))
 
 
 def add(parser: argparse.ArgumentParser, recipe: Recipe) -> None:
     """Adds an option per field of `recipe`, whose values are the defaults."""
     group = parser.add_argument_group("recipe (a value, and its default in brackets)")
-    _add_fields(group, recipe, "")
-    for index, phase in enumerate(getattr(recipe, "phases", ())):
-        _add_fields(group, phase, _phase_prefix(recipe, index))
+    defaults = values(recipe.as_dict())
+    for option, _, _, hint in _options(recipe):
+        kind, text, *_ = get_args(hint)
+        group.add_argument(
+            f"--{option}",
+            dest=f"recipe:{option}",
+            type=_parser_of(kind),
+            metavar="VALUE",
+            help=f"{text} [{defaults[option]}]".replace("%", "%%"),
+        )
 
 
-def _changes(recipe: Recipe, prefix: str, given: dict[str, Any]) -> dict[str, Any]:
-    names = (field.name for field in fields(recipe))
-    return {name: given[f"{prefix}{name}"] for name in names if f"{prefix}{name}" in given}
-
-
-def values(recipe: Mapping[str, Any]) -> dict[str, str]:
-    """Of a recipe, as `as_dict` gives it or as it was read back: option -> value."""
-    found = {name: value for name, value in recipe.items() if name != "phases"}
-    phases = recipe.get("phases", ())
-    for number, phase in enumerate(phases, start=1):
-        prefix = f"phase{number}-" if len(phases) > 1 else ""
-        found |= {f"{prefix}{name}": value for name, value in phase.items()}
-    return {name.replace("_", "-"): _shown(value) for name, value in found.items()}
+def apply(recipe: Any, arguments: argparse.Namespace) -> Any:
+    """`recipe` with the values given on the command line in place of its own."""
+    phases = getattr(recipe, "phases", ())
+    changes: list[dict[str, Any]] = [{} for _ in range(1 + len(phases))]
+    for option, part, field, _ in _options(recipe):
+        value = getattr(arguments, f"recipe:{option}", None)
+        if value is not None:
+            changes[part][field] = value
+    if phases:
+        changed = zip(phases, changes[1:], strict=True)
+        changes[0]["phases"] = tuple(replace(phase, **given) for phase, given in changed)
+    return replace(recipe, **changes[0])
 
 
 def grid(recipe: Any, fields_and_values: Sequence[str]) -> list[Any]:
@@ -117,35 +119,18 @@ def grid(recipe: Any, fields_and_values: Sequence[str]) -> list[Any]:
     """
     axes: list[list[tuple[str, str]]] = []
     for item in fields_and_values:
-        name, sign, values = item.partition("=")
-        if not sign or not all(values.split(",")):
+        name, sign, texts = item.partition("=")
+        if not sign or not all(texts.split(",")):
             raise UserError(f"'{item}' is not of the form FIELD=VALUE,VALUE,...")
-        axes.append([(name.replace("_", "-"), value) for value in values.split(",")])
-    found = []
-    for chosen in itertools.product(*axes):
-        parser = _Quiet(add_help=False, allow_abbrev=False)
-        add(parser, recipe)
-        words = [word for name, value in chosen for word in (f"--{name}", value)]
-        found.append(apply(recipe, parser.parse_args(words)))
-    return found
+        axes.append([(f"--{name.replace('_', '-')}", value) for value in texts.split(",")])
+    parser = _Quiet(add_help=False, allow_abbrev=False)
+    add(parser, recipe)
+    return [
+        apply(recipe, parser.parse_args([*itertools.chain(*chosen)]))
+        for chosen in itertools.product(*axes)
+    ]
 
 
 class _Quiet(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}, in what is searched")
-
-
-def apply(recipe: Any, arguments: argparse.Namespace) -> Any:
-    """`recipe` with the values given on the command line in place of its own."""
-    given = {
-        key.removeprefix("recipe:"): value
-        for key, value in vars(arguments).items()
-        if key.startswith("recipe:") and value is not None
-    }
-    changes = _changes(recipe, "", given)
-    if hasattr(recipe, "phases"):
-        changes["phases"] = tuple(
-            replace(phase, **_changes(phase, _phase_prefix(recipe, index), given))
-            for index, phase in enumerate(recipe.phases)
-        )
-    return replace(recipe, **changes)
