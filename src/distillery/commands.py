@@ -254,7 +254,6 @@ COMMANDS = {
         "stages.scripts:print_plan",
         options={
             "--teachers A,B,...": "in place of the plan's own",
-            "--kind KIND": "of your own data that is not there yet [classification]",
         },
         new_task=True,
         computes=False,

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from distillery import paths, recipes, tasks
-from distillery.cli import main
 from distillery.encoders import ENCODERS
 from distillery.recipes import ablation, options
 from distillery.stages import scripts
