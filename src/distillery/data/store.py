@@ -50,10 +50,8 @@ class Split:
         columns = ["text", "text_pair"] if self.paired else ["text"]
         with pq.ParquetFile(self.path, pre_buffer=False) as file:
             for part in file.iter_batches(size, columns=columns):
-                yield (
-                    part["text"].to_pylist(),
-                    part["text_pair"].to_pylist() if self.paired else None,
-                )
+                pairs = part["text_pair"].to_pylist() if self.paired else None
+                yield part["text"].to_pylist(), pairs
 
     def keys(self, same_text: str) -> np.ndarray:
         """(N,) uint64, equal where two rows count as the same text by the rule `same_text`."""
@@ -106,12 +104,10 @@ def write(
     task: Task, splits: dict[str, Rows], facts: dict[str, Any], recipe: DataRecipe
 ) -> dict[str, Any]:
     """Writes the splits of a task and, last, their manifest; returns the manifest."""
-    path, rows, checksums = paths.manifest(task.name), {}, {}
+    path, rows, sums = paths.manifest(task.name), {}, {}
     for name, split in splits.items():
         tables, schema = split.source.take(split.places), _schema(task, split.source.paired)
-        rows[name], checksums[name] = _write_rows(
-            paths.split(task.name, name), path, schema, tables
-        )
+        rows[name], sums[name] = _write_rows(paths.split(task.name, name), path, schema, tables)
     manifest = {
         "version": VERSION,
         "task": task.name,
@@ -129,7 +125,7 @@ def write(
             for name, split in splits.items()
             if name != "unlabeled"
         },
-        "sha256": checksums,
+        "sha256": sums,
     }
     files.write_json(path, manifest)
     return manifest
