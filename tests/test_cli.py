@@ -3,12 +3,15 @@
 import argparse
 import importlib
 import inspect
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from distillery import commands, paths, results
+from distillery import commands, encoders, paths, results
 from distillery.cli import main
 from distillery.runtime import lines
 
@@ -56,12 +59,14 @@ def test_every_command_names_a_function_that_takes_what_it_is_given(name: str) -
     expected += ["recipe"] if command.recipe else []
     expected += ["arguments"] if command.options or set(command.names) - {"task"} else []
     imported = importlib.import_module(f"distillery.{module}")
-    assert [*inspect.signature(getattr(imported, function)).parameters] == expected
+    taken = inspect.signature(getattr(imported, function)).parameters
+    assert [parameter.strip("_") for parameter in taken] == expected
     if "--search FIELD=A,B,... *" in command.options:
         assert [*inspect.signature(imported.prepare).parameters] == expected
 
 
-def test_predict_offers_the_formats_that_there_are() -> None:
+def test_help_names_the_formats_and_encoders_that_there_are() -> None:
+    assert tuple(encoders.NAMED) == commands.FETCHED
     assert f"--format {{{','.join(lines.FORMATS)}}}" in commands.COMMANDS["predict"].options
 
 
@@ -84,3 +89,13 @@ def test_an_options_kind_follows_from_how_it_is_typed() -> None:
     assert found == {**commands.DEFAULTS, **expected, "name": ["x", "y"], "flag": True}
     with pytest.raises(SystemExit):
         parser.parse_args(["--format", "c"])
+
+
+def test_help_imports_no_large_library() -> None:
+    block = "import sys; sys.modules.update(dict.fromkeys(['numpy', 'torch', 'transformers']))"
+    code = f"{block}; from distillery import cli; sys.exit(cli.main(['--help']))"
+    environment = {**os.environ, "PYTHONPATH": str(paths.ROOT / "src")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "distil " in done.stdout

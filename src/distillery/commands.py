@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distillery import encoders, paths, recipes
+from distillery import paths, recipes
 from distillery.data.columns import OBVIOUS
 from distillery.errors import UserError
 from distillery.recipes import Recipe, options
@@ -26,6 +26,7 @@ NAMES = {  # what a command is about; required where a row lists it
     "baseline": f"{', '.join(BASELINES)}, or all that fit the task",
     "model": "name of a model's result, such as distil_bilstm_minilm_imdb",
 }
+FETCHED = ("bert", "minilm", *(name for name, row in STUDENTS.items() if row.checkpoint))
 FORCE = {"--force": "run even what is up to date"}
 VARIANT = {"--variant NAME": "name of a changed recipe, part of its result's name"}
 TEACHER_VARIANT = {"--teacher-variant NAME": "the teacher was made with --variant NAME"}
@@ -69,6 +70,8 @@ class Command:
 
 def first_teacher(names: argparse.Namespace) -> str:
     """The teacher whose recipe counts, of several the first; empty where none is given yet."""
+    from distillery import encoders
+
     return encoders.short_name(names.teacher.split(",")[0]) if names.teacher else ""
 
 
@@ -226,8 +229,8 @@ COMMANDS = {
         "stages.fetch:run_command",
         (),
         options={
-            "--teacher NAME *": f"an encoder: {', '.join(encoders.NAMED)} or a hub id (owner/name);"
-            " may be given several times",
+            "--teacher NAME *": f"an encoder: {', '.join(FETCHED)} or a hub id (owner/name); may be"
+            " given several times",
             "--task NAME *": "a data set, such as imdb; may be given several times",
             "--vectors NAME *": "GloVe's word vectors, such as glove.6B.100d.txt; may be given"
             " several times",
