@@ -50,7 +50,7 @@ def _checkpoint(path: Path) -> Checkpoint:
 
 def _start(_: Path) -> Path:
     recipe = replace(recipes.teacher("smoke", "tiny"), pretraining="task")
-    return stage_2._start(tasks.get("smoke"), "tiny", "tiny", recipe)
+    return stage_2.FineTuned(tasks.get("smoke"), recipe, "tiny").folder
 
 
 def _model(path: Path) -> dict[str, Any]:
