@@ -77,3 +77,9 @@ def test_equal_models_gain_nothing_and_a_seed_gives_the_same_interval() -> None:
     )
     assert first == again
     assert first != other
+
+
+@pytest.mark.parametrize("value", [0.1, 2.7])
+def test_a_constant_answer_has_no_correlation_at_all(value: float) -> None:
+    labels, constant = np.linspace(0, 5, 7), np.full(7, value)
+    assert pearson(labels, constant) == spearman(constant, labels) == 0

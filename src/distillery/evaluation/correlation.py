@@ -11,9 +11,10 @@ RESAMPLES = 2_000  # ranks are sorted anew for each, so fewer than of classifica
 
 def pearson(labels: np.ndarray, predicted: np.ndarray) -> float:
     """The linear correlation of (N,) numbers, -1 to 1; 0 where all labels or predictions agree."""
+    if not np.ptp(labels) or not np.ptp(predicted):
+        return 0.0
     one, two = (np.asarray(v, np.float64) - np.mean(v) for v in (labels, predicted))
-    spread = np.sqrt((one @ one) * (two @ two))
-    return float(one @ two / spread) if spread else 0.0
+    return float(one @ two / np.sqrt((one @ one) * (two @ two)))
 
 
 def spearman(labels: np.ndarray, predicted: np.ndarray) -> float:
