@@ -13,7 +13,7 @@ import pytest
 
 from distillery import commands, encoders, paths, results
 from distillery.cli import main
-from distillery.runtime import lines
+from distillery.stages import predict
 
 DATA = ["data", "--task", "smoke"]
 BASELINE = ["baseline", "--task", "smoke", "--baseline"]
@@ -67,7 +67,7 @@ def test_every_command_names_a_function_that_takes_what_it_is_given(name: str) -
 
 def test_help_names_the_formats_and_encoders_that_there_are() -> None:
     assert tuple(encoders.NAMED) == commands.FETCHED
-    assert f"--format {{{','.join(lines.FORMATS)}}}" in commands.COMMANDS["predict"].options
+    assert f"--format {{{','.join(predict.FORMATS)}}}" in commands.COMMANDS["predict"].options
 
 
 def test_an_options_kind_follows_from_how_it_is_typed() -> None:

@@ -207,7 +207,7 @@ COMMANDS = {
     ),
     "predict": Command(
         "Labels texts: arguments, lines of a file, or lines of standard input as they come.",
-        "stages.predict:run_command",
+        "stages.predict:run",
         (),
         options={
             "model FOLDER": "folder of a saved student or teacher",

@@ -2,7 +2,9 @@
 
 import gc
 import itertools
+import json
 import os
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -10,24 +12,24 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from distillery.errors import UserError
-from distillery.runtime import lines
+from distillery.kinds.base import Answer
 from distillery.runtime.facts import ONNX
 from distillery.runtime.predictor import OnnxPredictor, Predictor
 
 Row = tuple[str, ...]  # (text,) or (text, text_pair)
+FORMATS = ("text", "jsonl")
+CHUNK = 1024  # lines of a batch at most
+_READ = 1 << 20  # bytes read at once
+# What would break a line or a column, or cannot be written as UTF-8.
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def run_command(arguments: Namespace) -> None:
-    run(arguments.model, arguments.text, arguments.file, arguments.format, arguments.top_k)
+def run(arguments: Namespace) -> None:
+    """Prints a line per text or pair.
 
-
-def run(
-    folder: Path, texts: list[str], file: Path | None, layout: str = "text", top: int | None = None
-) -> None:
-    """Prints a line per text or pair; `layout` and `top` are those of `lines.answer_line`.
-
-    Without `texts` and `file`, standard input is read, a text per line.
+    Without texts and `--file`, standard input is read, a text per line.
     """
+    texts, file, top = arguments.text, arguments.file, arguments.top_k
     if texts and file:
         raise UserError("give texts or --file, not both")
     if top is not None and top < 1:
@@ -36,7 +38,7 @@ def run(
         raise UserError("standard output is closed")
     with ExitStack() as stack:
         descriptor = 0 if texts else _open(file, stack)
-        model = load(folder)
+        model = load(arguments.model)
         if top is not None and len(model.names) == 1:
             raise UserError(f"--top-k {top} is impossible: the model has a single output")
         rows = [_pair_up(texts, model.pairs)] if texts else _read(descriptor, file, model.pairs)
@@ -44,7 +46,7 @@ def run(
             first, *second = (list(column) for column in zip(*batch, strict=True))
             answers = model.answers(first, second[0] if second else None)
             for row, answer in zip(batch, answers, strict=True):
-                print(lines.answer_line(row, answer, layout, top))
+                print(answer_line(row, answer, arguments.format, top))
             sys.stdout.flush()
 
 
@@ -81,7 +83,7 @@ def _pair_up(texts: list[str], pairs: bool) -> list[Row]:
 def _read(descriptor: int, file: Path | None, pairs: bool) -> Iterator[list[Row]]:
     """The rows of a file as they come; UserError, after the rows before it, for a bad line."""
     numbers = itertools.count(1)
-    for batch in lines.batches(descriptor, str(file or "standard input")):
+    for batch in batches(descriptor, str(file or "standard input")):
         rows: list[Row] = []
         for line, number in zip(batch, numbers, strict=False):
             row = tuple(line.split("\t")) if pairs else (line,)
@@ -93,3 +95,58 @@ def _read(descriptor: int, file: Path | None, pairs: bool) -> Iterator[list[Row]
                 )
             rows.append(row)
         yield rows
+
+
+def escaped(text: str) -> str:
+    r"""The text on one line without tabs: control characters as `\t`, `\n`, `\x0b`."""
+    return _BREAKS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def answer_line(row: Row, answer: Answer, layout: str, top: int | None = None) -> str:
+    """An answer as one line, without its end.
+
+    row: the text, or the two texts of a pair. layout: one of `FORMATS`. top: how many labels, the
+    most probable first [text: 1, jsonl: all].
+    """
+    if layout == "text":
+        return "\t".join(map(escaped, [*answer.columns(top), *row]))
+    texts = dict(zip(("text", "text_pair"), row, strict=False))
+    return json.dumps({**answer.as_dict(top), **texts}, ensure_ascii=False)
+
+
+def batches(descriptor: int, name: str) -> Iterator[list[str]]:
+    """Lines of an open file, pipe or terminal, without their line ends, in lists of 1 to `CHUNK`.
+
+    A list holds lines that one read gives, so that none waits for the next. name: of the file, for
+    errors. UserError, after the lines before it, for one that is not UTF-8. A byte order mark in
+    front of the first one is left out.
+    """
+    number, position = 0, 0  # of the line, of its first byte
+    for lines in _raw(descriptor):
+        batch: list[str] = []
+        for line in lines:
+            number += 1
+            try:
+                text = line.decode()
+            except UnicodeDecodeError as error:
+                if batch:
+                    yield batch
+                where = f"byte {position + error.start}, in line {number}"
+                raise UserError(f"{name} is not UTF-8 ({where}): convert it first") from None
+            batch.append((text if position else text.removeprefix("\ufeff")).removesuffix("\r"))
+            position += len(line) + 1
+        yield batch
+
+
+def _raw(descriptor: int) -> Iterator[list[bytes]]:
+    """Whole lines without their ends, 1 to `CHUNK` at once."""
+    parts: list[bytes] = []  # of a line that has not ended yet
+    while read := os.read(descriptor, _READ):
+        parts.append(read)
+        if b"\n" in read:
+            *lines, last = b"".join(parts).split(b"\n")
+            parts = [last]
+            for start in range(0, len(lines), CHUNK):
+                yield lines[start : start + CHUNK]
+    if last := b"".join(parts):
+        yield [last]

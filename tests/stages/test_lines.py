@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery.errors import UserError
-from distillery.runtime import lines
+from distillery.stages import predict
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def _read(content: bytes, place: Path) -> list[str]:
     path = place / "lines"
     path.write_bytes(content)
     with path.open("rb", buffering=0) as file:
-        return [line for batch in lines.batches(file.fileno(), "lines") for line in batch]
+        return [line for batch in predict.batches(file.fileno(), "lines") for line in batch]
 
 
 def test_a_line_is_given_before_the_next_one_is_written(pipe: tuple[int, int]) -> None:
     source, sink = pipe
-    batches = lines.batches(source, "pipe")
+    batches = predict.batches(source, "pipe")
     os.write(sink, b"one\n")
     assert next(batches) == ["one"]
     os.write(sink, b"two\nthree\nfo")
@@ -48,10 +48,10 @@ def test_a_line_is_given_before_the_next_one_is_written(pipe: tuple[int, int]) -
 
 def test_lines_that_wait_are_one_batch_up_to_a_limit(tmp_path: Path) -> None:
     path = tmp_path / "many"
-    path.write_text("x\n" * (2 * lines.CHUNK + 1))
+    path.write_text("x\n" * (2 * predict.CHUNK + 1))
     with path.open("rb") as file:
-        sizes = [len(batch) for batch in lines.batches(file.fileno(), "many")]
-    assert sizes == [lines.CHUNK, lines.CHUNK, 1]
+        sizes = [len(batch) for batch in predict.batches(file.fileno(), "many")]
+    assert sizes == [predict.CHUNK, predict.CHUNK, 1]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_every_line_comes_as_it_is(texts: list[str]) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    found = [line for batch in lines.batches(source, "pipe") for line in batch]
+    found = [line for batch in predict.batches(source, "pipe") for line in batch]
     writer.join()
     os.close(source)
     assert found == texts
@@ -94,7 +94,7 @@ def test_a_byte_that_is_not_utf8_is_named_after_the_lines_before_it(tmp_path: Pa
     path.write_bytes(f"{before}très ".encode() + "très\n".encode("latin1"))
     found = []
     with path.open("rb") as file, pytest.raises(UserError) as error:
-        for batch in lines.batches(file.fileno(), "latin1"):
+        for batch in predict.batches(file.fileno(), "latin1"):
             found += batch
     assert found == ["gut"] * 5000
     assert "latin1 is not UTF-8 (byte 20008, in line 5001)" in str(error.value)
