@@ -40,13 +40,13 @@ def checksum(path: Path) -> str:
     """The sha256 of a file, or of the names and checksums of a folder's files."""
     if not path.is_dir():
         return sha256(path)
-    return hashlib.sha256(json.dumps(_sums(path)).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(sums(path)).encode()).hexdigest()
 
 
-def _sums(folder: Path) -> dict[str, str]:
-    """File -> sha256, of all files in a folder, in order."""
+def sums(folder: Path, base: Path | None = None) -> dict[str, str]:
+    """File, relative to `base` or else the folder -> sha256, of all files in a folder, in order."""
     inside = sorted(file for file in folder.rglob("*") if file.is_file())
-    return {file.relative_to(folder).as_posix(): sha256(file) for file in inside}
+    return {file.relative_to(base or folder).as_posix(): sha256(file) for file in inside}
 
 
 def megabytes(size: int) -> str:
@@ -152,7 +152,7 @@ def seal(folder: Path) -> None:
     for file in folder.rglob("*"):
         if file.is_file():
             let_read(file)
-    write_json(folder / SUMS, _sums(folder))
+    write_json(folder / SUMS, sums(folder))
 
 
 def check_folder(folder: Path, remedy: str) -> dict[str, str]:
@@ -162,16 +162,16 @@ def check_folder(folder: Path, remedy: str) -> dict[str, str]:
     """
     if not (folder / SUMS).is_file():
         return {}
-    sums = read_json(folder / SUMS, remedy=remedy)
-    for name in changed(folder, sums):
+    expected = read_json(folder / SUMS, remedy=remedy)
+    for name in changed(folder, expected):
         raise UserError(f"{folder / name} is missing or damaged: {remedy}")
-    return sums
+    return expected
 
 
-def changed(folder: Path, sums: Mapping[str, str]) -> Iterator[str]:
+def changed(folder: Path, expected: Mapping[str, str]) -> Iterator[str]:
     """Names of the files in a folder that are missing or have another checksum."""
-    for name, expected in sums.items():
-        if not (folder / name).is_file() or sha256(folder / name) != expected:
+    for name, checksum in expected.items():
+        if not (folder / name).is_file() or sha256(folder / name) != checksum:
             yield name
 
 

@@ -270,15 +270,10 @@ def read_all(folder: Path) -> dict[str, Result]:
     return {path.name.removesuffix(".json"): read(path) for path in sorted(folder.glob("*.json"))}
 
 
-def _changed_outputs(result: Result) -> list[Path]:
-    """The files of the saved model that are missing or changed."""
-    saved = {paths.data() / file: checksum for file, checksum in result.outputs.items()}
-    return [f for f, checksum in saved.items() if not f.is_file() or files.sha256(f) != checksum]
-
-
 def check_saved(result: Result) -> None:
     """UserError where the saved model is not the one of this result."""
-    for file in _changed_outputs(result):
+    for name in files.changed(paths.data(), result.outputs):
+        file = paths.data() / name
         raise UserError(f"{file} is missing or not the one of the result: run its stage again")
 
 
@@ -298,5 +293,5 @@ def is_current(folder: Path, name: str, wanted: dict[str, Any], seeds: list[int]
         and [run["seed"] for run in result.runs][: len(seeds)] == seeds
         and predictions_path(folder, name).is_file()
         and (folder / f"{name}.txt").is_file()
-        and not _changed_outputs(result)
+        and not any(files.changed(paths.data(), result.outputs))
     )

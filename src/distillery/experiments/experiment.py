@@ -111,7 +111,6 @@ class Experiment:
         self.command = arguments.command_line
         self.checkpoint_seconds = arguments.checkpoint_seconds
         self.task, self.name = stage.task, stage.name
-        self.recipe = stage.recipe.as_dict()
         self.inputs = {**splits_read(stage.task, stage.recipe), **stage.inputs()}
         self.wanted = wanted(stage.recipe, stage.version, self.inputs)
 
@@ -156,8 +155,8 @@ class Experiment:
         """
         place = self._place(seed)
         if (place / DONE).is_file():
-            done = files.read_json(place / DONE, "run")
-            return {**done["run"], **{key: done.get(key) for key in ("commit", "environment")}}
+            done = files.read_json(place / DONE, "run", "commit", "environment")
+            return {**done["run"], "commit": done["commit"], "environment": done["environment"]}
         if not (place / "trial.json").is_file():
             with lock_of_main(self.name, f"experiment {self.name}"):
                 commit = results.commit()
@@ -166,18 +165,10 @@ class Experiment:
                 if accelerator().is_main_process:
                     files.write_json(place / "trial.json", {**facts, **model.facts, **made})
                 accelerator().wait_for_everyone()
-        return files.read_json(place / "trial.json", "dev", "seconds")
+        return files.read_json(place / "trial.json", "dev", "seconds", "commit", "environment")
 
     def _place(self, seed: int) -> Path:
         return paths.run(self.task.name, self.name, files.short_hash(self.wanted), seed)
-
-    def _outputs(self) -> dict[str, str]:
-        """Checksums of the saved model's files."""
-        folder = paths.model(self.task.name, self.name)
-        return {
-            path.relative_to(paths.data()).as_posix(): files.sha256(path)
-            for path in sorted(folder.iterdir())
-        }
 
     def _finished(self, seed: int, place: Path) -> dict[str, Any] | None:
         """What a finished seed left behind, if that is whole."""
@@ -188,10 +179,9 @@ class Experiment:
         if done.get("predictions") != files.sha256(predictions):
             logging.warning("%s is damaged: this seed runs again", predictions)
             return None
-        model = paths.model(self.task.name, self.name)
-        if seed == self.seeds[0] and (not model.is_dir() or done["outputs"] != self._outputs()):
-            return None
-        return done
+        outputs = done["outputs"]  # of the first seed alone
+        whole = outputs and not any(files.changed(paths.data(), outputs))
+        return done if whole or seed != self.seeds[0] else None
 
     def _run_seed(self, seed: int, place: Path, commit: results.Commit) -> dict[str, Any]:
         """Trains one seed, saves its model, then reads test once."""
@@ -212,7 +202,7 @@ class Experiment:
             raise UserError(f"the splits of {self.task.name} changed while {self.name} was trained")
         done = {
             "run": {**run, **facts, **model.facts},
-            "outputs": self._outputs() if first else {},
+            "outputs": files.sums(folder, paths.data()) if first else {},
             "parameters": model.network.num_parameters(),
             "bytes": saved.weights(folder).stat().st_size,
             "environment": hardware.environment(model.precision),
