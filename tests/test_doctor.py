@@ -23,9 +23,8 @@ Lines = list[str]
 
 @pytest.fixture(autouse=True)
 def enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test depends on how much memory and disk are free here."""
+    """No test depends on how much of the disk is free here."""
     monkeypatch.setattr(doctor, "DEMO_DISK", 0.0)
-    monkeypatch.setattr(doctor, "DEMO_MEMORY", 0.0)
 
 
 @pytest.fixture
@@ -89,13 +88,12 @@ def test_splits_are_counted_and_damaged_ones_named(
     assert line.endswith("->  scripts/run_all.sh smoke --to 1 --force")
 
 
-def test_too_little_disk_or_memory_is_missing(
+def test_too_little_disk_is_missing(
     minilm: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "DEMO_DISK", 1e18)
-    monkeypatch.setattr(doctor, "DEMO_MEMORY", 1e18)
     missing = [line for line in _lines(capsys, 1) if line.startswith("missing")]
-    assert [line.split()[1] for line in missing] == ["memory:", "disk:"]
+    assert [line.split()[1] for line in missing] == ["disk:"]
 
 
 def test_another_version_is_a_note_and_a_missing_package_is_missing(

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 from distillery import paths
 from distillery.errors import UserError, reason
@@ -24,7 +23,6 @@ EXTRAS = {  # package -> extra of pyproject.toml, and what it is for; all others
     "nltk": ("nltk", "augmentation by parts of speech, sentences of unlabeled text"),
     "tensorboard": ("tensorboard", "curves of the training in TensorBoard"),
 }
-DEMO_MEMORY = 2.5e9  # bytes; fine-tuning the demo's teacher on two cores took 1.9e9 at most
 DEMO_DISK = 1.0e9  # bytes; it takes 0.6e9, and half as much while a checkpoint is replaced
 _PIN = re.compile(r"^([\w.-]+)==([^\s;#]+)", re.MULTILINE)
 
@@ -157,16 +155,6 @@ def _has_gpu() -> bool:
     return bool(done.stdout.strip())
 
 
-def _memory() -> Iterator[Finding]:
-    info = Path("/proc/meminfo").read_text()
-    free = 1024 * int(re.findall(r"MemAvailable:\s+(\d+)", info)[0])
-    limit = Path("/sys/fs/cgroup/memory.max")  # of a container
-    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
-        free = min(free, int(text))
-    remedy = "ps aux --sort=-rss | head  # shows what uses it"
-    yield _enough(f"memory: {free / 1e9:.1f} GB are free", free, DEMO_MEMORY, remedy)
-
-
 def _disk() -> Iterator[Finding]:
     for variable, folder, needed in (
         ("DISTILLERY_DATA", paths.data(), DEMO_DISK),
@@ -179,14 +167,13 @@ def _disk() -> Iterator[Finding]:
             yield Finding("missing", f"disk: {existing} is no folder", remedy)
         elif not os.access(existing, os.W_OK):
             yield Finding("missing", f"disk: {folder} cannot be written", remedy)
+        elif free < needed:
+            text = (
+                f"disk: {free / 1e9:.1f} GB are free in {folder}, the demo needs {needed / 1e9:g}"
+            )
+            yield Finding("missing", text, remedy)
         else:
-            yield _enough(f"disk: {free / 1e9:.1f} GB are free in {folder}", free, needed, remedy)
-
-
-def _enough(text: str, free: float, needed: float, remedy: str) -> Finding:
-    if free >= needed:
-        return Finding("ok", text)
-    return Finding("missing", f"{text}, the demo needs {needed / 1e9:g}", remedy)
+            yield Finding("ok", f"disk: {free / 1e9:.1f} GB are free in {folder}")
 
 
 def _encoders() -> Iterator[Finding]:
@@ -231,4 +218,4 @@ def _data_sets() -> Iterator[Finding]:
             yield Finding("note", text, make)
 
 
-CHECKS = (_python, _packages, _compute, _memory, _disk, _encoders, _data_sets)
+CHECKS = (_python, _packages, _compute, _disk, _encoders, _data_sets)
