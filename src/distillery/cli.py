@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from distillery import commands, paths, progress, recipes
 from distillery.commands import COMMANDS, NAMES, Command
 from distillery.errors import UserError, choose, one_line
-from distillery.recipes import Recipe, options
+from distillery.recipes import options
 from distillery.students import BASELINES, STUDENTS
 
 
@@ -111,9 +111,16 @@ def run(command: Command, arguments: argparse.Namespace) -> int:
         planned = command.recipe(arguments)
         recipe = options.apply(planned, arguments)
         given.append(recipe)
-        if arguments.search:
-            return _search(module.prepare, given[0], recipe, planned, arguments)
         variant = arguments.variant
+        if arguments.search:
+            from distillery.experiments import search
+
+            if variant or arguments.force:
+                raise UserError("a search makes no result: leave out --variant and --force")
+            tried = options.grid(recipe, arguments.search)
+            stages = [module.prepare(given[0], each, arguments) for each in tried]
+            search.run(stages, planned, arguments)
+            return 0
         if "--variant NAME" in command.options and recipe != planned and not variant:
             raise UserError("recipe options make another experiment: give it a name with --variant")
         if variant and recipe == planned:
@@ -122,19 +129,6 @@ def run(command: Command, arguments: argparse.Namespace) -> int:
         given.append(arguments)
     status: int | None = getattr(module, function_name)(*given)
     return status or 0
-
-
-def _search(
-    prepare: Any, task: Any, recipe: Recipe, planned: Recipe, arguments: argparse.Namespace
-) -> int:
-    """Tries the recipe with every combination of the values in `--search`."""
-    from distillery.experiments import search
-
-    if arguments.variant or arguments.force:
-        raise UserError("a search makes no result: leave out --variant and --force")
-    candidates = options.grid(recipe, arguments.search)
-    search.run([prepare(task, tried, arguments) for tried in candidates], planned, arguments)
-    return 0
 
 
 def _seeds(arguments: argparse.Namespace) -> list[int]:
@@ -243,10 +237,14 @@ def _run(argv: Sequence[str] | None) -> int:
         command, arguments = parse(given)
         _quiet()
         if command.writes and not paths.in_clone():
-            where = f"data in {paths.data()}, results in {paths.results(local=False)}"
-            logging.info("%s", where)
+            logging.info("data in %s, results in %s", paths.data(), paths.results(local=False))
         with _prepared() if command.computes else contextlib.nullcontext():
-            status = _run_resumable(command, arguments)
+            try:
+                status = run(command, arguments)
+            except KeyboardInterrupt as stop:
+                if command.writes:
+                    stop.args = ("stopped; run the same command again to resume",)
+                raise
         if sys.stdout:
             sys.stdout.flush()  # here, where a closed pipe is expected
         return status
@@ -263,16 +261,6 @@ def _run(argv: Sequence[str] | None) -> int:
         if not _OUT_OF_MEMORY.search(str(error)):
             raise
         return _refuse("memory is full: free some, or train with a smaller batch (see --help)")
-
-
-def _run_resumable(command: Command, arguments: argparse.Namespace) -> int:
-    """Runs a command; if it is interrupted, the message says how to resume it."""
-    try:
-        return run(command, arguments)
-    except KeyboardInterrupt as stop:
-        if command.writes:
-            stop.args = ("stopped; run the same command again to resume",)
-        raise
 
 
 def _run_each(given: list[str]) -> int:

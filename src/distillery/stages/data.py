@@ -86,7 +86,11 @@ def run(name: str, recipe: DataRecipe, given: Given, force: bool) -> None:
 def _make_public(task: Task, recipe: DataRecipe, given: Given, force: bool) -> None:
     """Makes the splits of one of the project's tasks."""
     source, file = given.source or downloads.own(task), given.files.get("unlabeled")
-    wanted, more = _source_facts(task, source), None
+    wanted: dict[str, Any] = {}
+    if source:  # splits are up to date if their manifest says the same of it, where it says it
+        known = source.exists() and "sha256" in store.read_source(task.name)
+        wanted["sha256"] = files.checksum(source) if known else ""
+    more = None
     if file:
         columns = vars(given.columns)
         more = wanted["unlabeled"] = {
@@ -127,14 +131,6 @@ def _make_public(task: Task, recipe: DataRecipe, given: Given, force: bool) -> N
             _log_reading("unlabeled", file, reading)
         spools = {role: writer.finish() for role, writer in writers.items()}
         _write(task, spools, {"source": facts, "subset": partial}, recipe)
-
-
-def _source_facts(task: Task, source: Path | None) -> dict[str, Any]:
-    """What the manifest of up-to-date splits says of their source, as far as it is given."""
-    if not source:
-        return {}
-    known = "sha256" in store.read_source(task.name)  # else there is nothing to compare with
-    return {"sha256": files.checksum(source) if known and source.exists() else ""}
 
 
 def _make_own(name: str, recipe: DataRecipe, given: Given, force: bool) -> None:

@@ -147,18 +147,23 @@ def _load(folder: Path, task: Task, recipe: TeacherRecipe) -> Any:
 
 
 def record(task: Task, name: str, variant: str | None = None) -> TeacherOutputs:
-    """Records the teacher's outputs for the rows of every split that have none yet.
+    """Records the teacher's outputs for the rows of every split that have none yet; augmented rows
+    are among them where there are some of these splits.
 
     Dev comes first and is checked: labels in their order, no worse than the recipe's minimum.
     """
-    teacher = find(task, name, variant)
+    teacher, order = find(task, name, variant), ["dev", "train", "unlabeled", "test"]
+    if fault := store.augmented_fault(task.name):
+        logging.warning("%s", fault)
+    elif paths.augmented_manifest(task.name).is_file():
+        order.insert(3, paths.AUGMENTED)
     with lock_of_main(f"outputs_{teacher.fingerprint}", f"recording {name} on {task.name}"):
         outputs = teacher.outputs(task)
-        splits = {split: store.read_split(task.name, split) for split in _recorded(task)}
+        splits = {split: store.read_split(task.name, split) for split in order}
         missing = {n: s for n, s in splits.items() if len(s) and not outputs.has(s.ids).all()}
         if missing:
             outputs_of, reader = _recorder(teacher), teacher.reader()
-        for split in ("dev", "train", "unlabeled", paths.AUGMENTED, "test"):
+        for split in order:
             if split in missing:
                 ids, text = missing[split].ids, reader.encode_split(task.name, missing[split])
                 count = outputs.record(ids, text, outputs_of, accelerator().is_main_process)
@@ -169,16 +174,6 @@ def record(task: Task, name: str, variant: str | None = None) -> TeacherOutputs:
             if split == "dev":
                 check_on_dev(task, teacher, outputs)
     return outputs
-
-
-def _recorded(task: Task) -> tuple[str, ...]:
-    """The splits to record: augmented rows too, where there are some of these splits."""
-    fault = store.augmented_fault(task.name)
-    if fault:
-        logging.warning("%s", fault)
-    if fault or not paths.augmented_manifest(task.name).is_file():
-        return paths.SPLITS
-    return (*paths.SPLITS, paths.AUGMENTED)
 
 
 def _recorder(
