@@ -4,7 +4,7 @@
 #
 # Usage   scripts/ablation.sh TASK [--student S] [--teacher T] [--only A,B] [options of distil]
 #
-# Of src/distillery/recipes/ablation.py, base: an epoch over train and unlabeled, KL at a temperature
+# Of src/distillery/stages/scripts.py, base: an epoch over train and unlabeled, KL at a temperature
 # of 2; train: train alone; train_longer: that for three epochs; random: embeddings from random
 # numbers; hard: the teacher's labels in place of its logits; mse: their squared error; last: the
 # last state of each direction in place of pooling; short: 128 word pieces; augmented: changed copies

@@ -14,7 +14,7 @@ from distillery import baselines, kinds
 from distillery.data.store import Split
 from distillery.data.task import Task
 from distillery.errors import UserError
-from distillery.evaluation.calibration import softmax
+from distillery.evaluation.metrics import softmax
 from distillery.recipes import BaselineRecipe, NbsvmRecipe, Recipe
 from distillery.students import BASELINES
 

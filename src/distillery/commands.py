@@ -196,7 +196,7 @@ COMMANDS = {
     ),
     "bench": Command(
         "Times answering: a task's models beside a BERT of known shape, in one interleaved run.",
-        "bench.inference:run_command",
+        "bench.inference:run",
         recipe=lambda names: recipes.inference(names.task),
         options={"what {inference}": "what is measured"},
     ),
@@ -226,7 +226,7 @@ COMMANDS = {
     "fetch": Command(
         "Fetches encoders, data sets, word vectors and nltk's data; by default bert, minilm and"
         " every data set.",
-        "stages.fetch:run_command",
+        "stages.fetch:run",
         (),
         options={
             "--teacher NAME *": f"an encoder: {', '.join(FETCHED)} or a hub id (owner/name); may be"

@@ -9,7 +9,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 import distillery.models.registry  # noqa: F401  registers the students
-from distillery.compression import units
+from distillery.compression import prune
 from distillery.models import registry
 from distillery.runtime.predictor import open_session, run
 from distillery.students import OWN
@@ -34,7 +34,7 @@ def classifier(kind: str, **sizes: Any) -> Any:
         )
         model = BertForSequenceClassification(config)
         if kind == "pruned bert":
-            model = units.smaller(model, {"heads": 3, "neurons": 20})
+            model = prune.smaller(model, {"heads": 3, "neurons": 20})
         return model.eval()
     own = {"buckets": 3000} if kind == "bag" else {"embedding_size": 32, "hidden_size": 32}
     sizes = {"vocab_size": VOCABULARY, **own, **sizes}

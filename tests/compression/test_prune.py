@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
-from distillery.compression import prune, units
+from distillery.compression import prune
 from distillery.errors import UserError
 from tests.compression.conftest import MAX_LENGTH, PRUNABLE, batch, classifier
 
@@ -23,7 +23,7 @@ def _loss(model: Any) -> Tensor:
 @torch.no_grad()
 def test_units_that_nothing_reads_go_without_a_trace(kind: str) -> None:
     model = classifier(kind)
-    groups = units.of(model)
+    groups = prune.groups_of(model)
     scores = []
     for number, group in enumerate(groups):
         score = torch.rand(group.count, generator=torch.Generator().manual_seed(number))
@@ -41,7 +41,7 @@ def test_units_that_nothing_reads_go_without_a_trace(kind: str) -> None:
 def test_importance_is_the_derivative_of_a_gate(kind: str) -> None:
     """Against a difference: every weight that reads the unit, times 1 + e and 1 - e."""
     model = classifier(kind).double()
-    groups = units.of(model)
+    groups = prune.groups_of(model)
     scores = prune.importance(model, [_loss, _loss], groups)
     for group, score in zip(groups, scores, strict=True):
         unit = torch.tensor([int(score.argmax())])
@@ -63,19 +63,19 @@ def test_importance_is_the_derivative_of_a_gate(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["bilstm2", "bigru", "transformer2", "bert", "pruned bert"])
 def test_a_pruned_model_is_saved_and_loaded_as_it_is(kind: str, tmp_path: Path) -> None:
     model = classifier(kind)
-    groups = units.of(model)
+    groups = prune.groups_of(model)
     smaller = prune.pruned(model, [torch.rand(g.count) for g in groups], groups, 0.6).eval()
     smaller.save_pretrained(tmp_path)
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     with torch.no_grad():
         assert torch.equal(loaded(**INPUTS).logits, smaller(**INPUTS).logits)
-    kept = {group.kind: group.count for group in units.of(loaded)}
+    kept = {group.kind: group.count for group in prune.groups_of(loaded)}
     assert kept == {g.kind: max(1, round(0.4 * g.count)) for g in groups}
 
 
 def test_recurrent_students_with_another_pooling_are_pruned_too() -> None:
     model = classifier("bigru", pooling="last")
-    groups = units.of(model)
+    groups = prune.groups_of(model)
     scores = prune.importance(model, [_loss], groups)
     smaller = prune.pruned(model, scores, groups, 0.5).eval()
     assert smaller(**INPUTS).logits.shape == model(**INPUTS).logits.shape
@@ -87,7 +87,7 @@ def test_students_of_pairs_lose_units_without_a_trace(kind: str) -> None:
     model = classifier(kind, pairs=True)
     mask = INPUTS["attention_mask"]
     inputs = INPUTS | {"token_type_ids": mask * (torch.arange(MAX_LENGTH) >= 2)}
-    groups = units.of(model)
+    groups = prune.groups_of(model)
     scores = [torch.arange(group.count, dtype=torch.float) for group in groups]
     for group in groups:
         lost = torch.arange(group.count - max(1, round(group.count * 0.5)))
@@ -100,18 +100,18 @@ def test_students_of_pairs_lose_units_without_a_trace(kind: str) -> None:
 
 def test_a_bag_has_no_units() -> None:
     with pytest.raises(UserError, match="a model of the type distillery_bag cannot be pruned"):
-        units.of(classifier("bag"))
+        prune.groups_of(classifier("bag"))
 
 
 def test_one_unit_stays() -> None:
     model = classifier("attention")
-    groups = units.of(model)
+    groups = prune.groups_of(model)
     smaller = prune.pruned(model, [torch.rand(g.count) for g in groups], groups, 0.99)
-    assert [group.count for group in units.of(smaller)] == [1]
+    assert [group.count for group in prune.groups_of(smaller)] == [1]
 
 
 def test_pruning_that_takes_nothing_is_refused() -> None:
     model = classifier("attention")
-    groups = units.of(model)
+    groups = prune.groups_of(model)
     with pytest.raises(UserError, match=r"sparsity 0\.1 takes nothing out"):
         prune.pruned(model, [torch.rand(g.count) for g in groups], groups, 0.1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from distillery.compression import vocabulary
+from distillery.compression import prune
 from distillery.errors import UserError
 from distillery.models import tensors, tokenization
 from tests.compression.conftest import classifier
@@ -24,9 +24,9 @@ def test_kept_words_read_as_before_and_others_are_spelt(tiny_folder: Path, tmp_p
     counts = _counts(old, [*TEXTS, *TEXTS[:2]])
     letters = {char for text in TEXTS for char in text if char.isalpha()}
     room = 5 + 2 * len(letters) + 1 + 8  # special tokens, letters, the comma, 8 words
-    kept = vocabulary.commonest(old, counts, room)
+    kept = prune.commonest(old, counts, room)
     assert len(kept) == room
-    tokenization.save(vocabulary.cut_tokenizer(old, kept), tmp_path)
+    tokenization.save(prune.cut_tokenizer(old, kept), tmp_path)
     new = tokenization.load(tmp_path)
     assert len(new) == room
     sentence = "the film was great"
@@ -44,14 +44,14 @@ def test_kept_words_read_as_before_and_others_are_spelt(tiny_folder: Path, tmp_p
 @torch.no_grad()
 def test_a_model_says_the_same_of_texts_of_kept_pieces(tiny_folder: Path) -> None:
     old = tokenization.load(tiny_folder)
-    kept = vocabulary.commonest(old, _counts(old, TEXTS), 80)
-    new = vocabulary.cut_tokenizer(old, kept)
+    kept = prune.commonest(old, _counts(old, TEXTS), 80)
+    new = prune.cut_tokenizer(old, kept)
     for kind in ("bilstm", "bert"):
         model = classifier(kind)
         before = model(
             **tensors.batch(tokenization.reader(old, 24, 0.25).encode(TEXTS, None), np.arange(3))
         )
-        vocabulary.cut_embeddings(model, kept, new.pad_token_id)
+        prune.cut_embeddings(model, kept, new.pad_token_id)
         after = model(
             **tensors.batch(tokenization.reader(new, 24, 0.25).encode(TEXTS, None), np.arange(3))
         )
@@ -63,4 +63,4 @@ def test_a_model_says_the_same_of_texts_of_kept_pieces(tiny_folder: Path) -> Non
 def test_impossible_sizes_are_refused(tiny_folder: Path, size: int) -> None:
     tokenizer = tokenization.load(tiny_folder)
     with pytest.raises(UserError, match=rf"pieces {size} is impossible: \d+ to \d+"):
-        vocabulary.commonest(tokenizer, _counts(tokenizer, TEXTS), size)
+        prune.commonest(tokenizer, _counts(tokenizer, TEXTS), size)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distillery.evaluation.calibration import expected_calibration_error, softmax
+from distillery.evaluation.metrics import expected_calibration_error, softmax
 
 
 def test_softmax_of_logits_of_any_size() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distillery.evaluation import metrics
-from distillery.evaluation.significance import agreement, gain_interval, mcnemar
+from distillery.evaluation.metrics import agreement, gain_interval, mcnemar
 
 
 def score(name: str, labels: np.ndarray, predicted: np.ndarray) -> float:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -76,7 +77,8 @@ def test_who_waits_for_a_download_does_not_fetch_again(
 
     monkeypatch.setattr(downloads, "fetch", fetch_slowly)
     monkeypatch.setattr(files, "locked", noted)
-    run = partial(fetch.run, [], ["rte"], [], nltk=False, source=None)
+    names = Namespace(teacher=None, task=["rte"], vectors=None)
+    run = partial(fetch.run, Namespace(**vars(names), nltk=False, source=None, subset=False))
     first = threading.Thread(target=run)
     first.start()
     assert begun.wait(timeout=pipeline.LIMIT)

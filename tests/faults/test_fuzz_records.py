@@ -20,8 +20,8 @@ from distillery.distillation import teacher as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.recipes import DataRecipe
 from distillery.report import table
-from distillery.report.evidence import Evidence
 from distillery.report.rows import of_task
+from distillery.report.statistics import Evidence
 from distillery.runtime import facts as runtime_facts
 from tests.faults.mutations import answer, astray, mutated
 from tests.splitting import spooled

@@ -14,15 +14,17 @@ from distillery import recipes, tasks
 from distillery.cli import main
 from distillery.distillation import losses
 from distillery.errors import UserError
-from distillery.recipes import base, compression, default, models, smoke
+from distillery.recipes import base, default, models, smoke
 from distillery.recipes.base import AugmentationRecipe, DataRecipe, Phase, Plan, Recipe
-from distillery.recipes.compression import InferenceRecipe, PruningRecipe, QuantizationRecipe
 from distillery.recipes.models import (
     BagRecipe,
     BaselineRecipe,
     BertStudentRecipe,
+    InferenceRecipe,
     NbsvmRecipe,
     PretrainingRecipe,
+    PruningRecipe,
+    QuantizationRecipe,
     SequenceRecipe,
     TeacherRecipe,
 )
@@ -155,7 +157,7 @@ def test_every_field_has_a_description_and_cannot_be_set(recipe: Recipe) -> None
 def test_every_recipe_class_is_tried_above() -> None:
     found = {
         kind
-        for module in (base, models, compression)
+        for module in (base, models)
         for _, kind in inspect.getmembers(module, is_dataclass)
         if issubclass(kind, Recipe)
         and kind not in (Recipe, Plan, base.TextRecipe, base.Training, models.StudentRecipe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from distillery.report import ablation
-from distillery.report.evidence import Evidence
+from distillery.report.statistics import Evidence
 from distillery.report.table import markdown
 
 PHASE = {"splits": ["train", "unlabeled"], "losses": [["mse", 1.0, {}]], "epochs": 1}

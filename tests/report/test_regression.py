@@ -11,8 +11,8 @@ from distillery import results as stored
 from distillery.evaluation import correlation
 from distillery.kinds import REGRESSION
 from distillery.report import page, plot, statistics, table
-from distillery.report.evidence import Evidence
 from distillery.report.rows import of_task
+from distillery.report.statistics import Evidence
 from distillery.results import Result
 
 METRICS = ("spearman", "pearson", "mse")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from distillery import files
-from distillery.report import page, plot, speed
+from distillery.report import page, speed
 
 RECIPE = {"max_length": 256, "rounds": 4, "seconds": 0.4, "shape": "bert-base"}
 
@@ -101,7 +101,7 @@ def test_a_compressed_model_stands_beside_its_source(found: dict[str, Any]) -> N
 def test_the_front_is_what_nothing_beats(found: dict[str, Any]) -> None:
     models = [each for each in found["rows"] if each["accuracy"]]
     points = [(each["timed"][2]["throughput"], each["accuracy"], each) for each in models]
-    names = [each["name"] for _, _, each in plot.pareto(points)]
+    names = [each["name"] for _, _, each in speed.pareto(points)]
     assert names == ["minilm_imdb", "bilstm_imdb", "bag_imdb"]
 
 

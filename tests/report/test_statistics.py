@@ -9,7 +9,7 @@ from distillery import results as stored
 from distillery.errors import UserError
 from distillery.kinds import CLASSIFICATION
 from distillery.report import statistics
-from distillery.report.evidence import Evidence
+from distillery.report.statistics import Evidence
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from distillery import paths, recipes, tasks
 from distillery.encoders import ENCODERS
-from distillery.recipes import ablation, options
+from distillery.recipes import options
 from distillery.stages import scripts
 from distillery.students import STUDENTS
 
@@ -187,7 +187,7 @@ def test_every_variant_of_the_ablation_changes_the_recipe(tmp_path: Path) -> Non
                 command.removeprefix(start).removesuffix(" --seeds 2").split()
             )
             made[given.variant] = options.apply(recipe, given).hash()
-    assert made.keys() == {f"ablation_{name}" for name in ablation.VARIANTS}
+    assert made.keys() == {f"ablation_{name}" for name in scripts.VARIANTS}
     assert len(set(made.values())) == len(made)
     assert commands[-3:-1] == ["augment --task imdb", "record --task imdb --teacher minilm"]
 

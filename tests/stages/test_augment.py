@@ -95,7 +95,7 @@ def test_what_is_up_to_date_is_not_made_again(
     assert main(AUGMENT) == 0
     assert "up to date" not in caplog.text
     assert main(AUGMENT) == 0
-    assert "augmented rows of smoke are up to date" in caplog.text
+    assert "augmented split of smoke is up to date" in caplog.text
     content = paths.split("smoke", paths.AUGMENTED).read_bytes()
     paths.split("smoke", paths.AUGMENTED).write_bytes(content[:-1])
     assert main(AUGMENT) == 0

@@ -194,7 +194,7 @@ def test_what_cannot_be_compressed_is_one_line(in_chain_home: Path, refused: Ref
 def test_static_ranges_come_from_rows_of_all_of_dev(chain_copy: Path) -> None:
     # its source may have one label after the other, so the first rows will not do
     few = QuantizationRecipe(method="static", calibration_rows=8)
-    stage = compress.quantized(tasks.get("smoke"), few, "tiny_smoke")
+    stage = compress.Quantized(tasks.get("smoke"), few, "tiny_smoke")
     text = stage._text(stage.build(), "dev")
     chosen = [batch["input_ids"][0].tolist() for batch in compress._calibration(text, few)]
     first = [tensors.batch(text, np.array([row]))["input_ids"][0].tolist() for row in range(8)]
@@ -214,24 +214,24 @@ def test_a_transformer_is_quantized_with_static_ranges(chain_copy: Path) -> None
 @pytest.mark.parametrize(
     ("task_name", "student", "steps"),
     [
-        ("imdb", "bilstm", ["exported", "quantized", "Pruned", "exported", "quantized"]),
-        ("imdb", "bag", ["exported", "quantized"]),
+        ("imdb", "bilstm", ["Exported", "Quantized", "Pruned", "Exported", "Quantized"]),
+        ("imdb", "bag", ["Exported", "Quantized"]),
         (
             *("imdb", "attention"),
-            ["exported", "quantized", "static", "Pruned", "exported", "quantized", "static"],
+            ["Exported", "Quantized", "static", "Pruned", "Exported", "Quantized", "static"],
         ),
-        ("demo", "bilstm", ["exported", "quantized"]),
+        ("demo", "bilstm", ["Exported", "Quantized"]),
     ],
 )
 def test_the_chain_has_the_steps_that_suit_student_and_task(
     monkeypatch: pytest.MonkeyPatch, task_name: str, student: str, steps: list[str]
 ) -> None:
     told = []
-    for step in ("exported", "quantized", "Pruned"):
+    for step in ("Exported", "Quantized", "Pruned"):
 
         def make(*what: object, _step: str = step) -> SimpleNamespace:
             told.append(what[3] if len(what) > 3 else _step)
-            return SimpleNamespace(name="it")
+            return SimpleNamespace(name="it", result=SimpleNamespace(name="it"))
 
         monkeypatch.setattr(compress, step, make)
     monkeypatch.setattr(compress, "run", lambda *_, **__: None)

@@ -1,6 +1,10 @@
-"""One model in a process of its own, which answers texts when its turn comes."""
+"""One model in a process of its own, which answers texts when its turn comes.
+
+It is timed on batches of every length of a test set, on fresh ones in every turn.
+"""
 
 import time
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,6 @@ import torch
 import transformers
 
 from distillery import kinds
-from distillery.bench import plan
 from distillery.bench.worker import peak_memory
 from distillery.data import store
 from distillery.errors import UserError
@@ -21,6 +24,58 @@ from distillery.runtime.facts import ONNX, read_facts
 from distillery.runtime.predictor import open_session, run
 from distillery.text import encode
 from distillery.training import inference
+
+ORDERS = ("shuffled", "sorted")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A test set in batches. Batch i is order[i * size:(i + 1) * size], from long to short.
+
+    order: (N,) row numbers; what is left over at the end is in no batch.
+    """
+
+    order: np.ndarray
+    size: int
+
+    def __len__(self) -> int:
+        return max(1, len(self.order) // self.size)
+
+    def batch(self, number: int) -> np.ndarray:
+        return self.order[number * self.size : (number + 1) * self.size]
+
+
+def plan(lengths: np.ndarray, size: int, order: str) -> Plan:
+    """Batches of `size` rows of like length (sorted), or as they come (shuffled).
+
+    lengths: (N,), of what is sorted by.
+    """
+    if order == "sorted":
+        return Plan(np.argsort(-lengths.astype(np.int64), kind="stable"), size)
+    shuffled = np.random.default_rng(0).permutation(len(lengths))
+    whole = len(shuffled) // size * size
+    if not whole:
+        return Plan(shuffled, size)
+    rows = shuffled[:whole].reshape(-1, size)
+    longest = lengths[rows].max(axis=1).astype(np.int64)
+    return Plan(rows[np.argsort(-longest, kind="stable")].ravel(), size)
+
+
+def sample(batches: int, calls: int, turns: int, turn: int) -> np.ndarray:
+    """The numbers (calls,) of the batches of one turn, spread evenly over a plan of `batches`.
+
+    Call i of every turn is a neighbour of the same place: a batch of nearly the same length, but
+    of other reviews, as long as calls * turns is at most `batches`.
+    """
+    middles = ((np.arange(calls) + 0.5) / calls * batches).astype(np.int64)
+    found: np.ndarray = (middles - turns // 2 + turn) % batches
+    return found
+
+
+def seconds_of(turns: np.ndarray) -> float:
+    """Seconds of a turn, from (turns, calls) seconds: the sum over calls of the median turn."""
+    return float(np.median(turns, axis=0).sum())
+
 
 FEWEST = {1: 16, 32: 4}  # batch size -> least number of calls in a turn
 ALIKE = 0.9  # how far a model's first answers must agree with those of its result
@@ -79,14 +134,14 @@ class Contender:
         self.reader = tokenization.reader(tokenizer, self.facts["max_length"], self.facts["head"])
         self.load_seconds = time.perf_counter() - start
         self.encoded = self.reader.encode_split(given["task"], split)
-        self.plans: dict[tuple[int, bool], plan.Plan] = {}
+        self.plans: dict[tuple[int, bool], Plan] = {}
         self.calls: dict[tuple[int, bool], int] = {}
         self.precision = given["precision"] or self._choose_precision()
         if self.network:
             inference.lower(self.network, self.precision)
         self._check()
 
-    def _plan(self, size: int, tokenization: bool) -> plan.Plan:
+    def _plan(self, size: int, tokenization: bool) -> Plan:
         """Before it is tokenized, a text's length is its number of bytes."""
         key = (size, tokenization)
         if key not in self.plans:
@@ -94,7 +149,7 @@ class Contender:
             if tokenization:
                 lengths = np.diff(self.texts.offsets)
                 lengths = lengths + (np.diff(self.pairs.offsets) if self.pairs else 0)
-            self.plans[key] = plan.plan(lengths, size, self.given["order"])
+            self.plans[key] = plan(lengths, size, self.given["order"])
         return self.plans[key]
 
     def _choose_precision(self) -> str:
@@ -116,7 +171,7 @@ class Contender:
         """Refuses a model whose answers are not those of its result."""
         self.compared: list[tuple[np.ndarray, np.ndarray]] = []  # rows, predictions
         batches = self._plan(32, False)
-        for number in plan.sample(len(batches), 2, 1, 0):
+        for number in sample(len(batches), 2, 1, 0):
             rows = batches.batch(number)
             self.compared.append((rows, self._answer(self.encoded, rows)))
         agreement = self.agreement()
@@ -181,9 +236,7 @@ class Contender:
             most = max(FEWEST[size], len(batches) // turns)
             wanted = max(FEWEST[size], round(self.given["seconds"] / each))
             self.calls[key] = min(wanted, most)
-        chosen = [
-            batches.batch(at) for at in plan.sample(len(batches), self.calls[key], turns, number)
-        ]
+        chosen = [batches.batch(at) for at in sample(len(batches), self.calls[key], turns, number)]
         self._call(chosen[0], tokenization)  # memory given back after the last turn comes again
         seconds = [self._call(rows, tokenization) for rows in chosen]
         hardware.release_memory()  # the others' turns come next

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from distillery import encoders, files, paths, progress, results
-from distillery.bench import contender, plan, shape
+from distillery import files, paths, progress, results
+from distillery.bench import contender, shape
 from distillery.bench.contender import Texts
 from distillery.bench.ratios import ratios, steps
 from distillery.bench.worker import Worker
@@ -24,10 +24,10 @@ from distillery.data import store
 from distillery.data.task import Task
 from distillery.errors import UserError, choose
 from distillery.kernels import hardware
-from distillery.models import tokenization
+from distillery.models import saved, tokenization
 from distillery.recipes import InferenceRecipe
 from distillery.report import ablation, speed
-from distillery.report.timed import BASELINE, BATCH
+from distillery.report.speed import BASELINE, BATCH
 from distillery.results import Result
 from distillery.runtime.facts import read_facts
 from distillery.text import splits
@@ -59,17 +59,12 @@ WAYS = {
 AS_SAVED = Way("a task's model", lean=True, precision=None)
 
 
-def run_command(task: Task, recipe: InferenceRecipe, arguments: Namespace) -> None:
+def run(task: Task, recipe: InferenceRecipe, arguments: Namespace) -> None:
     """Measures, and writes the benchmark's file, page and picture."""
-    page = speed.write(write(task, run(task, recipe, arguments.command_line)))
-    logging.info("table: %s", page)
-
-
-def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
-    """Measures, and gives what the benchmark's file holds."""
     test = store.read_split(task.name, "test")
     models = _models(task, recipe.models)
-    _check_place(task, models)
+    path = paths.inference_benchmark(task.local, task.name)
+    _check_place(path, task, models)
     commit = results.commit()
     if not len(test):
         raise UserError(f"task {task.name} has no test rows to time")
@@ -82,8 +77,8 @@ def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
         workers = [*_shapes(task, recipe, told), *answering]
         _measure(workers, recipe.rounds)
     rows = [each.facts for each in workers]
-    return {
-        "command": command,
+    found = {
+        "command": arguments.command_line,
         "commit": commit,
         "environment": {**hardware.environment("see each row"), "device": "cpu"},
         "task": task.name,
@@ -95,12 +90,13 @@ def run(task: Task, recipe: InferenceRecipe, command: str) -> dict[str, Any]:
         "steps": steps(rows, recipe.scores),
         "ratios": ratios(rows, recipe.scores),
     }
+    files.write_json(path, found)
+    logging.info("table: %s", speed.write(path))
 
 
-def _check_place(task: Task, models: Collection[str]) -> None:
+def _check_place(path: Path, task: Task, models: Collection[str]) -> None:
     """Refuses what could not be written, or where the times of these models would replace those
     of more."""
-    path = paths.inference_benchmark(task.local, task.name)
     files.check_writable(path.parent)
     if path.is_file():
         there = {row["name"] for row in files.read_json(path, "rows")["rows"] if not row["way"]}
@@ -170,7 +166,7 @@ def _worker(
     }
     told = {**told, **asdict(way), "folder": str(folder)}
     told["predictions"] = str(predictions) if predictions else None
-    facts = {**facts, "bytes": _weights_bytes(folder)}
+    facts = {**facts, "bytes": saved.weights(folder).stat().st_size}
     return Worker(str(facts["name"]), contender.main, told, environment, facts)
 
 
@@ -226,14 +222,6 @@ def _predictions(task: Task, result: Result) -> np.ndarray:
     return first
 
 
-def _weights_bytes(folder: Path) -> int:
-    """Bytes of the file that the model is loaded from. UserError if there is none."""
-    for name in (encoders.ONNX, encoders.WEIGHTS):
-        if (folder / name).is_file():
-            return (folder / name).stat().st_size
-    raise UserError(f"{folder} holds no model ({encoders.ONNX} or {encoders.WEIGHTS})")
-
-
 def _measure(workers: list[Worker], rounds: int) -> None:
     """Lets all work in turns: a round to warm up, then those that count. Completes the facts."""
     modes = [*product(SIZES, (False, True))]  # rows of a batch, whether texts are tokenized
@@ -276,15 +264,8 @@ def _summary(turns: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "rows": int(rows.sum()),
         "calls": int(seconds.size),
-        "throughput": float(np.median(rows, axis=0).sum() / plan.seconds_of(seconds)),
+        "throughput": float(np.median(rows, axis=0).sum() / contender.seconds_of(seconds)),
         "turns": [float(rate) for rate in rows.sum(axis=1) / seconds.sum(axis=1)],
         "latency_median": float(np.median(seconds)),
         "latency_p95": float(np.quantile(seconds, 0.95)),
     }
-
-
-def write(task: Task, found: dict[str, Any]) -> Path:
-    """Writes the benchmark's file, and gives its path."""
-    path = paths.inference_benchmark(task.local, task.name)
-    files.write_json(path, found)
-    return path

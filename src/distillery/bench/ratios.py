@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from distillery.report.timed import BASELINE, baseline, throughput
+from distillery.report.speed import BASELINE, baseline, throughput
 
 Row = dict[str, Any]
 

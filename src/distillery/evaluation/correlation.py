@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from distillery.evaluation.significance import percentiles
+from distillery.evaluation.metrics import percentiles
 
 RESAMPLES = 2_000  # ranks are sorted anew for each, so fewer than of classification
 
@@ -19,7 +19,9 @@ def pearson(labels: np.ndarray, predicted: np.ndarray) -> float:
 
 def spearman(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Pearson's correlation of the ranks; equal numbers share the mean of their ranks."""
-    return pearson(_ranks(labels), _ranks(predicted))
+    from scipy.stats import rankdata
+
+    return pearson(rankdata(labels), rankdata(predicted))
 
 
 def mse(labels: np.ndarray, predicted: np.ndarray) -> float:
@@ -39,7 +41,7 @@ def gain_interval(
 ) -> tuple[float, float]:
     """The 95 % interval of what `after` scores above `before`, by the paired bootstrap over rows.
 
-    labels: (N,). before, after: predictions (runs, N). As `significance.gain_interval`, which
+    labels: (N,). before, after: predictions (runs, N). As `metrics.gain_interval`, which
     counts rows of equal kind; numbers are all different, so rows are drawn themselves.
     """
     score = METRICS[metric]
@@ -53,11 +55,3 @@ def gain_interval(
         )
         differences.append(second - first)
     return percentiles(np.array(differences))
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks (N,) from 0, the mean of them for equal values."""
-    _, number, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    means: np.ndarray = (ends - counts + ends - 1) / 2
-    return means[number]

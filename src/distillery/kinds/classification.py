@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from distillery.errors import UserError, choose, one_line
-from distillery.evaluation import calibration, metrics, significance
+from distillery.evaluation import metrics
 from distillery.kinds.base import Kind
 
 MOST_LABELS = 1000  # of a user's data: more are most likely the wrong column
@@ -128,22 +128,22 @@ class Classification(Kind):
         return metrics.scores(metric, labels, predicted)
 
     def calibration_error(self, labels: np.ndarray, logits: np.ndarray) -> float:
-        return calibration.expected_calibration_error(labels, calibration.softmax(logits))
+        return metrics.expected_calibration_error(labels, metrics.softmax(logits))
 
     def answer(self, outputs: np.ndarray, names: Sequence[str]) -> "Probabilities":
-        return Probabilities(calibration.softmax(outputs[None, :])[0], names)
+        return Probabilities(metrics.softmax(outputs[None, :])[0], names)
 
     def gain_interval(
         self, metric: str, labels: np.ndarray, before: np.ndarray, after: np.ndarray
     ) -> tuple[float, float]:
-        return significance.gain_interval(labels, before, after, metric)
+        return metrics.gain_interval(labels, before, after, metric)
 
     def mcnemar(self, labels: np.ndarray, before: np.ndarray, after: np.ndarray) -> float:
-        return significance.mcnemar(labels, before, after)
+        return metrics.mcnemar(labels, before, after)
 
     def agreement(self, predicted: np.ndarray, other: np.ndarray) -> float:
         """The share of rows with the same label."""
-        return significance.agreement(predicted, other)
+        return metrics.agreement(predicted, other)
 
     def pack(self, values: np.ndarray, names: Sequence[str]) -> bytes:
         """As many bits each as the number of labels needs."""

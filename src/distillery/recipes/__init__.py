@@ -21,14 +21,14 @@ from distillery.recipes.base import Phase as Phase
 from distillery.recipes.base import Plan as Plan
 from distillery.recipes.base import Recipe as Recipe
 from distillery.recipes.base import TextRecipe as TextRecipe
-from distillery.recipes.compression import InferenceRecipe as InferenceRecipe
-from distillery.recipes.compression import PruningRecipe as PruningRecipe
-from distillery.recipes.compression import QuantizationRecipe as QuantizationRecipe
 from distillery.recipes.models import BagRecipe as BagRecipe
 from distillery.recipes.models import BaselineRecipe as BaselineRecipe
 from distillery.recipes.models import BertStudentRecipe as BertStudentRecipe
+from distillery.recipes.models import InferenceRecipe as InferenceRecipe
 from distillery.recipes.models import NbsvmRecipe as NbsvmRecipe
 from distillery.recipes.models import PretrainingRecipe as PretrainingRecipe
+from distillery.recipes.models import PruningRecipe as PruningRecipe
+from distillery.recipes.models import QuantizationRecipe as QuantizationRecipe
 from distillery.recipes.models import SequenceRecipe as SequenceRecipe
 from distillery.recipes.models import StudentRecipe as StudentRecipe
 from distillery.recipes.models import TeacherRecipe as TeacherRecipe
@@ -46,7 +46,7 @@ NAMES = (
     "bert_distillation",
     "pruning",  # (phases)
 )
-NO_TASKS = ("ablation", "base", "compression", "default", "models", "options")  # modules here
+NO_TASKS = ("base", "default", "models", "options")  # modules here
 R = TypeVar("R", bound=Recipe)
 
 

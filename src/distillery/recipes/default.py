@@ -9,13 +9,15 @@ from distillery.recipes.base import (
     Plan,
     Recipe,
 )
-from distillery.recipes.compression import InferenceRecipe, PruningRecipe, QuantizationRecipe
 from distillery.recipes.models import (
     BagRecipe,
     BaselineRecipe,
     BertStudentRecipe,
+    InferenceRecipe,
     NbsvmRecipe,
     PretrainingRecipe,
+    PruningRecipe,
+    QuantizationRecipe,
     SequenceRecipe,
     StudentRecipe,
     TeacherRecipe,

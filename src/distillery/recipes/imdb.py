@@ -2,8 +2,13 @@
 
 from distillery.recipes import default
 from distillery.recipes.base import AugmentationRecipe, Phase, Plan
-from distillery.recipes.compression import InferenceRecipe, PruningRecipe
-from distillery.recipes.models import BagRecipe, StudentRecipe, TeacherRecipe
+from distillery.recipes.models import (
+    BagRecipe,
+    InferenceRecipe,
+    PruningRecipe,
+    StudentRecipe,
+    TeacherRecipe,
+)
 from distillery.students import OWN
 
 _TEACHER_LENGTH = 512  # holds seven of eight reviews whole

@@ -2,8 +2,14 @@
 
 from distillery.recipes import default
 from distillery.recipes.base import AugmentationRecipe, DataRecipe, Phase, Plan
-from distillery.recipes.compression import InferenceRecipe, PruningRecipe
-from distillery.recipes.models import BagRecipe, BertStudentRecipe, StudentRecipe, TeacherRecipe
+from distillery.recipes.models import (
+    BagRecipe,
+    BertStudentRecipe,
+    InferenceRecipe,
+    PruningRecipe,
+    StudentRecipe,
+    TeacherRecipe,
+)
 
 DATA = DataRecipe(dev_rows=32)
 AUGMENTATION = AugmentationRecipe(copies=2)

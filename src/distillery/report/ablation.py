@@ -6,9 +6,8 @@ from typing import Any
 from distillery.evaluation import LOWER_IS_BETTER
 from distillery.report import cells
 from distillery.report.cells import NO_VALUE, NOT_RUN, code
-from distillery.report.evidence import Evidence
 from distillery.report.rows import main_metric
-from distillery.report.statistics import difference
+from distillery.report.statistics import Evidence, difference
 from distillery.results import Result
 
 PREFIX = "ablation_"

@@ -6,8 +6,8 @@ from pathlib import Path
 from distillery import files
 from distillery.errors import UserError
 from distillery.report import ablation, plot, speed, statistics, table
-from distillery.report.evidence import Evidence
 from distillery.report.rows import of_task
+from distillery.report.statistics import Evidence
 from distillery.results import read_all
 
 NOTE = (

@@ -1,7 +1,4 @@
-"""The pictures: scores against parameters, and accuracy against throughput.
-
-Both are PNG files with the same bytes for the same facts.
-"""
+"""The picture of scores against parameters: a PNG file with the same bytes for the same facts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,15 +18,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from distillery.report import cells
 from distillery.report.rows import Row, main_metric, rows, teachers
 from distillery.report.table import unit
-from distillery.report.timed import BATCH, baseline, metric, score, throughput
 from distillery.results import Result
 
 COLOURS = ("#0077BB", "#EE7733", "#117733", "#AA4499", "#882255")  # one per teacher
 INK, GREY, PALE = "#222222", "#666666", "#BBBBBB"
 DASHED = (0, (5, 4))
 GAP = 0.025  # least distance between two students, as a part of the x-axis
-RUNTIMES = {"PyTorch": "o", "ONNX Runtime": "D"}  # markers
-PANELS = {False: "from word pieces", True: "tokenization counted"}
 
 Point = tuple[float, float]  # log10 of parameters, score
 
@@ -54,7 +48,7 @@ def scores(found: Sequence[Result], path: Path) -> None:
     students, others = columns(lines, metric), _others(lines)
     points = [_point(result, metric) for result in others.values()]
     points += [point for column in students for point in column.points.values()]
-    with _picture(path, 8) as figure:
+    with picture(path, 8) as figure:
         axes = figure.add_subplot()
         low, high = _limits([x for x, _ in points], 0.12, 0.12, least=0.7)
         spread(students, GAP * (high - low))
@@ -66,7 +60,7 @@ def scores(found: Sequence[Result], path: Path) -> None:
             _draw_column(axes, column, styles)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(_count))
-        _decorate(axes)
+        decorate(axes)
         moved = any(abs(column.shift) > 1e-9 for column in students)
         note = "; students of nearly the same size are moved apart" if moved else ""
         axes.set(xlabel=f"parameters (log scale{note})", ylabel=f"{metric}{unit([metric])}")
@@ -131,7 +125,7 @@ def _draw_others(axes: Axes, others: Mapping[str, Result], metric: str) -> None:
         x, y = 10 ** _point(result, metric)[0], _point(result, metric)[1]
         if result.stage == "teacher":
             axes.plot(x, y, "*", color=INK, markersize=16, linestyle="none", label="teacher")
-            _write(axes, str(result.teacher), (x, y), (0, 9), ha="center")
+            write(axes, str(result.teacher), (x, y), (0, 9), ha="center")
             continue
         label = "without a neural network"
         axes.plot(x, y, "s", color=GREY, markersize=6, linestyle="none", label=label)
@@ -139,7 +133,7 @@ def _draw_others(axes: Axes, others: Mapping[str, Result], metric: str) -> None:
         style: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "color": GREY}
         offset = (0, 3 if side == "bottom" else -3)
         text = f"{title} {cells.score(result, metric)}"
-        _write(axes, text, (0.99, y), offset, ha="right", va=side, fontsize=8, **style)
+        write(axes, text, (0.99, y), offset, ha="right", va=side, fontsize=8, **style)
         side = "top"
 
 
@@ -159,65 +153,11 @@ def _draw_column(axes: Axes, column: Column, styles: Mapping[str, tuple[str, str
         dot = axes.plot(*place, marker, color=colour, linestyle="none", label=label)[0]
         dot.set(markersize=6.5, zorder=4)
     top = max(at.values(), key=lambda place: place[1])
-    _write(axes, column.name, top, (0, 9), rotation=90, ha="center")
-
-
-def throughputs(found: Mapping[str, Any], path: Path) -> None:
-    """Draws a benchmark's models with tokenization and without, and the Pareto front."""
-    models = [(row, score(row)) for row in found["rows"]]
-    base = baseline(found["rows"])
-    with _picture(path, 11) as figure:
-        panels = figure.subplots(1, 2, sharey=True)
-        for axes, (tokenization, title) in zip(panels, PANELS.items(), strict=True):
-            points = [
-                (throughput(row, tokenization), 100 * value, row)
-                for row, value in models
-                if value is not None
-            ]
-            _panel(axes, points, throughput(base, tokenization), base["name"])
-            axes.set_title(title, loc="left", fontsize=11, color=INK)
-        panels[0].set_ylabel(f"{metric(found)} (%)")
-        for runtime, marker in RUNTIMES.items():
-            panels[0].plot([], [], marker, color=GREY, label=runtime)
-        panels[0].plot([], [], color=GREY, linewidth=1, label="Pareto front")
-        figure.legend(loc="outside lower center", ncols=3, frameon=False)
-        threads = found["environment"]["threads"]
-        title = f"{metric(found)} against throughput, batches of {BATCH}, {threads} threads"
-        figure.suptitle(f"{found['task']}: {title}", fontsize=12, color=INK)
-
-
-Timed = tuple[float, float, Mapping[str, Any]]  # rows per second, score in percent, row
-
-
-def pareto(points: Sequence[Timed]) -> list[Timed]:
-    """The points that no other is both as fast and as accurate as, from slow to fast."""
-    front: list[Timed] = []
-    for point in sorted(points, key=lambda p: (-p[0], -p[1])):
-        if not front or point[1] > front[-1][1]:
-            front.append(point)
-    return front[::-1]
-
-
-def _panel(axes: Axes, points: Sequence[Timed], base: float, name: str) -> None:
-    axes.set(xscale="log", xlabel="rows per second (log scale)")
-    front = pareto(points)
-    axes.step([x for x, _, _ in front], [y for _, y, _ in front], color=GREY, linewidth=1)
-    for chosen, colour, size in ((points, PALE, 5), (front, COLOURS[0], 7)):
-        for x, y, row in chosen:
-            axes.plot(x, y, RUNTIMES[row["runtime"]], color=colour, markersize=size, zorder=2)
-    names = "\n".join(["on the front, from slow to fast:", *(row["name"] for _, _, row in front)])
-    style: dict[str, Any] = {"xycoords": "axes fraction", "ha": "right", "va": "top"}
-    _write(axes, names, (1, 1), (0, 0), fontsize=8, **style)
-    axes.axvline(base, color=GREY, linestyle=DASHED, linewidth=1)
-    style = {"xycoords": axes.get_xaxis_transform(), "color": GREY, "rotation": 90}
-    _write(axes, f"{name}: random weights", (base, 0.02), (3, 0), fontsize=7, **style)
-    axes.xaxis.set_major_locator(LogLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    _decorate(axes)
+    write(axes, column.name, top, (0, 9), rotation=90, ha="center")
 
 
 @contextmanager
-def _picture(path: Path, width: float) -> Iterator[Figure]:
+def picture(path: Path, width: float) -> Iterator[Figure]:
     """A figure in matplotlib's default style, saved as PNG at the end."""
     with matplotlib.style.context("default", after_reset=True):
         figure = Figure(figsize=(width, 5), dpi=150, layout="constrained")
@@ -225,14 +165,14 @@ def _picture(path: Path, width: float) -> Iterator[Figure]:
         figure.savefig(path, format="png", metadata={"Software": None})
 
 
-def _decorate(axes: Axes) -> None:
+def decorate(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#E6E6E6", linewidth=0.8)
     axes.set_axisbelow(True)
 
 
-def _write(axes: Axes, text: str, at: Point, offset: Point, **style: Any) -> None:
+def write(axes: Axes, text: str, at: Point, offset: Point, **style: Any) -> None:
     """Text beside the point `at`; offset: in points."""
     style = {"fontsize": 9, "color": INK, **style}
     drawn = axes.annotate(text, at, xytext=offset, textcoords="offset points", **style)

@@ -2,13 +2,22 @@
 
 import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from distillery import files
 from distillery.report import cells, plot
 from distillery.report.cells import NO_VALUE, file_size, table
-from distillery.report.timed import BATCH, Facts, baseline, metric, mode, score
 
+Facts = Mapping[str, Any]
+
+BASELINE = "sorted"  # the way of the row that all others are divided by
+BATCH = 32  # rows, of like length
+RUNTIMES = {"PyTorch": "o", "ONNX Runtime": "D"}  # markers
+PANELS = {False: "from word pieces", True: "tokenization counted"}
 COLUMNS = (
     *("model", "accuracy", "runs in", "max length", "rows/s", "times", "rows/s, texts"),
     *("times, texts", "times its source", "median / 95 % of 32 (ms)", "of 1 (ms)"),
@@ -33,12 +42,42 @@ ONNX model what it was made in.
 the peak of the process, and (what it had before loading them)."""
 
 
+def mode(row: Facts, batch: int, tokenization: bool) -> Facts | None:
+    """What was timed of a row in one mode; None where nothing was."""
+    key = (batch, tokenization)
+    return next((m for m in row["timed"] if (m["batch"], m["tokenization"]) == key), None)
+
+
+def score(row: Facts) -> float | None:
+    """The score on test of a model; older files call it accuracy."""
+    found: float | None = row["score"] if "score" in row else row["accuracy"]
+    return found
+
+
+def metric(found: Facts) -> str:
+    """What the scores of a benchmark are."""
+    return str(found.get("metric", "accuracy"))
+
+
+def throughput(row: Facts, tokenization: bool) -> float:
+    """Rows per second in batches of `BATCH`."""
+    timed = mode(row, BATCH, tokenization)
+    if timed is None:
+        raise LookupError(f"{row['name']} was not timed in batches of {BATCH}")
+    return float(timed["throughput"])
+
+
+def baseline(rows: Sequence[Facts]) -> Facts:
+    """The row that all others are divided by: the shape in fp32, in batches of like length."""
+    return next(row for row in rows if row["way"] == BASELINE)
+
+
 def write(path: Path) -> Path:
     """Writes the page and the picture of a benchmark's JSON file beside it; returns the page."""
     found = files.read_json(path, "rows", "ratios", "steps", "environment", "recipe", "task")
     picture = path.with_suffix(".png")
     with files.replacing(picture) as temporary:
-        plot.throughputs(found, temporary)
+        throughputs(found, temporary)
     page = path.with_suffix(".md")
     files.write_text(page, markdown(found, picture.name))
     return page
@@ -175,3 +214,57 @@ def markdown(found: Facts, picture: str) -> str:
         LEGEND,
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def throughputs(found: Mapping[str, Any], path: Path) -> None:
+    """Draws a benchmark's models with tokenization and without, and the Pareto front."""
+    models = [(row, score(row)) for row in found["rows"]]
+    base = baseline(found["rows"])
+    with plot.picture(path, 11) as figure:
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, (tokenization, title) in zip(panels, PANELS.items(), strict=True):
+            points = [
+                (throughput(row, tokenization), 100 * value, row)
+                for row, value in models
+                if value is not None
+            ]
+            _panel(axes, points, throughput(base, tokenization), base["name"])
+            axes.set_title(title, loc="left", fontsize=11, color=plot.INK)
+        panels[0].set_ylabel(f"{metric(found)} (%)")
+        for runtime, marker in RUNTIMES.items():
+            panels[0].plot([], [], marker, color=plot.GREY, label=runtime)
+        panels[0].plot([], [], color=plot.GREY, linewidth=1, label="Pareto front")
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        threads = found["environment"]["threads"]
+        title = f"{metric(found)} against throughput, batches of {BATCH}, {threads} threads"
+        figure.suptitle(f"{found['task']}: {title}", fontsize=12, color=plot.INK)
+
+
+Timed = tuple[float, float, Mapping[str, Any]]  # rows per second, score in percent, row
+
+
+def pareto(points: Sequence[Timed]) -> list[Timed]:
+    """The points that no other is both as fast and as accurate as, from slow to fast."""
+    front: list[Timed] = []
+    for point in sorted(points, key=lambda p: (-p[0], -p[1])):
+        if not front or point[1] > front[-1][1]:
+            front.append(point)
+    return front[::-1]
+
+
+def _panel(axes: Any, points: Sequence[Timed], base: float, name: str) -> None:
+    axes.set(xscale="log", xlabel="rows per second (log scale)")
+    front = pareto(points)
+    axes.step([x for x, _, _ in front], [y for _, y, _ in front], color=plot.GREY, linewidth=1)
+    for chosen, colour, size in ((points, plot.PALE, 5), (front, plot.COLOURS[0], 7)):
+        for x, y, row in chosen:
+            axes.plot(x, y, RUNTIMES[row["runtime"]], color=colour, markersize=size, zorder=2)
+    names = "\n".join(["on the front, from slow to fast:", *(row["name"] for _, _, row in front)])
+    style: dict[str, Any] = {"xycoords": "axes fraction", "ha": "right", "va": "top"}
+    plot.write(axes, names, (1, 1), (0, 0), fontsize=8, **style)
+    axes.axvline(base, color=plot.GREY, linestyle=plot.DASHED, linewidth=1)
+    style = {"xycoords": axes.get_xaxis_transform(), "color": plot.GREY, "rotation": 90}
+    plot.write(axes, f"{name}: random weights", (base, 0.02), (3, 0), fontsize=7, **style)
+    axes.xaxis.set_major_locator(LogLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    plot.decorate(axes)

@@ -18,6 +18,7 @@ from distillery.augmentation.examples import Augmenter, Text, text_of
 from distillery.augmentation.part_of_speech import Replacement, Tagger
 from distillery.data import keys, store
 from distillery.data.task import Task
+from distillery.experiments import ending
 from distillery.recipes import AugmentationRecipe
 
 VERSION = 1  # of the copies: raise it when the same recipe would give other ones
@@ -30,8 +31,9 @@ Example = tuple[str, list[Text]]  # what seeds the draws for a row, and its one 
 def run(task: Task, recipe: AugmentationRecipe, arguments: Namespace) -> None:
     """Makes the augmented split of a task and, last, its manifest."""
     wanted = {"version": VERSION, "recipe_hash": recipe.hash()}
+    what, then = f"augmented split of {task.name}", ending.next_command(task, "data")
     if not arguments.force and store.augmented_is_current(task.name, wanted):
-        logging.info("augmented rows of %s are up to date (--force makes them anyway)", task.name)
+        ending.up_to_date(what, then)
         return
     with files.locked(paths.lock(f"data_{task.name}"), f"making splits of {task.name}"):
         splits = [store.read_split(task.name, name) for name in paths.SPLITS]
@@ -43,10 +45,11 @@ def run(task: Task, recipe: AugmentationRecipe, arguments: Namespace) -> None:
         rows = _distinct(copies, splits, same_text, dropped)
         facts = {**wanted, "recipe": recipe.as_dict(), "tagger": tagger and tagger.key}
         manifest = store.write_augmented(task, splits, rows, {**facts, "dropped": dropped})
-    logging.info("%s: %d augmented rows", task.name, manifest["rows"])
     for reason, count in dropped.items():
         if count:
             logging.info("  dropped %d %s", count, reason)
+    place = paths.split(task.name, paths.AUGMENTED)
+    ending.done(what, f"{manifest['rows']} rows", place, then)
 
 
 def _copies(

@@ -3,11 +3,12 @@
 import logging
 import tempfile
 import time
+from abc import abstractmethod
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,7 +18,6 @@ from distillery import encoders, files, paths, progress, recipes, results
 from distillery.compression import export as exporting
 from distillery.compression import prune as pruning
 from distillery.compression import quantize as quantizing
-from distillery.compression import units, vocabulary
 from distillery.data import store
 from distillery.data.task import Task
 from distillery.distillation.losses import Losses
@@ -38,19 +38,18 @@ from distillery.training import loop
 
 
 class Compressed(Stage):
-    """What one step of stage 5 makes of the model of a result. step: of `paths.STEPS`.
+    """What one step of stage 5 (of `paths.STEPS`) makes of the model of a result.
 
     UserError if that model is missing, changed, or exported already.
     """
 
     stage = "compression"
     version = 1
+    step: ClassVar[str]
 
-    def __init__(
-        self, task: Task, recipe: Recipe, model: str, step: str, variant: str | None = None
-    ) -> None:
+    def __init__(self, task: Task, recipe: Recipe, model: str, variant: str | None = None) -> None:
         self.task, self.recipe = task, recipe
-        self.name = paths.compressed(model, step, variant)
+        self.name = paths.compressed(model, self.step, variant)
         path = results.json_path(paths.results(task.local), model)
         if not path.is_file():
             known = ", ".join(sorted(results.read_all(path.parent))) or "none yet"
@@ -65,14 +64,11 @@ class Compressed(Stage):
         results.check_saved(self.result)
         self.student, self.layers = self.result.student, self.result.layers
         self.teacher = self.result.teacher
-        self.variant = " ".join(filter(None, (self.result.variant, step, variant)))
+        self.variant = " ".join(filter(None, (self.result.variant, self.step, variant)))
         first = self.result.runs[0]
-        assert self.result.bytes is not None, "it has a model"
-        self.source = {
-            "name": model,
-            "metrics": first["metrics"],
-            "bytes": self.result.bytes,
-        }
+        size = self.result.bytes
+        assert size is not None, "it has a model"
+        self.source = {"name": model, "metrics": first["metrics"], "bytes": size}
         self.seeds = [first["seed"]]
 
     def inputs(self) -> dict[str, str]:
@@ -91,17 +87,13 @@ class Compressed(Stage):
 
 
 class Converted(Compressed):
-    """A model written as ONNX by `write`: (model, dev's texts, file) -> facts of the run."""
+    """A model written as ONNX."""
 
-    def __init__(
-        self,
-        *what: Any,
-        precision: str,
-        write: Callable[[Model, encode.Encoded, Path], dict[str, Any]],
-        **more: Any,
-    ) -> None:
-        super().__init__(*what, **more)
-        self.precision, self.write = precision, write
+    precision: ClassVar[str]
+
+    @abstractmethod
+    def write(self, model: Model, dev: encode.Encoded, path: Path) -> dict[str, Any]:
+        """Writes the file; gives facts of the run. dev: texts to check or calibrate it on."""
 
     def build(self) -> Model:
         return replace(super().build(), precision=self.precision)
@@ -120,29 +112,29 @@ class Converted(Compressed):
             return OnnxPredictor(folder).outputs(text, bar.update)
 
 
-def exported(task: Task, model: str) -> Converted:
+class Exported(Converted):
     """A model in ONNX and fp32, checked against PyTorch."""
 
-    def write(model: Model, dev: encode.Encoded, path: Path) -> dict[str, Any]:
+    step = "onnx"
+    precision = "fp32"
+
+    def write(self, model: Model, dev: encode.Encoded, path: Path) -> dict[str, Any]:
         difference = exporting.write(model.network, dev, model.max_length, path)
         return {"opset": exporting.OPSET, "difference": difference}
 
-    return Converted(task, Recipe(), model, "onnx", precision="fp32", write=write)
 
-
-def quantized(
-    task: Task, recipe: QuantizationRecipe, model: str, variant: str | None = None
-) -> Converted:
+class Quantized(Converted):
     """A model in ONNX with weights of 8 bits, its embeddings with 8 or 4."""
 
-    def write(model: Model, dev: encode.Encoded, path: Path) -> dict[str, Any]:
+    step = precision = "int8"
+    recipe: QuantizationRecipe
+
+    def write(self, model: Model, dev: encode.Encoded, path: Path) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as place:
             whole = Path(place) / encoders.ONNX
             exporting.write(model.network, dev, model.max_length, whole)
-            quantizing.write(whole, path, recipe, _calibration(dev, recipe))
+            quantizing.write(whole, path, self.recipe, _calibration(dev, self.recipe))
         return {"opset": exporting.OPSET}
-
-    return Converted(task, recipe, model, "int8", precision="int8", write=write, variant=variant)
 
 
 def _calibration(
@@ -157,12 +149,13 @@ class Pruned(Compressed):
     """A model without its least important units and word pieces, distilled again from the outputs
     that it was distilled from; a teacher from its own."""
 
+    step = "pruned"
     recipe: PruningRecipe
 
     def __init__(
         self, task: Task, recipe: PruningRecipe, model: str, variant: str | None = None
     ) -> None:
-        super().__init__(task, recipe, model, "pruned", variant)
+        super().__init__(task, recipe, model, variant)
         self.outputs = self._recorded()
         for phase in recipe.phases:
             Losses(phase.losses, task.kind.name)  # refuses those that need a live teacher
@@ -182,7 +175,7 @@ class Pruned(Compressed):
 
     def build(self) -> Model:
         model = super().build()
-        units.of(model.network)  # refuses a model without units
+        pruning.groups_of(model.network)  # refuses a model without units
         model.precision = hardware.precision(self.recipe.precision)
         if self.recipe.sparsity:
             model.network = self._without_units(model)
@@ -214,7 +207,7 @@ class Pruned(Compressed):
             inputs = {name: batch[name] for name in INPUTS}
             return lambda network: loss(network(**inputs), signal.give(batch), batch)
 
-        groups = units.of(network)
+        groups = pruning.groups_of(network)
         scores = pruning.importance(network, map(of_row, rows), groups)
         return pruning.pruned(network, scores, groups, self.recipe.sparsity)
 
@@ -224,20 +217,20 @@ class Pruned(Compressed):
         for split in training.rows_of(self.task, ("train", "unlabeled")):
             text = model.reader().encode_split(self.task.name, split)
             counts += np.bincount(text.pieces[:], minlength=len(counts))
-        kept = vocabulary.commonest(model.tokenizer, counts, self.recipe.pieces)
-        smaller = vocabulary.cut_tokenizer(model.tokenizer, kept)
-        vocabulary.cut_embeddings(model.network, kept, smaller.pad_token_id)
+        kept = pruning.commonest(model.tokenizer, counts, self.recipe.pieces)
+        smaller = pruning.cut_tokenizer(model.tokenizer, kept)
+        pruning.cut_embeddings(model.network, kept, smaller.pad_token_id)
         return smaller
 
 
 def export(task: Task, arguments: Namespace) -> None:
     """Exports a model to ONNX, checked against PyTorch."""
-    run(exported(task, arguments.model), arguments)
+    run(Exported(task, Recipe(), arguments.model), arguments)
 
 
 def quantize(task: Task, recipe: QuantizationRecipe, arguments: Namespace) -> None:
     """Quantizes a model."""
-    run(quantized(task, recipe, arguments.model, arguments.variant), arguments)
+    run(Quantized(task, recipe, arguments.model, arguments.variant), arguments)
 
 
 def prune(task: Task, recipe: PruningRecipe, arguments: Namespace) -> None:
@@ -255,16 +248,17 @@ def run_chain(task: Task, arguments: Namespace) -> None:
     variants = arguments.teacher_variant, arguments.student_variant
     row, recipe = STUDENTS[student], recipes.quantization(task.name)
 
-    def step(stage: Compressed, command: str, model: str, more: str = "") -> None:
-        typed = paths.command(command, {"task": task.name, "model": model}) + more
+    def step(stage: Compressed, command: str, more: str = "") -> None:
+        names = {"task": task.name, "model": stage.result.name}
+        typed = paths.command(command, names) + more
         run(stage, Namespace(**{**vars(arguments), "command_line": typed}))
 
     def convert(model: str) -> None:
-        step(exported(task, model), "export", model)
-        step(quantized(task, recipe, model), "quantize", model)
+        step(Exported(task, Recipe(), model), "export")
+        step(Quantized(task, recipe, model), "quantize")
         if row.static and recipe.method != "static":
-            static = quantized(task, replace(recipe, method="static"), model, "static")
-            step(static, "quantize", model, " --method static --variant static")
+            static = Quantized(task, replace(recipe, method="static"), model, "static")
+            step(static, "quantize", " --method static --variant static")
 
     name = paths.distillation_result(task.name, student, teacher, *variants)
     convert(name)
@@ -274,5 +268,5 @@ def run_chain(task: Task, arguments: Namespace) -> None:
         logging.info("%s has no units to prune", name)
         return
     pruned = Pruned(task, recipes.pruning(task.name, student, teacher), name)
-    step(pruned, "prune", name)
+    step(pruned, "prune")
     convert(pruned.name)

@@ -6,7 +6,7 @@ import logging
 import shutil
 import zipfile
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -25,27 +25,17 @@ VECTORS = {  # file -> the archive that holds it
 }
 
 
-def run_command(arguments: Namespace) -> None:
-    named = (arguments.teacher or [], arguments.task or [], arguments.vectors or [])
-    run(*named, nltk=arguments.nltk, source=arguments.source, subset=arguments.subset)
-
-
-def run(
-    teachers: Sequence[str],
-    task_names: Sequence[str],
-    vectors: Sequence[str],
-    *,
-    nltk: bool,
-    source: Path | None,
-    subset: bool = False,
-) -> None:
+def run(arguments: Namespace) -> None:
     """Fetches what is named; by default all encoders and data sets of the project.
 
-    vectors: files of `VECTORS`; from a source, of any name. nltk: whether its tagger is wanted.
-    source: an archive or folder to take the one thing named from, in place of the network.
-    subset: whether that source may hold only part of the official rows.
+    arguments: `teacher`, `task`, `vectors` (files of `VECTORS`; from a source, of any name): lists
+    or None. nltk: whether its tagger is wanted. source: an archive or folder to take the one thing
+    named from, in place of the network. subset: whether that may hold a part of the official rows.
     If one cannot be fetched, the others still are; UserError at the end names those that failed.
     """
+    teachers, vectors = arguments.teacher or [], arguments.vectors or []
+    task_names, nltk = arguments.task or [], arguments.nltk
+    source, subset = arguments.source, arguments.subset
     if source and not source.exists():
         raise UserError(f"source {source} does not exist")
     count = len(teachers) + len(task_names) + len(vectors) + nltk

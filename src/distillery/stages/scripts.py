@@ -10,8 +10,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 
 from distillery import encoders, files, paths, recipes, tasks
-from distillery.errors import UserError
-from distillery.recipes import ablation
+from distillery.errors import UserError, choose
 from distillery.students import STUDENTS
 
 MARK = "# Made by `make scripts`."
@@ -22,6 +21,20 @@ _TEXT = """\
 set -euo pipefail
 exec "$(dirname "$(readlink -f -- "${{BASH_SOURCE[0]}}")")/../distillery" {command} "$@"
 """
+# What `scripts/ablation.sh` compares: a student distilled on a short schedule, each time with one
+# thing changed by options of `distil`.
+BASE = {"epochs": "1", "splits": "train,unlabeled", "losses": "kl:1:temperature=2"}
+VARIANTS: dict[str, dict[str, str]] = {
+    "base": {},
+    "train": {"splits": "train"},
+    "train_longer": {"splits": "train", "epochs": "3"},  # on IMDB about as many steps as base
+    "random": {"embeddings": "random"},
+    "hard": {"losses": "teacher_labels"},
+    "mse": {"losses": "mse"},
+    "last": {"pooling": "last"},
+    "short": {"max-length": "128"},
+    "augmented": {"splits": "train,unlabeled,augmented"},
+}
 
 
 def print_plan(name: str, arguments: Namespace) -> None:
@@ -41,10 +54,22 @@ def print_plan(name: str, arguments: Namespace) -> None:
 
 
 def print_ablation(arguments: Namespace) -> None:
-    """What `ablation.sh` runs for a student: each variant's name and its options of `distil`."""
-    only = () if arguments.only is None else tuple(arguments.only.split(","))
-    for name, values in ablation.variants(arguments.student, only).items():
-        print(name, *(f"--{field} {value}" for field, value in values.items()))
+    """What `ablation.sh` runs for a student: each variant's name and its options of `distil`.
+    UserError where the student has no such thing."""
+    student = choose("student", arguments.student, STUDENTS)
+    chosen = [*VARIANTS] if arguments.only is None else arguments.only.split(",")
+    for name in chosen:
+        choose("variant", name, VARIANTS)
+    if not STUDENTS[student].own:
+        raise UserError(f"{student} is taught in two phases, which these variants do not know")
+    if student == "bag" and (lost := {"random", "last"}.intersection(chosen)):
+        raise UserError(
+            f"a bag has no such embeddings or states: leave out {', '.join(sorted(lost))}"
+            " (--only A,B)"
+        )
+    for name in chosen:
+        options = {**BASE, **VARIANTS[name]}
+        print(name, *(f"--{field} {value}" for field, value in options.items()))
 
 
 def run() -> None:
