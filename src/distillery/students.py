@@ -26,7 +26,7 @@ class BertShape:
 class Student:
     """What there is to know about a student.
 
-    architecture: a key of `models.registry.CLASSES`, bert: transformers' own in a `shape`, or
+    architecture: a key of `models.networks.NETWORKS`, bert: transformers' own in a `shape`, or
     encoder: that of an `encoder` (short name or hub id), with fewer layers and its weights.
     layers: its depth. checkpoint: hub id and revision of published weights it can start from.
     static: whether its matmuls can be quantized with input ranges from calibration rows. prunes:

@@ -11,10 +11,8 @@ import torch
 
 from distillery.compression import export
 from distillery.errors import UserError
-from distillery.models.pretrained import (
-    LSTMForSequenceClassification,
-    StudentForSequenceClassification,
-)
+from distillery.models import registry
+from distillery.models.pretrained import StudentForSequenceClassification
 from distillery.runtime.predictor import INPUTS, open_session
 from distillery.students import OWN, STUDENTS
 from distillery.text.encode import Encoded
@@ -63,7 +61,7 @@ def test_recurrent_layers_are_nodes_of_their_own(kind: str, text: Encoded, tmp_p
     assert not nodes["Loop"] and not nodes["Scan"]
 
 
-class _CountsRows(LSTMForSequenceClassification):
+class _CountsRows(registry.CLASSES["bilstm"]):
     """Its logits depend on the batch size in a way that tracing takes for a constant."""
 
     def forward(self, input_ids: torch.Tensor, **inputs: Any) -> Any:

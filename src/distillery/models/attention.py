@@ -75,4 +75,10 @@ class AttentionEncoder(Encoder):
 
 
 class AttentionClassifier(Classifier):
-    encoder_class: ClassVar[type[nn.Module]] = AttentionEncoder
+    """kernel_size: pieces that the convolution in front sees at once (odd). attention_head_size:
+    width of a head, hidden_size / num_attention_heads where None; pruned models have fewer heads
+    of the old width."""
+
+    encoder_class = AttentionEncoder
+    sizes: ClassVar = {"num_attention_heads": 4, "attention_head_size": None, "kernel_size": 5}
+    capturable = True

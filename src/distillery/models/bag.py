@@ -44,7 +44,14 @@ def hashed(pieces: Tensor, mask: Tensor, ngrams: int, buckets: int) -> Tensor:
 
 class BagEncoder(Network):
     """(B, T) -> a vector per text, `pooler_output` (B, E): the sum of its n-grams' vectors over
-    the root of their number."""
+    the root of their number.
+
+    Its table (buckets + 1, E) has no row per word piece: added pieces are hashed into the same
+    table, and `config.vocab_size` stays because the hash of a pair's second text depends on it.
+    """
+
+    embeddings_name = "table"
+    resizable = False
 
     def make(self, config: Any) -> None:
         self.table = nn.EmbeddingBag(
@@ -53,6 +60,13 @@ class BagEncoder(Network):
             mode="sum",
             padding_idx=config.buckets,
         )
+
+    def initialize(self, module: nn.Module) -> None:
+        super().initialize(module)
+        table = self.table.weight
+        if module is self.table and not getattr(table, "_is_hf_initialized", False):
+            nn.init.normal_(table, std=0.01)
+            nn.init.zeros_(table[self.config.buckets])
 
     def compute(
         self, ids: Tensor, mask: Tensor, types: Tensor, with_attentions: bool = False
@@ -77,7 +91,12 @@ class BagEncoder(Network):
 
 
 class BagClassifier(Classifier):
-    encoder_class: ClassVar[type[nn.Module]] = BagEncoder
+    """ngrams: longest n-gram of word pieces. buckets: rows of the table they are hashed into.
+    ngram_dropout: share of a text's n-grams left out in training."""
+
+    encoder_class = BagEncoder
+    sizes: ClassVar = {"embedding_size": 2, "ngrams": 2, "buckets": 2**20, "ngram_dropout": 0.0}
+    gives = ()
 
     def build_head(self, config: Any) -> int:
         return int(config.embedding_size)

@@ -7,7 +7,7 @@ answers as `predict` does. Its tokenizer is saved without a maximum length
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -86,9 +86,14 @@ class Encoded:
 class Network(nn.Module):
     """A module made from a configuration, with the attributes of `pretrained.StudentConfig`.
 
+    embeddings_name: the attribute of an encoder that embeds its inputs. resizable: whether it has a
+    row per word piece.
+
     config: None where a class of transformers is mixed in (`pretrained`), which calls `make`.
     """
 
+    embeddings_name: ClassVar[str] = "word_embeddings"
+    resizable: ClassVar[bool] = True
     config: Any
 
     def __init__(self, config: Any = None) -> None:
@@ -100,6 +105,10 @@ class Network(nn.Module):
     def make(self, config: Any) -> None:
         """Creates the layers."""
         raise NotImplementedError
+
+    def initialize(self, module: nn.Module) -> None:
+        """Gives one of its modules random weights."""
+        initialize(module)
 
 
 class Encoder(Network):

@@ -4,7 +4,7 @@
 one of `Classifier`: pooled states and a linear layer, with an output per label.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -97,9 +97,17 @@ class Classifier(Network):
     """An encoder with the head that all students of our own share.
 
     The encoder reads a pair as one sequence; its texts are then pooled separately and compared.
+
+    sizes: fields of the configuration that `pretrained.StudentConfig` lacks, or has with another
+    default. gives: what losses on layers can compare, token by token. capturable: whether a
+    training step can be a CUDA graph: nothing in it waits for the GPU, as packing and sparse
+    gradients do.
     """
 
-    encoder_class: ClassVar[type[nn.Module]]
+    encoder_class: ClassVar[type[Network]]
+    sizes: ClassVar[Mapping[str, Any]] = {}
+    gives: ClassVar[tuple[str, ...]] = ("hidden_states",)
+    capturable: ClassVar[bool] = False
     encoder: Any
 
     def make(self, config: Any) -> None:

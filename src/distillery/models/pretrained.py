@@ -1,7 +1,7 @@
 """The students as models of transformers: configuration, loading and saving, losses, resizing.
 
-What they compute is in a file per architecture; each class here is such a network that is also a
-`PreTrainedModel`.
+What they compute is in a file per architecture (`networks.NETWORKS`); `classes` makes a
+`PreTrainedModel` of it.
 """
 
 from typing import Any, ClassVar
@@ -11,9 +11,9 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.utils.generic import can_return_tuple
 
-from distillery.models import attention, bag, rnn, transformer
-from distillery.models.base import complete_inputs, initialize
-from distillery.models.heads import classification_loss
+from distillery.models import networks
+from distillery.models.base import complete_inputs
+from distillery.models.heads import Classifier, classification_loss
 
 
 class StudentConfig(PreTrainedConfig):
@@ -36,53 +36,14 @@ class StudentConfig(PreTrainedConfig):
     pairs: bool = False
 
 
-class LSTMConfig(StudentConfig):
-    model_type = "distillery_bilstm"
-
-
-class GRUConfig(StudentConfig):
-    model_type = "distillery_bigru"
-
-
-class AttentionConfig(StudentConfig):
-    """kernel_size: pieces that the convolution in front sees at once (odd). attention_head_size:
-    width of a head, hidden_size / num_attention_heads where None; pruned models have fewer heads
-    of the old width."""
-
-    model_type = "distillery_attention"
-
-    num_attention_heads: int = 4
-    attention_head_size: int | None = None
-    kernel_size: int = 5
-
-
-class TransformerConfig(AttentionConfig):
-    """intermediate_size: width inside a feed-forward block."""
-
-    model_type = "distillery_transformer"
-
-    intermediate_size: int = 512
-
-
-class BagConfig(StudentConfig):
-    """ngrams: longest n-gram of word pieces. buckets: rows of the table they are hashed into.
-    ngram_dropout: share of a text's n-grams left out in training."""
-
-    model_type = "distillery_bag"
-
-    embedding_size: int = 2
-    ngrams: int = 2
-    buckets: int = 2**20
-    ngram_dropout: float = 0.0
-
-
 class _Student(PreTrainedModel):
     """What encoders and classifiers share. The network is a further base class."""
 
     config_class: ClassVar[type] = StudentConfig
     base_model_prefix = "encoder"
     main_input_name = "input_ids"
-    make: Any  # of the network
+    make: Any  # of the network, as `initialize`
+    initialize: Any
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -90,20 +51,29 @@ class _Student(PreTrainedModel):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        initialize(module)
+        self.initialize(module)
+
+    def resize_token_embeddings(self, *sizes: Any, **options: Any) -> nn.Module:
+        """As in transformers; changes nothing in an encoder that is not `resizable`."""
+        if self.base_model.resizable:
+            embeddings: nn.Module = super().resize_token_embeddings(*sizes, **options)
+        else:
+            embeddings = self.get_input_embeddings()
+        return embeddings
 
 
 class StudentModel(_Student):
     """An encoder: word pieces to states."""
 
-    compute: Any  # of the network
-    word_embeddings: nn.Embedding
+    compute: Any  # of the network, as `embeddings_name`
+    embeddings_name: ClassVar[str]
 
     def get_input_embeddings(self) -> nn.Module:
-        return self.word_embeddings
+        embeddings: nn.Module = getattr(self, self.embeddings_name)
+        return embeddings
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        self.word_embeddings = value  # type: ignore[assignment]
+        setattr(self, self.embeddings_name, value)
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
@@ -134,14 +104,8 @@ class StudentModel(_Student):
 
 
 class StudentForSequenceClassification(_Student):
-    """A classifier.
+    """A classifier."""
 
-    gives: what losses on layers can compare, token by token. capturable: whether a training step
-    can be a CUDA graph: nothing in it waits for the GPU, as packing and sparse gradients do.
-    """
-
-    gives: ClassVar[tuple[str, ...]] = ("hidden_states",)
-    capturable: ClassVar[bool] = False
     accepts_loss_kwargs: ClassVar[bool] = True  # `Trainer` passes num_items_in_batch
     encoder_class: ClassVar[type[nn.Module]]
     head: Any  # of the network
@@ -191,77 +155,23 @@ class StudentForSequenceClassification(_Student):
         )
 
 
-class LSTMModel(StudentModel, rnn.LSTMEncoder):
-    config_class = LSTMConfig
+def classes(architecture: str, network: type[Classifier]) -> type:
+    """The class of transformers of a network: its `config_class` is a `StudentConfig` with the
+    network's `sizes`, its `encoder_class` a `StudentModel`. `LSTMClassifier` becomes
+    `LSTMForSequenceClassification`, with `LSTMConfig` and `LSTMModel`."""
+    name = network.__name__.removesuffix("Classifier")
+    kinds = {size: Any if value is None else type(value) for size, value in network.sizes.items()}
+    fields = {"model_type": networks.PREFIX + architecture, "__annotations__": kinds}
+    config = _define(f"{name}Config", StudentConfig, **fields, **network.sizes)
+    bases = StudentModel, network.encoder_class
+    encoder = _define(f"{name}Model", *bases, config_class=config)
+    bases = StudentForSequenceClassification, network
+    parts = {"config_class": config, "encoder_class": encoder}
+    return _define(f"{name}ForSequenceClassification", *bases, **parts)
 
 
-class LSTMForSequenceClassification(StudentForSequenceClassification, rnn.LSTMClassifier):
-    config_class = LSTMConfig
-    encoder_class = LSTMModel
-
-
-class GRUModel(StudentModel, rnn.GRUEncoder):
-    config_class = GRUConfig
-
-
-class GRUForSequenceClassification(StudentForSequenceClassification, rnn.GRUClassifier):
-    config_class = GRUConfig
-    encoder_class = GRUModel
-
-
-class AttentionModel(StudentModel, attention.AttentionEncoder):
-    config_class = AttentionConfig
-
-
-class AttentionForSequenceClassification(
-    StudentForSequenceClassification, attention.AttentionClassifier
-):
-    config_class = AttentionConfig
-    encoder_class = AttentionModel
-    capturable = True
-
-
-class TransformerModel(StudentModel, transformer.TransformerEncoder):
-    config_class = TransformerConfig
-
-
-class TransformerForSequenceClassification(
-    StudentForSequenceClassification, transformer.TransformerClassifier
-):
-    config_class = TransformerConfig
-    encoder_class = TransformerModel
-    capturable = True
-
-
-class BagModel(StudentModel, bag.BagEncoder):
-    config_class = BagConfig
-
-    def _init_weights(self, module: nn.Module) -> None:
-        initialize(module)
-        table = self.table.weight
-        if module is self.table and not getattr(table, "_is_hf_initialized", False):
-            nn.init.normal_(table, std=0.01)
-            nn.init.zeros_(table[self.config.buckets])
-
-    def get_input_embeddings(self) -> nn.Module:
-        """The table of n-grams, (buckets + 1, E): it has no row per word piece."""
-        return self.table
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        self.table = value  # type: ignore[assignment]
-
-    def resize_token_embeddings(self, *sizes: Any, **options: Any) -> nn.Module:
-        """Changes nothing: added word pieces are hashed into the same table, and
-        `config.vocab_size` stays because the hash of a pair's second text depends on it."""
-        return self.table
-
-
-class BagForSequenceClassification(StudentForSequenceClassification, bag.BagClassifier):
-    config_class = BagConfig
-    encoder_class = BagModel
-    gives = ()
-
-    def resize_token_embeddings(self, *sizes: Any, **options: Any) -> nn.Module:
-        """As `BagModel.resize_token_embeddings`."""
-        table: nn.Module = self.encoder.resize_token_embeddings(*sizes, **options)
-        return table
+def _define(name: str, *bases: type, **attributes: Any) -> type:
+    """A class of this module, where pickle finds it."""
+    defined = type(name, bases, {"__module__": __name__, **attributes})
+    globals()[name] = defined
+    return defined

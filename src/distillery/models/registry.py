@@ -1,19 +1,15 @@
-"""Architecture -> classes. A new architecture is one file and one line here."""
+"""The students' classes of transformers, by architecture."""
 
 from typing import Any
 
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
-from distillery.models import pretrained
+from distillery.models import networks, pretrained
 from distillery.models.pruned_bert import PrunedBertConfig, PrunedBertForSequenceClassification
 from distillery.students import STUDENTS
 
 CLASSES: dict[str, type] = {
-    "bilstm": pretrained.LSTMForSequenceClassification,
-    "bigru": pretrained.GRUForSequenceClassification,
-    "attention": pretrained.AttentionForSequenceClassification,
-    "transformer": pretrained.TransformerForSequenceClassification,
-    "bag": pretrained.BagForSequenceClassification,
+    name: pretrained.classes(name, network) for name, network in networks.NETWORKS.items()
 }
 
 

@@ -44,8 +44,8 @@ class GRUEncoder(RNNEncoder):
 
 
 class LSTMClassifier(Classifier):
-    encoder_class: ClassVar[type[nn.Module]] = LSTMEncoder
+    encoder_class = LSTMEncoder
 
 
 class GRUClassifier(Classifier):
-    encoder_class: ClassVar[type[nn.Module]] = GRUEncoder
+    encoder_class = GRUEncoder

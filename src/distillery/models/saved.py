@@ -126,7 +126,7 @@ class TorchPredictor(Predictor):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = networks.CLASSIFIERS.get(str(self.config.get("model_type")))
+        network = networks.of(str(self.config.get("model_type")))
         self.compute: Callable[..., torch.Tensor] = self._forward
         if network and (folder / WEIGHTS).is_file():
             student = _load_student(network, self.config, len(self.names), folder)

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from distillery.models.attention import AttentionEncoder, SelfAttention
+from distillery.models.attention import AttentionClassifier, AttentionEncoder, SelfAttention
 from distillery.models.heads import Classifier
 
 
@@ -35,4 +35,8 @@ class TransformerEncoder(AttentionEncoder):
 
 
 class TransformerClassifier(Classifier):
-    encoder_class: ClassVar[type[nn.Module]] = TransformerEncoder
+    """intermediate_size: width inside a feed-forward block."""
+
+    encoder_class = TransformerEncoder
+    sizes: ClassVar = {**AttentionClassifier.sizes, "intermediate_size": 512}
+    capturable = True
