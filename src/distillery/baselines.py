@@ -1,7 +1,7 @@
 """Models without a neural network, the simple rows that a table needs (scikit-learn).
 
 A text is a bag of word n-grams. A pair has the n-grams of its first text, of its second, and of
-what stands in both. A kind of task names the baselines that fit it (`Kind.baselines`).
+what stands in both. `students.BASELINES` says which kinds of tasks a baseline fits.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""The students, a row each, and the other names a user types.
+"""The students and the baselines, a row each.
 
 At the bottom of the package and free of torch, since `--help`, recipes and the report read it.
 """
@@ -91,5 +91,20 @@ STUDENTS: dict[str, Student] = {
 
 OWN = tuple(name for name, row in STUDENTS.items() if row.own)
 
-# Models without a neural network; each fits some kinds of tasks (`Kind.baselines`).
-BASELINES = ("majority", "tfidf", "nbsvm", "mean", "ridge")
+
+@dataclass(frozen=True)
+class Baseline:
+    """A model without a neural network. title: its name in tables. kinds: the kinds of tasks that
+    it fits."""
+
+    title: str
+    kinds: tuple[str, ...]
+
+
+BASELINES: dict[str, Baseline] = {
+    "majority": Baseline("majority class", ("classification",)),
+    "tfidf": Baseline("TF-IDF + logistic regression", ("classification",)),
+    "nbsvm": Baseline("NBSVM on bigrams", ("classification",)),
+    "mean": Baseline("mean of train", ("regression",)),
+    "ridge": Baseline("TF-IDF + ridge regression", ("regression",)),
+}

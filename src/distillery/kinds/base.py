@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from distillery.students import BASELINES
+
 
 class LabelReader(Protocol):
     """Reads the labels of a user's files (train, then test) row by row."""
@@ -34,8 +36,7 @@ class Kind(ABC):
 
     name: as tasks and manifests write it. dtype: of labels. missing: the label of a row without
     one. label_word: what one label is called in errors. metrics: those a task may name as its main
-    one, the default first. baselines: those that fit it (`baselines.py`), each with what tables
-    call it.
+    one, the default first.
     """
 
     name: ClassVar[str]
@@ -43,7 +44,11 @@ class Kind(ABC):
     missing: ClassVar[float]
     label_word: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
-    baselines: ClassVar[Mapping[str, str]]
+
+    @property
+    def baselines(self) -> dict[str, str]:
+        """The baselines that fit it, each with its title in tables."""
+        return {name: row.title for name, row in BASELINES.items() if self.name in row.kinds}
 
     # Data
 

@@ -9,7 +9,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -30,11 +30,6 @@ class Classification(Kind):
     missing = -1
     label_word = "class"
     metrics = (*metrics.METRICS,)
-    baselines: ClassVar = {
-        "majority": "majority class",
-        "tfidf": "TF-IDF + logistic regression",
-        "nbsvm": "NBSVM on bigrams",
-    }
 
     def label_reader(
         self, files: Mapping[str, str], declared: Sequence[str] | None

@@ -5,7 +5,7 @@ import math
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +22,6 @@ class Regression(Kind):
     missing = np.nan
     label_word = "number"
     metrics = ("spearman", "pearson", "mse")
-    baselines: ClassVar = {"mean": "mean of train", "ridge": "TF-IDF + ridge regression"}
 
     def label_reader(self, files: Mapping[str, str], declared: Sequence[str] | None) -> "Numbers":
         if declared:

@@ -145,7 +145,8 @@ def _refuse_what_is_missing(recipe: StudentRecipe, needs: set[str], teachers: An
     if not teachers and other:
         raise UserError(f"{min(other)} rows need a teacher: {distil}")
     if teachers and not needs - {"labels"}:
-        raise UserError("no loss uses the teacher: name one of mse, kl, teacher_labels")
+        known = [name for name, loss in losses.LOSSES.items() if loss.needs == "logits"]
+        raise UserError(f"no loss uses the teacher: name one of {', '.join(known)}")
     for phase in recipe.phases:
         other = set(phase.splits) - {"train"}
         if other and not losses.needs(phase.losses) - {"labels"}:
