@@ -17,7 +17,7 @@ from distillery import encoders
 from distillery.data import store
 from distillery.distillation import losses
 from distillery.kernels import fast_bert, hardware, rnn
-from distillery.models import registry, tensors, tokenization
+from distillery.models import registry, tokenization
 from distillery.recipes import Phase
 from distillery.text import encode
 from distillery.text.splits import SplitReader
@@ -52,7 +52,7 @@ class Rows:
 
 
 def batch(encoded: encode.Encoded, labels: np.ndarray, rows: np.ndarray) -> loop.Batch:
-    return {**tensors.batch(encoded, rows), "labels": torch.from_numpy(labels[rows])}
+    return {**inference.tensors(encoded, rows), "labels": torch.from_numpy(labels[rows])}
 
 
 def new_model(kind: str, rows: Rows, dropout: float) -> Any:

@@ -28,7 +28,7 @@ from benchmarks import folder
 from distillery import encoders, files, paths, results
 from distillery.bench.worker import peak_memory
 from distillery.errors import UserError
-from distillery.models import tensors, tokenization
+from distillery.models import tokenization
 from distillery.report import cells
 from distillery.text import encode
 
@@ -156,7 +156,7 @@ def distilling(
 
     def batch_of(rows: np.ndarray) -> loop.Batch:
         logits = torch.from_numpy(outputs.logits(ids[rows]))
-        return {**tensors.batch(encoded, rows), "teacher_logits": logits}
+        return {**inference.tensors(encoded, rows), "teacher_logits": logits}
 
     def evaluate() -> dict[str, float]:
         done.append(now())

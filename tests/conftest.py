@@ -163,10 +163,10 @@ def warm_python() -> Iterator[WarmPython]:
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny encoder and its tokenizer, made once, for tests that only read."""
-    from distillery.models import tiny
+    from distillery import encoders
 
     folder = tmp_path_factory.mktemp("tiny")
-    tiny.save(folder)
+    encoders.save_tiny(folder)
     return folder
 
 

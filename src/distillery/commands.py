@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery import paths, recipes
-from distillery.data.columns import OBVIOUS
+from distillery.data.inputs import OBVIOUS
 from distillery.errors import UserError
 from distillery.recipes import Recipe, options
 from distillery.students import BASELINES, STUDENTS

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import string
 import subprocess
 import sys
 import tempfile
@@ -126,10 +127,8 @@ def check(name: str, folder: Path) -> None:
 def _fetch(spec: str, folder: Path, source: Path | None) -> None:
     encoder = NAMED.get(spec) or Encoder(spec, revision="main")
     if spec == TINY:
-        from distillery.models import tiny
-
         with files.replacing_folder(folder) as temporary:
-            tiny.save(temporary)
+            save_tiny(temporary)
     elif source:
         with files.unpacking(source):
             _copy(spec, source, folder)
@@ -146,6 +145,33 @@ def _fetch(spec: str, folder: Path, source: Path | None) -> None:
     else:
         hub.fetch(encoder.hub, encoder.revision, _FILES, folder, needed=WEIGHTS)
         files.seal(folder)
+
+
+def save_tiny(folder: Path) -> None:
+    """Writes a two-layer BERT of width 32 with random weights, for tests, and a word-piece
+    tokenizer that knows smoke's words."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    from distillery.tasks import smoke
+
+    letters = string.ascii_lowercase + string.digits
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = [*letters, *(f"##{letter}" for letter in letters), ".", ",", *smoke.WORDS]
+    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(special + pieces))}
+    tokenizer = BertTokenizerFast(vocab=vocabulary)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=512,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def _copy(spec: str, source: Path, folder: Path) -> None:

@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from distillery.augmentation import words
-from distillery.augmentation.examples import Augmenter, Text, text_of
+from distillery import augmentation
+from distillery.augmentation import Augmenter, Text, text_of
 from distillery.recipes import AugmentationRecipe
 
 LONG = " ".join(f"w{number}" for number in range(2000)) + "."
@@ -42,7 +42,7 @@ def test_all_words_are_replaced_by_their_tag() -> None:
 
 def test_a_word_is_masked_or_replaced_as_often_as_the_recipe_says() -> None:
     ((text,),) = made(recipe(p_mask=0.1, p_pos=0.3), LONG)
-    found = words.split(text)[1::2]
+    found = augmentation.split(text)[1::2]
     assert len([word for word in found if word == "MASK"]) == pytest.approx(200, abs=60)
     assert len([word for word in found if word.startswith("tag")]) == pytest.approx(600, abs=90)
     assert all(word in ("MASK", f"w{place}", f"tag{place}") for place, word in enumerate(found)), (
@@ -53,7 +53,7 @@ def test_a_word_is_masked_or_replaced_as_often_as_the_recipe_says() -> None:
 def test_an_ngram_of_the_masked_text_stays() -> None:
     changes = {"p_mask": 0.5, "p_ngram": 0.5}
     found = [text for (text,) in made(recipe(400, **changes), "one two three four five six")]
-    short = [text for text in found if len(words.split(text)) // 2 <= 5]
+    short = [text for text in found if len(augmentation.split(text)) // 2 <= 5]
     assert len(short) == pytest.approx(200, abs=50)
     assert any("[MASK]" in text for text in short)
     assert any("[MASK]" in text for text in found if text not in short)

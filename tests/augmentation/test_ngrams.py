@@ -4,19 +4,19 @@ from random import Random
 
 import pytest
 
-from distillery.augmentation import words
-from distillery.augmentation.examples import ngram
+from distillery import augmentation
+from distillery.augmentation import ngram
 
 TEXT = 'He said: "no, thanks." Then (at last) he left!'
-WORDS = words.split(TEXT)[1::2]
+WORDS = augmentation.split(TEXT)[1::2]
 
 
 def sampled(text: str, shortest: int, longest: int, seed: int) -> str:
-    return "".join(ngram(words.split(text), shortest, longest, Random(seed)))
+    return "".join(ngram(augmentation.split(text), shortest, longest, Random(seed)))
 
 
 def test_every_ngram_of_every_length_is_drawn() -> None:
-    found = {tuple(words.split(sampled(TEXT, 1, 3, seed))[1::2]) for seed in range(500)}
+    found = {tuple(augmentation.split(sampled(TEXT, 1, 3, seed))[1::2]) for seed in range(500)}
     expected = {
         tuple(WORDS[start : start + n]) for n in (1, 2, 3) for start in range(len(WORDS) - n + 1)
     }

@@ -5,17 +5,17 @@ from random import Random
 
 import pytest
 
-from distillery.augmentation import words
-from distillery.augmentation.part_of_speech import Replacement, Tagger
+from distillery import augmentation
+from distillery.augmentation import Replacement, Tagger
 from distillery.errors import UserError
 
 
 def test_the_words_of_a_text_are_tagged_not_its_marks(tagger_data: None) -> None:
     tagger = Tagger()
-    parts = words.split('The film, "the plot"... was great!')
+    parts = augmentation.split('The film, "the plot"... was great!')
     tags = [tagger.tags[tag] for tag in tagger.tag(parts)]
     assert tags == ["DT", "NN", "DT", "NN", "VBD", "JJ"]
-    assert tagger.tag(words.split("...")) == tagger.tag([""]) == []
+    assert tagger.tag(augmentation.split("...")) == tagger.tag([""]) == []
 
 
 def test_a_tagger_is_named_by_its_weights(tagger_data: None) -> None:

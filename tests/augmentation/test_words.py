@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distillery.augmentation import words
+from distillery import augmentation
 
 
 @pytest.mark.parametrize(
@@ -20,16 +20,16 @@ from distillery.augmentation import words
     ],
 )
 def test_words_have_the_odd_places(text: str, expected: list[str]) -> None:
-    assert words.split(text)[1::2] == expected
+    assert augmentation.split(text)[1::2] == expected
 
 
 @given(st.text(max_size=50))
 def test_parts_are_the_whole_text(text: str) -> None:
-    parts = words.split(text)
+    parts = augmentation.split(text)
     assert "".join(parts) == text
     assert len(parts) % 2 == 1
 
 
 def test_below_reaches_all_numbers_and_no_other() -> None:
     chance = Random(0)
-    assert {words.below(5, chance) for _ in range(200)} == set(range(5))
+    assert {augmentation.below(5, chance) for _ in range(200)} == set(range(5))

@@ -8,7 +8,8 @@ import torch
 
 from distillery.compression import prune
 from distillery.errors import UserError
-from distillery.models import tensors, tokenization
+from distillery.models import tokenization
+from distillery.training import inference
 from tests.compression.conftest import classifier
 
 TEXTS = ["the film was great", "the plot was awful, and we saw it at home", "a story"]
@@ -49,11 +50,15 @@ def test_a_model_says_the_same_of_texts_of_kept_pieces(tiny_folder: Path) -> Non
     for kind in ("bilstm", "bert"):
         model = classifier(kind)
         before = model(
-            **tensors.batch(tokenization.reader(old, 24, 0.25).encode(TEXTS, None), np.arange(3))
+            **inference.tensors(
+                tokenization.reader(old, 24, 0.25).encode(TEXTS, None), np.arange(3)
+            )
         )
         prune.cut_embeddings(model, kept, new.pad_token_id)
         after = model(
-            **tensors.batch(tokenization.reader(new, 24, 0.25).encode(TEXTS, None), np.arange(3))
+            **inference.tensors(
+                tokenization.reader(new, 24, 0.25).encode(TEXTS, None), np.arange(3)
+            )
         )
         torch.testing.assert_close(before.logits, after.logits)
         assert model.config.vocab_size == len(model.get_input_embeddings().weight) == 80

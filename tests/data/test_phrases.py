@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distillery.data import phrases, sources
+from distillery.data import sources, splits, spool
 from distillery.data.task import Example
 from distillery.errors import UserError
 from distillery.recipes import DataRecipe
@@ -13,11 +13,11 @@ from tests.splitting import make
 
 def test_a_phrase_is_held_by_the_sentences_that_have_its_words_in_a_run() -> None:
     texts = ["a fine film .", "fine film", "fine", "a film", "no fine day", "film"]
-    assert phrases.sentences_of(texts) == [{0}, {0}, {0, 4}, {3}, {4}, {0, 3}]
+    assert splits.sentences_of(texts) == [{0}, {0}, {0, 4}, {3}, {4}, {0, 3}]
 
 
 def test_parts_of_words_are_no_phrases() -> None:
-    assert phrases.sentences_of(["unfair", "fair", "air"]) == [{0}, {1}, {2}]
+    assert splits.sentences_of(["unfair", "fair", "air"]) == [{0}, {1}, {2}]
 
 
 @given(st.sets(st.text("ab ", min_size=1, max_size=8).filter(str.strip), max_size=12))
@@ -29,7 +29,7 @@ def test_sentences_are_the_texts_that_no_other_holds(found: set[str]) -> None:
         for place, text in enumerate(padded)
         if not any(text in other and text != other for other in padded)
     }
-    for place, holders in enumerate(phrases.sentences_of(texts)):
+    for place, holders in enumerate(splits.sentences_of(texts)):
         assert holders == {other for other in sentences if padded[place] in padded[other]}
 
 
@@ -58,7 +58,7 @@ def test_dev_of_sentences_leaves_none_of_their_own_phrases_in_train() -> None:
 
 
 def test_marks_and_case_hide_no_phrase() -> None:
-    assert phrases.sentences_of(["A fine , fine film .", "FINE fine", "...", "( fine )"]) == [
+    assert splits.sentences_of(["A fine , fine film .", "FINE fine", "...", "( fine )"]) == [
         *({0}, {0}, {2}, {0})
     ]
 
@@ -122,7 +122,7 @@ def test_an_unknown_source_of_dev_is_refused() -> None:
 
 def test_a_text_is_cut_at_its_sentences_and_marks_alone_are_none() -> None:
     text = 'A film of 3.5 stars... it drags. Why?! Because "he said so." ! I left.'
-    found = list(phrases.cut(text))
+    found = list(spool.sentences(text))
     assert found == [
         "A film of 3.5 stars... it drags.",
         "Why?!",
@@ -133,7 +133,7 @@ def test_a_text_is_cut_at_its_sentences_and_marks_alone_are_none() -> None:
 
 @given(st.text('aB .!?"', max_size=30))
 def test_cutting_loses_no_letter(text: str) -> None:
-    letters = [letter for part in phrases.cut(text) for letter in part if letter.isalnum()]
+    letters = [letter for part in spool.sentences(text) for letter in part if letter.isalnum()]
     assert letters == [letter for letter in text if letter.isalnum()]
 
 

@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from distillery.data.columns import USUAL, Columns
-from distillery.data.inputs import spooled
+from distillery.data.inputs import USUAL, Columns, spooled
 from distillery.data.user_files import read_examples
 from distillery.errors import UserError
 

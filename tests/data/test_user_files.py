@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from distillery.data.columns import Columns, find_columns
+from distillery.data.inputs import Columns, find_columns
 from distillery.data.user_files import read_examples
 from distillery.errors import UserError
 from distillery.kinds.classification import plain_label

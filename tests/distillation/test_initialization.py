@@ -11,9 +11,8 @@ from transformers import AutoModel, BertConfig, BertForSequenceClassification, D
 
 from distillery import encoders, files, paths, recipes, tasks
 from distillery.distillation import initialization
-from distillery.distillation.teacher import Teacher
+from distillery.distillation.signals import Teacher
 from distillery.errors import UserError
-from distillery.models import tiny
 from distillery.models.base import WORD_STD
 from distillery.models.heads import HEADS
 from distillery.recipes import SequenceRecipe
@@ -42,7 +41,7 @@ def test_a_student_without_teacher_starts_from_its_encoders_embeddings(in_smoke_
 
 def test_an_encoder_without_weights_is_refused(home: Path) -> None:
     folder = paths.data() / "reader"
-    tiny.save(folder)
+    encoders.save_tiny(folder)
     (folder / encoders.WEIGHTS).unlink()
     with pytest.raises(UserError, match=rf"has no {encoders.WEIGHTS}"):
         initialization.choose("bilstm", replace(recipe(), tokenizer=str(folder)), None)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from distillery.distillation import layers
 from distillery.distillation.signals import Live, Nothing, Recorded, Taught
 from distillery.errors import UserError
+from distillery.runtime.predictor import INPUTS
 
 IDS = np.array([3, 4], np.uint64)
 ONE, TWO = np.array([[1.0, 3.0], [0.0, 2.0]]), np.array([[3.0, 5.0], [2.0, 4.0]])
@@ -39,11 +39,15 @@ def test_recorded_outputs_are_the_mean_of_the_teachers(outputs: Any, expected: A
 
 
 def test_losses_on_layers_get_the_one_live_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "LiveTeacher", lambda teacher: lambda batch: teacher)
+    def begin(self: Live, teacher: Any) -> None:
+        self.model, self.precision = lambda **inputs: (teacher, inputs), "fp32"  # type: ignore[assignment]
+
+    monkeypatch.setattr(Live, "__init__", begin)
+    batch = {name: torch.ones(1, 2) for name in (*INPUTS, "labels")}
     signal = Taught(("the teacher",), (recorded(ONE),)).signal({"logits", "hidden_states"})  # type: ignore[arg-type]
     assert isinstance(signal, Live)
     assert signal.read(IDS) == {}
-    assert signal.give({}) == "the teacher"
+    assert signal.give(batch) == ("the teacher", {name: batch[name] for name in INPUTS})
 
 
 @pytest.mark.parametrize("teachers", [(), ("one", "two")])

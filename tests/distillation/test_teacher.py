@@ -10,7 +10,7 @@ import pytest
 
 from distillery import files, paths
 from distillery.data.task import Task
-from distillery.distillation import teacher
+from distillery.distillation import signals
 from distillery.errors import UserError
 from distillery.runtime.facts import FACTS
 
@@ -25,11 +25,11 @@ def logits(outputs: int = 2) -> np.ndarray:
 def checked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[np.ndarray], None]:
     """Checks recorded outputs on dev."""
     dev = SimpleNamespace(ids=np.arange(len(LABELS)), labels=LABELS)
-    monkeypatch.setattr(teacher.store, "read_split", lambda task, name: dev)
-    found = teacher.find(TASK, "tiny")
+    monkeypatch.setattr(signals.store, "read_split", lambda task, name: dev)
+    found = signals.find(TASK, "tiny")
 
     def check(outputs: np.ndarray) -> None:
-        teacher.check_on_dev(TASK, found, SimpleNamespace(logits=lambda ids: outputs))
+        signals.check_on_dev(TASK, found, SimpleNamespace(logits=lambda ids: outputs))
 
     return check
 
@@ -71,30 +71,30 @@ def folder(home: Path, tiny_folder: Path) -> Path:
 
 
 def test_teacher_is_found_with_the_fingerprint_of_all_it_depends_on(folder: Path) -> None:
-    found = teacher.find(TASK, "tiny")
+    found = signals.find(TASK, "tiny")
     assert found.weights_sha256 == files.sha256(folder / "model.safetensors")
     assert found.reader().max_length == 16
     prints = {found.fingerprint}
     facts = files.read_json(folder / FACTS)
     for change in ({"max_length": 17}, {"head": 0.5}, {"precision": "bf16"}):
         files.write_json(folder / FACTS, facts | change)
-        prints.add(teacher.find(TASK, "tiny").fingerprint)
+        prints.add(signals.find(TASK, "tiny").fingerprint)
     files.write_json(folder / FACTS, facts)
-    assert teacher.find(TASK, "tiny").fingerprint == found.fingerprint
+    assert signals.find(TASK, "tiny").fingerprint == found.fingerprint
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
-    prints.add(teacher.find(TASK, "tiny").fingerprint)
+    prints.add(signals.find(TASK, "tiny").fingerprint)
     assert len(prints) == 5
 
 
 def test_missing_teacher_says_what_to_run(home: Path) -> None:
     with pytest.raises(UserError, match="scripts/distillery teacher --task films --teacher tiny"):
-        teacher.find(TASK, "tiny")
+        signals.find(TASK, "tiny")
 
 
 def test_teacher_of_other_labels_or_without_weights_is_refused(folder: Path) -> None:
     with pytest.raises(UserError, match=r"has the labels \['bad', 'good'\]"):
-        teacher.find(Task(name="films", labels=("good", "bad")), "tiny")
+        signals.find(Task(name="films", labels=("good", "bad")), "tiny")
     (folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"model\.safetensors is missing"):
-        teacher.find(TASK, "tiny")
+        signals.find(TASK, "tiny")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from distillery import files, paths, results, tasks
-from distillery.data import downloads
+from distillery.data import sources
 from distillery.data.task import Task
 from distillery.stages import fetch
 from tests.conftest import WarmPython
@@ -75,14 +75,14 @@ def test_who_waits_for_a_download_does_not_fetch_again(
             waiting.set()
         return locked(*args, **options)
 
-    monkeypatch.setattr(downloads, "fetch", fetch_slowly)
+    monkeypatch.setattr(sources, "fetch", fetch_slowly)
     monkeypatch.setattr(files, "locked", noted)
     names = Namespace(teacher=None, task=["rte"], vectors=None)
     run = partial(fetch.run, Namespace(**vars(names), nltk=False, source=None, subset=False))
     first = threading.Thread(target=run)
     first.start()
     assert begun.wait(timeout=pipeline.LIMIT)
-    assert downloads.of_hub(task) is None
+    assert sources.fetched(task) is None
     run()
     first.join()
     assert fetched == ["rte"]

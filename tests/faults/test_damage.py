@@ -13,7 +13,7 @@ import torch
 from distillery import encoders, files, paths, recipes, results, tasks
 from distillery.cli import main
 from distillery.data import store
-from distillery.distillation import teacher as teachers
+from distillery.distillation import signals as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.errors import UserError
 from distillery.runtime.facts import read_facts

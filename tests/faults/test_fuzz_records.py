@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from distillery import files, paths, results, tasks
 from distillery.data import splits, store
 from distillery.data.task import Example, Task
-from distillery.distillation import teacher as teachers
+from distillery.distillation import signals as teachers
 from distillery.distillation.outputs import TeacherOutputs
 from distillery.recipes import DataRecipe
 from distillery.report import table

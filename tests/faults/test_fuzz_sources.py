@@ -20,7 +20,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from distillery.data import sources, user_files
-from distillery.data.columns import Columns
+from distillery.data.inputs import Columns
 from distillery.data.task import Example, Task
 from distillery.data.user_files import label_text
 from distillery.kinds import CLASSIFICATION

@@ -11,8 +11,9 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, pipeline
 
 import distillery.models.registry  # noqa: F401  registers the students
-from distillery.models import base, pretrained, registry, tensors, tokenization
+from distillery.models import base, pretrained, registry, tokenization
 from distillery.students import OWN, STUDENTS
+from distillery.training import inference
 from tests.text import cutting
 
 RNNS = [name for name in OWN if name.startswith("bi")]
@@ -147,8 +148,8 @@ def test_shorten_cuts_a_pair_as_training_cut_it(head: float, room: int, tiny_fol
     texts = [one for one, _ in words], [two for _, two in words]
     tokenizer = tokenization.load(tiny_folder)
     rows = np.arange(len(lengths))
-    long = tensors.batch(tokenization.reader(tokenizer, 64, head).encode(*texts), rows)
-    cut = tensors.batch(tokenization.reader(tokenizer, room, head).encode(*texts), rows)
+    long = inference.tensors(tokenization.reader(tokenizer, 64, head).encode(*texts), rows)
+    cut = inference.tensors(tokenization.reader(tokenizer, room, head).encode(*texts), rows)
     names = ("attention_mask", "token_type_ids", "input_ids")
     found = base.shorten(config, *(long[name] for name in names))
     for name, tensor in zip(names, found, strict=True):
@@ -285,7 +286,7 @@ def test_pipeline_classifies_as_training_saw_the_text(
     tokenizer.save_pretrained(tmp_path)
     texts = ["the film was great", "it was bad, " * 20]  # the second one is over max_length
     found = pipeline("text-classification", model=str(tmp_path), device="cpu")(texts, top_k=None)
-    batch = tensors.batch(
+    batch = inference.tensors(
         tokenization.reader(tokenizer, 12, 0.25).encode(texts, None), np.arange(2)
     )
     with torch.no_grad():

@@ -16,11 +16,12 @@ from transformers import PreTrainedModel, pipeline
 import distillery.models.registry  # noqa: F401  registers the students
 from distillery import files
 from distillery.errors import UserError
-from distillery.models import networks, tensors, tokenization
+from distillery.models import networks, tokenization
 from distillery.models.saved import TorchPredictor, load_network
 from distillery.runtime.facts import FACTS
 from distillery.runtime.predictor import OnnxPredictor
 from distillery.students import OWN
+from distillery.training import inference
 from tests.saved import LABELS, MAX_LENGTH, TEXTS, probabilities, save
 
 MARKUP = ["A gem<br /><br />from start<br />to end.", "if a <b and c> d then stop", "Map<A>"]
@@ -55,7 +56,7 @@ def test_a_student_answers_alike_with_and_without_transformers(
     folder = save(tmp_path / "student", tiny_folder, "pytorch", kind, pairs=pairs)
     second = TEXTS[::-1] if pairs else None
     found = TorchPredictor(folder)
-    batch = tensors.batch(found.reader.encode(TEXTS, second), np.arange(len(TEXTS)))
+    batch = inference.tensors(found.reader.encode(TEXTS, second), np.arange(len(TEXTS)))
     with torch.no_grad():
         expected = load_network(folder).eval()(**batch).logits.softmax(dim=1)
     assert isinstance(found.model, networks.Classifier)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from distillery import files, paths, results
-from distillery.augmentation.part_of_speech import Tagger
+from distillery.augmentation import Tagger
 from distillery.cli import main
 from distillery.data import keys, store
 from distillery.tasks import smoke

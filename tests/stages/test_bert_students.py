@@ -22,9 +22,8 @@ from transformers import (
 from distillery import encoders, paths, recipes, results, tasks
 from distillery.cli import main
 from distillery.distillation import initialization
-from distillery.distillation import teacher as teachers
+from distillery.distillation import signals as teachers
 from distillery.errors import UserError
-from distillery.models import tiny
 from distillery.students import STUDENTS, Student
 from distillery.training import loop
 
@@ -95,7 +94,7 @@ def test_from_labels_alone_it_starts_from_the_encoder(smoke_copy: Path) -> None:
 def checkpoint(name: str, words: tuple[str, ...] = ()) -> Path:
     """A checkpoint of a student's sizes, in the hub's layout, that reads what `tiny` reads."""
     folder, shape = paths.encoder(name), STUDENTS[name].shape
-    tiny.save(folder)
+    encoders.save_tiny(folder)
     from transformers import BertTokenizerFast
 
     vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
@@ -152,12 +151,12 @@ def test_recorded_outputs_are_not_needed_where_layers_alone_are_compared(
     smoke_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the teacher does not run where they are all that is needed."""
-    from distillery.distillation import layers
+    from distillery.distillation import signals
 
     def refuse(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(layers, "LiveTeacher", refuse)
+    monkeypatch.setattr(signals, "Live", refuse)
     assert main([*DISTIL, "bilstm", "--force"]) == 0
     with pytest.raises(AssertionError):
         main([*DISTIL, "bert_tiny"])

@@ -17,11 +17,12 @@ from distillery import files, paths, results, tasks
 from distillery.cli import main
 from distillery.data import store
 from distillery.kinds import CLASSIFICATION
-from distillery.models import tensors, tokenization
+from distillery.models import tokenization
 from distillery.models.saved import load_network
 from distillery.recipes import QuantizationRecipe, quantization
 from distillery.runtime.facts import read_facts
 from distillery.stages import compress, predict
+from distillery.training import inference
 
 SOURCE = "distil_bilstm_tiny_smoke"
 SMALLER = f"{SOURCE}.pruned"
@@ -197,7 +198,7 @@ def test_static_ranges_come_from_rows_of_all_of_dev(chain_copy: Path) -> None:
     stage = compress.Quantized(tasks.get("smoke"), few, "tiny_smoke")
     text = stage._text(stage.build(), "dev")
     chosen = [batch["input_ids"][0].tolist() for batch in compress._calibration(text, few)]
-    first = [tensors.batch(text, np.array([row]))["input_ids"][0].tolist() for row in range(8)]
+    first = [inference.tensors(text, np.array([row]))["input_ids"][0].tolist() for row in range(8)]
     assert len(chosen) == 8
     assert sorted(chosen) != sorted(first)
     every = [*compress._calibration(text, QuantizationRecipe(calibration_rows=10**6))]

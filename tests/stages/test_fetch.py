@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from distillery import encoders, files, paths, recipes, tasks
-from distillery.augmentation import part_of_speech
+from distillery import augmentation, encoders, files, paths, recipes, tasks
 from distillery.cli import main
-from distillery.data import downloads, sources, store
+from distillery.data import sources, store
 from distillery.errors import UserError
 from distillery.stages import data, fetch
 from distillery.tasks import imdb
@@ -40,7 +39,7 @@ def test_an_archive_kept_beforehand_is_what_stage_1_reads(home: Path, films: Pat
     archive = shutil.make_archive(str(home / "films"), "gztar", films.parent, "aclImdb")
     assert main(["fetch", "--task", "imdb", "--source", archive]) == 0
     Path(archive).unlink()
-    assert downloads.own(FILMS) == paths.own_download("imdb") / "films.tar.gz"
+    assert sources.kept(FILMS) == paths.own_download("imdb") / "films.tar.gz"
     data.run("imdb", recipes.data("smoke"), data.Given(), force=False)
     assert store.read_manifest("imdb")["rows"]["unlabeled"] == 0
     more = home / "more.csv"
@@ -58,8 +57,8 @@ def test_what_is_kept_is_found_beside_its_manifest(
     monkeypatch.setattr(Path, "iterdir", lambda folder: iter(sorted(listed(folder))))
     for name in ("a.zip", "z.zip"):
         (home / name).write_bytes(b"x")
-        downloads.keep(FILMS, home / name)
-        assert downloads.own(FILMS) == paths.own_download("imdb") / name
+        sources.keep(FILMS, home / name)
+        assert sources.kept(FILMS) == paths.own_download("imdb") / name
 
 
 def test_a_truncated_archive_is_not_kept(
@@ -68,7 +67,7 @@ def test_a_truncated_archive_is_not_kept(
     next(films.rglob("*.txt")).unlink()
     said = refused("fetch", "--task", "imdb", "--source", films)
     assert "of imdb is not the official one" in said
-    assert downloads.own(FILMS) is None
+    assert sources.kept(FILMS) is None
 
 
 def test_a_part_is_kept_where_that_is_said(
@@ -78,7 +77,7 @@ def test_a_part_is_kept_where_that_is_said(
     fetch = ["fetch", "--task", "imdb", "--source", str(films)]
     assert "--subset takes a part as it is" in refused(*fetch)
     assert main([*fetch, "--subset"]) == 0
-    assert downloads.own(FILMS) == paths.own_download("imdb") / "aclImdb"
+    assert sources.kept(FILMS) == paths.own_download("imdb") / "aclImdb"
     source = data.Given(subset=True)
     data.run("imdb", recipes.data("smoke"), source, force=False)
     assert store.subset("imdb")
@@ -91,7 +90,7 @@ def test_a_part_is_kept_where_that_is_said(
 def test_what_was_fetched_of_the_hub_is_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert FILMS.hub is not None
     folder = paths.hub_download("imdb", FILMS.hub.revision)
-    assert downloads.of_hub(FILMS) is None
+    assert sources.fetched(FILMS) is None
     folder.mkdir(parents=True)
     read: list[Path | None] = []
     monkeypatch.setattr(sources, "_read_hub", lambda task, place: read.append(place) or {})
@@ -218,13 +217,13 @@ def test_what_holds_no_word_vectors_is_refused(home: Path, refused: Callable[...
 
 def test_the_tagger_comes_from_an_archive(home: Path, refused: Callable[..., str]) -> None:
     with pytest.raises(UserError, match="--nltk"):
-        part_of_speech.Tagger()
+        augmentation.Tagger()
     archive = home / "tagger.zip"
     with zipfile.ZipFile(archive, "w") as packed:
         packed.writestr("other/weights.json", "{}")
     assert "is not nltk's" in refused("fetch", "--nltk", "--source", archive)
     assert not list(paths.nltk().rglob("*.*"))
-    name = part_of_speech.DATA
+    name = augmentation.DATA
     with zipfile.ZipFile(archive, "w") as packed:
         for part, content in (
             ("weights", {"bias": {"NN": 1.0}}),
@@ -233,7 +232,7 @@ def test_the_tagger_comes_from_an_archive(home: Path, refused: Callable[..., str
         ):
             packed.writestr(f"{name}/{name}.{part}.json", json.dumps(content))
     assert main(["fetch", "--nltk", "--source", str(archive)]) == 0
-    tagger = part_of_speech.Tagger()
+    tagger = augmentation.Tagger()
     assert [tagger.tags[tag] for tag in tagger.tag(["", "the", " ", "film", ""])] == ["DT", "NN"]
 
 
@@ -243,16 +242,16 @@ def test_a_kept_archive_is_no_manifest_and_is_checked(
 ) -> None:
     """A disk lists a folder in an order of its own."""
     (home / "films.tar").write_bytes(b"films")
-    downloads.keep(FILMS, home / "films.tar")
+    sources.keep(FILMS, home / "films.tar")
     kept = paths.own_download("imdb") / "films.tar"
     listed = Path.iterdir
     monkeypatch.setattr(
         Path, "iterdir", lambda path: iter(sorted(listed(path), key=lambda p: p.name != first))
     )
-    assert downloads.own(FILMS) == kept
+    assert sources.kept(FILMS) == kept
     kept.write_bytes(b"filns")
     with pytest.raises(UserError, match=r"films\.tar is missing or damaged"):
-        downloads.own(FILMS)
+        sources.kept(FILMS)
 
 
 def _flip(path: Path, at: int, to: int) -> Path:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
+from distillery import encoders
 from distillery.data import keys
-from distillery.models import tiny, tokenization
+from distillery.models import tokenization
 from distillery.text.encode import Reader
 
 TEXT = "the plot<br /><BR/>was <b class='x'>great</b>, 1 < 2 <and> <\tfilm\n  at home"
@@ -44,7 +45,7 @@ def load(folder: Path, clean: str) -> Any:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tokenizer of BERT's that cleans markup, saved and so read by a class of transformers."""
     place = tmp_path_factory.mktemp("cleaning")
-    tiny.save(place)
+    encoders.save_tiny(place)
     tokenization.save(tokenization.load(place, "markup"), place)
     return place
 

@@ -12,8 +12,8 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import BertTokenizerFast
 
-from distillery.text import encode, words
-from distillery.text.words import Words
+from distillery.text import encode, splits
+from distillery.text.splits import Words
 
 VOCABULARY = Path(__file__).resolve().parents[3] / "shared/data/bert-base-uncased-vocab.txt"
 # Letters, accents that stand alone, spaces and controls of several kinds, signs that fall apart
@@ -67,14 +67,14 @@ def test_a_word_goes_through_the_tokenizer_once(monkeypatch: pytest.MonkeyPatch)
         asked.extend(texts)
         return encode.pieces_of(backend, texts)
 
-    monkeypatch.setattr(words, "pieces_of", counted)
+    monkeypatch.setattr(splits, "pieces_of", counted)
     table(["a film, a film"])
     table(["film a"])
     assert sorted(asked) == [",", "a", "film"]
 
 
 def test_words_are_forgotten_where_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "ROOM", 8)
+    monkeypatch.setattr(splits, "ROOM", 8)
     table = Words(backend())
     for text in ("abc defgh ijk", "lm no", "abc lm"):
         assert found(table, [text]) == expected(table, [text])

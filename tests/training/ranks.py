@@ -11,8 +11,8 @@ import torch
 from accelerate.utils import gather_object
 
 from distillery.distillation.outputs import TeacherOutputs
-from distillery.kernels.processes import accelerator
-from distillery.models import registry, tensors
+from distillery.kernels.hardware import accelerator
+from distillery.models import registry
 from distillery.recipes import Phase
 from distillery.text.encode import Encoded
 from distillery.training import inference, loop
@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
         phase=Phase(("train",), (("labels", 1.0, {}),), epochs=2, batch_size=16),
         lengths=encoded.lengths,
         batch_of=lambda some: {
-            **tensors.batch(encoded, some),
+            **inference.tensors(encoded, some),
             "labels": torch.from_numpy(labels[some]),
         },
         loss_of=loss_of,

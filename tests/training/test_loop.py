@@ -6,7 +6,7 @@ import torch
 
 from distillery.errors import UserError
 from distillery.recipes import Phase
-from distillery.text import batches
+from distillery.text import encode
 from distillery.training import loop
 from distillery.training.checkpoint import Progress
 
@@ -39,7 +39,7 @@ def test_order_depends_on_seed_and_epoch_and_is_that_of_the_batches() -> None:
         for epoch in (0, 1)
     }
     assert len(orders) == 4
-    assert tuple(np.concatenate(batches.training(lengths, 4, 1, 0))) in orders
+    assert tuple(np.concatenate(encode.training_batches(lengths, 4, 1, 0))) in orders
 
 
 def test_loss_that_is_not_finite_is_named_by_its_step() -> None:

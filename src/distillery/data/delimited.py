@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distillery.data.columns import Columns, plain, text_names
-from distillery.data.inputs import Source
+from distillery.data.inputs import Columns, Source, plain, text_names
 from distillery.errors import UserError
 
 _SAMPLE = 200  # number of lines that decide the delimiter

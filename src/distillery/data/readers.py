@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, TextIO
 
 from distillery.data import delimited
-from distillery.data.columns import Columns, plain
-from distillery.data.inputs import Source
+from distillery.data.inputs import Columns, Source, plain
 from distillery.errors import UserError, reason
 
 _SAMPLE = 1000  # number of JSON objects whose keys are the columns

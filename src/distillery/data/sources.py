@@ -4,6 +4,7 @@ Archives are read member by member and never unpacked, so nothing can be written
 """
 
 import os
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -12,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from distillery import files, progress
-from distillery.data import downloads
+from distillery import files, hub, paths, progress
 from distillery.data.task import Example, Hub, Task
 from distillery.errors import UserError, reason
 
@@ -44,7 +44,7 @@ def _read(task: Task, source: Path | None) -> tuple[Splits, dict[str, Any]]:
         splits = {name: list(rows) for name, rows in task.generate().items()}
         return splits, {"kind": "generated", "synthetic": task.synthetic}
     if source is None:
-        return _read_hub(task, downloads.of_hub(task)), {"kind": "hub", **_hub_facts(task)}
+        return _read_hub(task, fetched(task)), {"kind": "hub", **_hub_facts(task)}
     if task.parse is None and task.hub is None:
         raise UserError(f"task {task.name} is generated: leave --source out")
     if not source.exists():
@@ -121,31 +121,35 @@ def _read_hub(task: Task, folder: Path | None) -> Splits:
     return {ours: _hub_rows(task, task.hub, loaded[theirs]) for ours, theirs in splits}
 
 
-def _refuse_other_order(task: Task, hub: Hub, features: Any) -> None:
+def _refuse_other_order(task: Task, where: Hub, features: Any) -> None:
     """UserError where the hub counts the task's labels in another order."""
-    names = getattr(features.get(hub.label), "names", list(task.labels))
+    names = getattr(features.get(where.label), "names", list(task.labels))
     if names != list(task.labels) and set(names) == set(task.labels):
         raise UserError(
-            f"{hub.id} has the labels {', '.join(names)}, in this order, where task {task.name}"
+            f"{where.id} has the labels {', '.join(names)}, in this order, where task {task.name}"
             f" has {', '.join(task.labels)}"
         )
 
 
-def _hub_rows(task: Task, hub: Hub, rows: Any) -> list[Example]:
-    for column in filter(None, (hub.text, hub.text_pair, hub.label)):
+def _hub_rows(task: Task, where: Hub, rows: Any) -> list[Example]:
+    for column in filter(None, (where.text, where.text_pair, where.label)):
         if column not in rows.column_names:
             raise UserError(
-                f"{hub.id} has no column '{column}', only {', '.join(rows.column_names)}"
+                f"{where.id} has no column '{column}', only {', '.join(rows.column_names)}"
             )
-    pairs = rows[hub.text_pair] if hub.text_pair else [None] * len(rows)
-    columns = zip(rows[hub.text], pairs, rows[hub.label], strict=True)
-    is_single = getattr(rows.features[hub.label], "dtype", "") == "float32"
+    pairs = rows[where.text_pair] if where.text_pair else [None] * len(rows)
+    columns = zip(rows[where.text], pairs, rows[where.label], strict=True)
+    is_single = getattr(rows.features[where.label], "dtype", "") == "float32"
     examples = []
     for row, (text, pair, label) in enumerate(columns):
-        if not isinstance(text, str) or (hub.text_pair and not isinstance(pair, str)):
-            raise UserError(f"{hub.id}, row {row} has no text in column '{hub.text}' or its pair")
+        if not isinstance(text, str) or (where.text_pair and not isinstance(pair, str)):
+            raise UserError(
+                f"{where.id}, row {row} has no text in column '{where.text}' or its pair"
+            )
         if not isinstance(label, int | float | None):
-            raise UserError(f"{hub.id}, row {row}: label '{label}' in '{hub.label}' is no number")
+            raise UserError(
+                f"{where.id}, row {row}: label '{label}' in '{where.label}' is no number"
+            )
         if label is None or label == task.kind.missing:
             label = None
         elif is_single:  # 4.4 is 4.4 as in the official files, not 4.400000095367432
@@ -174,6 +178,40 @@ def _read_official(task: Task, walk: Iterator[tuple[str, bytes]]) -> Splits:
     if not any(splits.values()):
         raise UserError(f"the source holds no file of task {task.name} in its official layout")
     return {name: sorted(rows) for name, rows in splits.items()}
+
+
+def kept(task: Task) -> Path | None:
+    """The archive or folder that a user gave for a task, if there is one; UserError where it is
+    not as it was then."""
+    folder = paths.own_download(task.name)
+    files.check_folder(folder, f"delete {folder} and fetch it again")
+    inside = folder.iterdir() if folder.is_dir() else ()
+    return next((path for path in inside if path.name != files.SUMS), None)
+
+
+def fetched(task: Task) -> Path | None:
+    """The hub's files of a task, if they were fetched."""
+    folder = paths.hub_download(task.name, task.hub.revision) if task.hub else None
+    return folder if folder and folder.is_dir() else None
+
+
+def fetch(task: Task) -> None:
+    """Downloads a task's data set from the hub, at the pinned revision."""
+    if task.hub is None:
+        raise UserError(f"task {task.name} is not on the hub: name its data with --source PATH")
+    folder = paths.hub_download(task.name, task.hub.revision)
+    # the card, which says what belongs to which split, and the rows of one configuration
+    patterns = ["README.md", f"{task.hub.config}/*" if task.hub.config else "*.parquet"]
+    hub.fetch(task.hub.id, task.hub.revision, patterns, folder, kind="dataset")
+
+
+def keep(task: Task, source: Path) -> None:
+    """Copies an archive or folder, checked by the caller, in place of the one kept before."""
+    with files.replacing_folder(paths.own_download(task.name)) as temporary:
+        if source.is_dir():
+            shutil.copytree(source, temporary / source.name)
+        else:
+            shutil.copyfile(source, temporary / source.name)
 
 
 def _inner(name: str, top: str) -> str:

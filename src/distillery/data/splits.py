@@ -5,11 +5,13 @@ All decisions are made on keys and labels, as arrays; texts stay on disk (`spool
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from distillery.data import phrases
+from distillery import progress
+from distillery.data import keys
 from distillery.data.spool import Spool
 from distillery.data.task import Task
 from distillery.errors import UserError
@@ -189,6 +191,29 @@ def _enough_for_dev(pool: dict[int, int]) -> int | None:
     return None
 
 
+def sentences_of(texts: Sequence[str]) -> list[set[int]]:
+    """For each text the places of the sentences that hold it as a run of whole words.
+
+    A sentence is a text that is a part of no other; it holds itself alone. Words are those of
+    `keys.words`; texts have distinct keys. Time goes with the cube of a text's words, so this is
+    for short ones.
+    """
+    words = [keys.words(text) for text in texts]
+    place = {run: index for index, run in enumerate(words)}
+    holders: list[set[int]] = [set() for _ in words]
+    longest_first = sorted(range(len(words)), key=lambda index: -len(words[index]))
+    for index in progress.bar(longest_first, desc="finding phrases", unit=" rows"):
+        if holders[index]:
+            continue
+        run = words[index]
+        for start in range(len(run)):
+            for end in range(start + 1, len(run) + 1):
+                part = place.get(run[start:end])
+                if part is not None:
+                    holders[part].add(index)
+    return holders
+
+
 def _carve_sentences(train: Rows, test: Rows, recipe: DataRecipe) -> Rows:
     """Takes dev out of train's sentences, and drops their phrases from train.
 
@@ -207,7 +232,7 @@ def _carve_sentences(train: Rows, test: Rows, recipe: DataRecipe) -> Rows:
     names = list(text_of)
     holders = {
         name: {names[place] for place in places}
-        for name, places in zip(names, phrases.sentences_of([*text_of.values()]), strict=True)
+        for name, places in zip(names, sentences_of([*text_of.values()]), strict=True)
     }
     is_sentence = np.array([key in holders[key] for key in train.keys.tolist()], bool)
     dev = _carve(train, train.places[is_sentence], test, recipe)

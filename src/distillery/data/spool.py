@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distillery.data import keys, phrases
+from distillery.data import keys
 from distillery.data.task import Example
 from distillery.errors import UserError
 from distillery.kinds import Kind
@@ -74,6 +74,16 @@ class Spool:
         return found
 
 
+def sentences(text: str) -> Iterator[str]:
+    """The sentences of a text as nltk's Punkt finds them by its rules alone, with no data
+    (Kiss and Strunk 2006); what has no letter or digit is none."""
+    from nltk.tokenize import PunktSentenceTokenizer
+
+    for sentence in PunktSentenceTokenizer().tokenize(text):
+        if any(map(str.isalnum, sentence)):
+            yield sentence
+
+
 class Writer:
     """Writes the rows of a source split to a file in `folder`, cleaned as the recipe says.
 
@@ -109,7 +119,7 @@ class Writer:
         elif pair is not None:
             raise UserError("unlabeled_as sentences is for single texts, and these are pairs")
         else:
-            for sentence in phrases.cut(text):
+            for sentence in sentences(text):
                 self._add(len(self.labels), sentence, None, label)
 
     def _add(self, row: int, text: str, pair: str | None, label: float | None) -> None:

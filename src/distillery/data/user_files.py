@@ -7,8 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from distillery.data.columns import Columns, find_columns
-from distillery.data.inputs import Source
+from distillery.data.inputs import Columns, Source, find_columns
 from distillery.data.readers import Table, open_table
 from distillery.data.task import Example
 from distillery.errors import UserError

@@ -13,7 +13,7 @@ from distillery import encoders, files
 from distillery.data import store
 from distillery.data.task import Task
 from distillery.distillation.layers import mapping, of_teacher
-from distillery.distillation.teacher import Teacher
+from distillery.distillation.signals import Teacher
 from distillery.errors import UserError
 from distillery.models import auto, bert, registry, tokenization
 from distillery.models.base import WORD_STD

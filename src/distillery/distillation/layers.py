@@ -1,24 +1,19 @@
 """What the layers of a student and of its teacher give, for losses that compare them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import BertForSequenceClassification
 
 from distillery import encoders
-from distillery.distillation.teacher import Teacher
 from distillery.errors import UserError
-from distillery.kernels import fast_bert, hardware
+from distillery.kernels import fast_bert
 from distillery.models import auto, registry
-from distillery.models.saved import load_network
 from distillery.recipes import SequenceRecipe, StudentRecipe
 from distillery.students import STUDENTS
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 EVERYTHING = ("hidden_states", "attentions", "values")  # what a BERT gives
 
 
@@ -146,18 +141,3 @@ class WithLayers(nn.Module):
         finally:
             self._seen = None
         return Layers(output.logits, output.hidden_states, *zip(*seen, strict=True))
-
-
-class LiveTeacher:
-    """A teacher that runs beside its student: frozen, in its own precision, wrapped in nothing."""
-
-    def __init__(self, teacher: Teacher) -> None:
-        model = load_network(teacher.folder).to(hardware.device())
-        self.model = WithLayers(model).eval().requires_grad_(False)
-        self.precision = teacher.facts["precision"]
-
-    @torch.no_grad()
-    def __call__(self, batch: Mapping[str, Tensor]) -> Layers:
-        with hardware.autocast(self.precision):
-            layers: Layers = self.model(**{name: batch[name] for name in INPUTS})
-        return layers

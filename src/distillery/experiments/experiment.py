@@ -23,7 +23,7 @@ from distillery.data.task import Task
 from distillery.errors import UserError
 from distillery.experiments import ending
 from distillery.kernels import hardware
-from distillery.kernels.processes import accelerator, lock_of_main
+from distillery.kernels.hardware import accelerator, lock_of_main
 from distillery.models import saved
 from distillery.models.saved import Model
 from distillery.recipes import Recipe

@@ -17,10 +17,9 @@ from distillery.distillation.losses import Losses
 from distillery.distillation.signals import Signal, Taught
 from distillery.errors import UserError
 from distillery.kernels import fast_bert, hardware
-from distillery.models import tensors
 from distillery.models.saved import Model
 from distillery.recipes import Phase
-from distillery.text import batches, encode
+from distillery.text import encode
 from distillery.training import inference, loop
 
 Compared = tuple[layers.Source, layers.Source]  # what student and teacher give of their layers
@@ -126,7 +125,7 @@ def _batch_of(
 
     def batch_of(rows: np.ndarray) -> loop.Batch:
         return {
-            **tensors.batch(text, rows),
+            **inference.tensors(text, rows),
             "labels": torch.from_numpy(labels[rows]),
             **signal.read(ids[rows]),
         }
@@ -141,8 +140,10 @@ def _mean_loss(
     module.eval()
     total = 0.0
     with torch.inference_mode():
-        for rows in batches.inference(text.lengths, inference.tokens_per_batch()):
-            batch = {name: t.to(hardware.device()) for name, t in tensors.batch(text, rows).items()}
+        for rows in encode.inference_batches(text.lengths, inference.tokens_per_batch()):
+            batch = {
+                name: t.to(hardware.device()) for name, t in inference.tensors(text, rows).items()
+            }
             with hardware.autocast(precision):
                 output = module(**batch)
             total += len(rows) * float(loss_of(output, batch))

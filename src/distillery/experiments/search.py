@@ -10,7 +10,7 @@ from typing import Any
 from distillery import files, paths
 from distillery.data.task import Task
 from distillery.experiments.experiment import Experiment, Stage
-from distillery.kernels.processes import accelerator
+from distillery.kernels.hardware import accelerator
 from distillery.recipes import Recipe, options
 
 Trial = dict[str, Any]

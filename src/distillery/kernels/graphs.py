@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import BertForSequenceClassification
 
 from distillery import kernels
-from distillery.kernels.processes import accelerator
+from distillery.kernels.hardware import accelerator
 
 Batch = dict[str, Tensor]
 

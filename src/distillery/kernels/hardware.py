@@ -3,6 +3,7 @@
 Precision follows from the instructions the hardware has; nothing is measured.
 """
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
+from distillery import files, paths
 from distillery.errors import choose
-from distillery.kernels.processes import accelerator
 
 PACKAGES = ("transformers", "scikit-learn", "onnxruntime")  # beside torch, those that make figures
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
@@ -29,6 +31,22 @@ _ISA_WITHOUT_BF16 = (
     "AVX512_CORE",
     "AVX512_CORE_VNNI",
 )
+
+
+@functools.cache
+def accelerator() -> Accelerator:
+    """This process's part in the whole: its device, rank, and the gathering of results.
+
+    Precision is not set here: every model chooses its own (`autocast`).
+    """
+    return Accelerator(cpu=not torch.cuda.is_available())
+
+
+def lock_of_main(name: str, what: str) -> contextlib.AbstractContextManager[None]:
+    """A lock held by the main process for all; a second holder is refused by the name `what`."""
+    if accelerator().is_main_process:
+        return files.locked(paths.lock(name), what)
+    return contextlib.nullcontext()
 
 
 def cpu_name() -> str:

@@ -11,7 +11,7 @@ from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from distillery.errors import UserError, reason
 from distillery.models.pretrained import StudentForSequenceClassification
-from distillery.text import cleaning, splits
+from distillery.text import splits
 
 # What loading leaves in a tokenizer's settings: where it was, and the truncation of its file.
 _TRACES = ("is_local", "local_files_only", "max_length", "stride", "truncation_strategy")
@@ -31,7 +31,7 @@ def load(folder: Path, clean: str = "none") -> Any:
         raise UserError(f"the tokenizer in {folder} is not a fast one with a padding token")
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
-    if not cleaning.put_in(tokenizer.backend_tokenizer, clean):
+    if not splits.put_cleaning_in(tokenizer.backend_tokenizer, clean):
         return tokenizer
     # A class of its own, such as BertTokenizer, would be loaded with the normalizer of that class.
     kept = ("model_max_length", "model_input_names", "padding_side", "truncation_side")

@@ -14,7 +14,7 @@ from distillery import kinds
 from distillery.errors import UserError, reason
 from distillery.kinds.base import Answer
 from distillery.runtime.facts import ONNX, read_facts
-from distillery.text import batches
+from distillery.text import encode
 from distillery.text.encode import Encoded, Reader
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -53,7 +53,7 @@ class Predictor:
         progress: called with the number of tokens after each batch.
         """
         outputs = np.empty((len(encoded), len(self.names)), np.float32)
-        for rows in batches.inference(encoded.lengths, 1 if self.one_by_one else TOKENS):
+        for rows in encode.inference_batches(encoded.lengths, 1 if self.one_by_one else TOKENS):
             computed = self.batch_outputs(encoded.take(rows).batch(np.arange(len(rows))))
             if computed.shape != (len(rows), len(self.names)):
                 raise UserError(

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from distillery import files, paths, progress
-from distillery.augmentation.examples import Augmenter, Text, text_of
-from distillery.augmentation.part_of_speech import Replacement, Tagger
+from distillery.augmentation import Augmenter, Replacement, Tagger, Text, text_of
 from distillery.data import keys, store
 from distillery.data.task import Task
 from distillery.experiments import ending

@@ -22,19 +22,18 @@ from distillery.data import store
 from distillery.data.task import Task
 from distillery.distillation.losses import Losses
 from distillery.distillation.outputs import TeacherOutputs
-from distillery.distillation.signals import Taught
-from distillery.distillation.teacher import find
+from distillery.distillation.signals import Taught, find
 from distillery.errors import UserError
 from distillery.experiments import phases as training
 from distillery.experiments.experiment import Stage, run
 from distillery.kernels import hardware
-from distillery.models import saved, tensors
+from distillery.models import saved
 from distillery.models.saved import Model
 from distillery.recipes import PruningRecipe, QuantizationRecipe, Recipe
 from distillery.runtime.predictor import INPUTS, OnnxPredictor
 from distillery.students import STUDENTS
 from distillery.text import encode
-from distillery.training import loop
+from distillery.training import inference, loop
 
 
 class Compressed(Stage):
@@ -199,7 +198,7 @@ class Pruned(Compressed):
         def of_row(number: int) -> Callable[[Any], torch.Tensor]:
             row = np.array([number])
             batch = {
-                **tensors.batch(text, row),
+                **inference.tensors(text, row),
                 **signal.read(train.ids[row]),
                 "labels": torch.from_numpy(train.labels[row]),
             }

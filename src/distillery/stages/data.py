@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from distillery import files, kinds, paths, progress, tasks
-from distillery.data import downloads, inputs, sources, splits, spool, store, user_files
-from distillery.data.columns import OBVIOUS, USUAL, Columns
+from distillery.data import inputs, sources, splits, spool, store, user_files
+from distillery.data.inputs import OBVIOUS, USUAL, Columns
 from distillery.data.task import Task
 from distillery.errors import UserError, one_line
 from distillery.experiments import ending
@@ -85,7 +85,7 @@ def run(name: str, recipe: DataRecipe, given: Given, force: bool) -> None:
 
 def _make_public(task: Task, recipe: DataRecipe, given: Given, force: bool) -> None:
     """Makes the splits of one of the project's tasks."""
-    source, file = given.source or downloads.own(task), given.files.get("unlabeled")
+    source, file = given.source or sources.kept(task), given.files.get("unlabeled")
     wanted: dict[str, Any] = {}
     if source:  # splits are up to date if their manifest says the same of it, where it says it
         known = source.exists() and "sha256" in store.read_source(task.name)

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from distillery import encoders, files, hub, paths, tasks
-from distillery.augmentation import part_of_speech
-from distillery.data import downloads, sources
+from distillery import augmentation, encoders, files, hub, paths, tasks
+from distillery.data import sources
 from distillery.errors import UserError, choose, reason
 from distillery.text import vectors as word_vectors
 
@@ -49,7 +48,7 @@ def run(arguments: Namespace) -> None:
         **{name: partial(_encoder, name, source) for name in teachers},
         **{name: partial(_data_set, name, source, subset) for name in task_names},
         **{name: partial(_vectors, name, source) for name in vectors},
-        **({part_of_speech.DATA: partial(_tagger, source)} if nltk else {}),
+        **({augmentation.DATA: partial(_tagger, source)} if nltk else {}),
     }
     failed = []
     for name, fetch in work.items():
@@ -95,17 +94,17 @@ def _data_set(name: str, source: Path | None, subset: bool) -> Path | None:
         return None
 
     def find() -> Path | None:
-        return downloads.own(task) or downloads.of_hub(task)
+        return sources.kept(task) or sources.fetched(task)
 
     if source:
         rows, _ = sources.read(task, source)
         sources.check(task, rows, subset)
         with files.locked(paths.lock(lock), f"fetching {name}", wait=True):
-            downloads.keep(task, source)
+            sources.keep(task, source)
     else:
         with _missing(name, lock, find) as missing:
             if missing:
-                downloads.fetch(task)
+                sources.fetch(task)
     return find()
 
 
@@ -142,7 +141,7 @@ def _copy_vectors(name: str, source: Path, target: Path) -> None:
 
 def _tagger(source: Path | None) -> Path:
     """nltk's tagger, by nltk's own download, which checks it; a zip stands in for the network."""
-    name, folder = part_of_speech.DATA, paths.nltk()
+    name, folder = augmentation.DATA, paths.nltk()
     with _missing(name, "nltk", _nltk_finds_tagger) as missing:
         if missing and source:
             with files.replacing(folder / "taggers" / f"{name}.zip") as temporary:
@@ -166,7 +165,7 @@ def _tagger(source: Path | None) -> Path:
 
 def _nltk_finds_tagger() -> bool:
     try:
-        part_of_speech.Tagger()
+        augmentation.Tagger()
     except UserError:
         return False
     return True

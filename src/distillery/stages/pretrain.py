@@ -25,12 +25,12 @@ from distillery.experiments import ending
 from distillery.experiments import phases as training
 from distillery.experiments.experiment import Stage, fit, splits_read, wanted
 from distillery.kernels import hardware
-from distillery.kernels.processes import accelerator, lock_of_main
-from distillery.models import tensors, tokenization
+from distillery.kernels.hardware import accelerator, lock_of_main
+from distillery.models import tokenization
 from distillery.models.masked_language import MaskedLanguageModel, padding
 from distillery.models.saved import Model
 from distillery.recipes import PretrainingRecipe
-from distillery.text import batches, encode
+from distillery.text import encode
 from distillery.training import inference, loop
 
 METRIC = "masked_accuracy"
@@ -91,7 +91,7 @@ class Pretrained(Stage):
         job = loop.Job(
             phase=self.recipe.phase(),
             lengths=texts.lengths,
-            batch_of=lambda rows: masked(tensors.batch(texts, rows)),
+            batch_of=lambda rows: masked(inference.tensors(texts, rows)),
             loss_of=lambda output, batch: _loss(output.logits, batch["masked"]),
             evaluate=evaluate,
             metric=METRIC,
@@ -186,9 +186,10 @@ def _scores(
     model.eval()
     right, total, loss = 0, 0, 0.0
     with torch.inference_mode():
-        for rows in batches.inference(texts.lengths, inference.tokens_per_batch()):
+        for rows in encode.inference_batches(texts.lengths, inference.tokens_per_batch()):
             batch = {
-                n: t.to(hardware.device()) for n, t in masked(tensors.batch(texts, rows)).items()
+                n: t.to(hardware.device())
+                for n, t in masked(inference.tensors(texts, rows)).items()
             }
             words = batch.pop("masked")
             with hardware.autocast(precision):

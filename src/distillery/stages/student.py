@@ -14,8 +14,7 @@ from distillery import paths
 from distillery.data import store
 from distillery.data.task import Task
 from distillery.distillation import initialization, layers, losses
-from distillery.distillation.signals import Taught
-from distillery.distillation.teacher import check_on_dev, find
+from distillery.distillation.signals import Taught, check_on_dev, find
 from distillery.encoders import short_name
 from distillery.errors import UserError
 from distillery.experiments import experiment

@@ -13,13 +13,13 @@ from distillery import encoders, files, paths
 from distillery.data import store
 from distillery.data.task import Task
 from distillery.distillation.outputs import TeacherOutputs
-from distillery.distillation.teacher import Teacher, check_on_dev, find
+from distillery.distillation.signals import Teacher, check_on_dev, find
 from distillery.errors import UserError
 from distillery.experiments import ending, experiment
 from distillery.experiments import phases as training
 from distillery.experiments.experiment import Stage
 from distillery.kernels import fast_bert, graphs, hardware
-from distillery.kernels.processes import accelerator, lock_of_main
+from distillery.kernels.hardware import accelerator, lock_of_main
 from distillery.models import auto, heads, saved, tokenization
 from distillery.models.saved import Model
 from distillery.recipes import TeacherRecipe

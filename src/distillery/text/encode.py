@@ -13,6 +13,7 @@ import numpy as np
 from distillery.errors import UserError
 
 MULTIPLE = 8  # of a batch's length: matmuls want it, and fewer shapes leave less free memory idle
+POOL = 64  # training batches sorted by length together: small enough to stay random
 
 
 class Stored:
@@ -122,6 +123,31 @@ def joined(parts: list[Encoded]) -> Encoded:
 def offsets_of(lengths: np.ndarray) -> np.ndarray:
     """(N,) lengths -> (N + 1,) int64, where each text begins and the last one ends."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def training_batches(
+    lengths: np.ndarray, batch_size: int, seed: int, epoch: int
+) -> list[np.ndarray]:
+    """The rows of each batch of an epoch: every row once, in an order fixed by seed and epoch."""
+    random = np.random.default_rng((seed, epoch))
+    order = random.permutation(len(lengths))
+    batches: list[np.ndarray] = []
+    for start in range(0, len(order), batch_size * POOL):
+        pool = order[start : start + batch_size * POOL]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches += [pool[at : at + batch_size] for at in range(0, len(pool), batch_size)]
+    return [batches[index] for index in random.permutation(len(batches))]
+
+
+def inference_batches(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
+    """Rows from the longest to the shortest, each batch at most `tokens` with its padding."""
+    order = np.argsort(-lengths.astype(np.int64), kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        size = max(1, tokens // max(1, int(lengths[order[start]])))
+        batches.append(order[start : start + size])
+        start += size
+    return batches
 
 
 def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

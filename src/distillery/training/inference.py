@@ -9,10 +9,14 @@ from accelerate.utils import gather_object
 from distillery import progress as bars
 from distillery.errors import UserError
 from distillery.kernels import hardware
-from distillery.kernels.processes import accelerator
-from distillery.models import tensors
-from distillery.text import batches
+from distillery.kernels.hardware import accelerator
+from distillery.text import encode
 from distillery.text.encode import Encoded
+
+
+def tensors(encoded: Encoded, rows: np.ndarray) -> dict[str, torch.Tensor]:
+    """The rows of `Encoded.batch` as tensors, (B, T) int64 each."""
+    return {name: torch.from_numpy(array) for name, array in encoded.batch(rows).items()}
 
 
 def tokens_per_batch() -> int:
@@ -54,13 +58,13 @@ def logits(
     was_training = model.training
     model.eval()
     outputs: np.ndarray | None = None  # one array: a small one per batch would fragment the memory
-    plan = batches.inference(encoded.lengths, tokens_per_batch())
+    plan = encode.inference_batches(encoded.lengths, tokens_per_batch())
     mine = plan[accelerator().process_index :: accelerator().num_processes]
     total = int(sum(encoded.lengths[rows].sum() for rows in mine))
     about = {"desc": what, "unit": " tokens", "unit_scale": True}
     with bars.bar(total=total, **about, disable=progress is not None) as bar:
         for rows in mine:
-            some = forward(model, tensors.batch(encoded, rows), precision).numpy()
+            some = forward(model, tensors(encoded, rows), precision).numpy()
             if outputs is None:
                 outputs = np.empty((len(encoded), *some.shape[1:]), np.float32)
             outputs[rows] = some

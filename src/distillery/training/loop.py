@@ -15,9 +15,9 @@ from distillery import files
 from distillery import progress as bars
 from distillery.errors import UserError
 from distillery.kernels import graphs, hardware
-from distillery.kernels.processes import accelerator
+from distillery.kernels.hardware import accelerator
 from distillery.recipes import Phase
-from distillery.text import batches
+from distillery.text import encode
 from distillery.training import optimizers
 from distillery.training.checkpoint import Checkpoint, Progress
 
@@ -164,7 +164,7 @@ class _Training:
 
 def _batches(job: Job, progress: Progress) -> list[np.ndarray]:
     """The rows of the batches of this epoch that are still to do."""
-    plan = batches.training(job.lengths, job.phase.batch_size, job.seed, progress.epoch)
+    plan = encode.training_batches(job.lengths, job.phase.batch_size, job.seed, progress.epoch)
     return plan[progress.batch :]
 
 
