@@ -154,10 +154,7 @@ class Ngrams:
     ) -> None:
         self.cosine = cosine
         self.vectorizer = vectorizer(
-            ngram_range=(1, recipe.ngrams),
-            min_df=recipe.min_rows,
-            token_pattern=WORD,
-            **options,
+            ngram_range=(1, recipe.ngrams), min_df=recipe.min_rows, token_pattern=WORD, **options
         )
         try:
             self.vectorizer.fit([*self._texts(train, 0), *self._texts(train, 1)])

@@ -255,9 +255,7 @@ COMMANDS = {
     "plan": Command(
         "Prints what `run_all.sh` runs for a task.",
         "stages.scripts:print_plan",
-        options={
-            "--teachers A,B,...": "in place of the plan's own",
-        },
+        options={"--teachers A,B,...": "in place of the plan's own"},
         new_task=True,
         computes=False,
         writes=False,

@@ -135,14 +135,9 @@ def _compute() -> Iterator[Finding]:
         bf16 = "bf16" if gpu.major >= 8 else "fp32 only"
         yield Finding("ok", f"GPU {gpu.name}, {gpu.total_memory / 1e9:.0f} GB, {bf16}")
     if not torch.cuda.is_available() and _has_gpu():
-        if torch.version.cuda:
-            text = f"the GPU's driver does not serve PyTorch for CUDA {torch.version.cuda}"
-            yield Finding("note", text, "nvidia-smi  # names the driver to update")
-        else:
-            pin = pins()["torch"]
-            command = f"pip install --force-reinstall torch{pin and f'=={pin}'}"
-            text = "there is a GPU, but PyTorch is built for CPUs only"
-            yield Finding("note", text, f"{sys.executable} -m {command}  # from an index with CUDA")
+        built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPUs only"
+        remedy = "nvidia-smi  # names the driver, which a PyTorch for its CUDA has to match"
+        yield Finding("note", f"there is a GPU that PyTorch, built for {built}, cannot use", remedy)
     bf16 = "bf16" if hardware.cpu_has_bf16() else "no bf16 instructions"
     yield Finding("ok", f"CPU {hardware.cpu_name()}, {torch.get_num_threads()} threads, {bf16}")
 

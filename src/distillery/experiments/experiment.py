@@ -30,6 +30,7 @@ from distillery.recipes import Recipe
 from distillery.training import inference, loop
 
 PREDICTIONS, DONE = "predictions.npy", "done.json"  # of a finished seed; DONE is written last
+_NAMED = ("stage", "student", "layers", "teacher", "variant", "source")  # of a stage, in its result
 
 
 class Stage(ABC):
@@ -117,14 +118,8 @@ class Experiment:
     def run(self, force: bool) -> None:
         """Runs what is not up to date, and writes the result."""
         folder = paths.results(self.task.local)
-        then = ending.next_command(
-            self.task,
-            self.stage.stage,
-            model=self.name,
-            teacher=self.stage.teacher,
-            student=self.stage.student,
-            variant=self.stage.variant,
-        )
+        names = {name: getattr(self.stage, name) for name in ("teacher", "student", "variant")}
+        then = ending.next_command(self.task, self.stage.stage, model=self.name, **names)
         if not force and results.is_current(folder, self.name, self.wanted, self.seeds):
             ending.up_to_date(self.name, then)
             write_labels(self.task)
@@ -155,8 +150,8 @@ class Experiment:
         """
         place = self._place(seed)
         if (place / DONE).is_file():
-            done = files.read_json(place / DONE, "run", "commit", "environment")
-            return {**done["run"], "commit": done["commit"], "environment": done["environment"]}
+            done = files.read_json(place / DONE, "run")
+            return {**done["run"], **{key: done.get(key) for key in ("commit", "environment")}}
         if not (place / "trial.json").is_file():
             with lock_of_main(self.name, f"experiment {self.name}"):
                 commit = results.commit()
@@ -165,7 +160,7 @@ class Experiment:
                 if accelerator().is_main_process:
                     files.write_json(place / "trial.json", {**facts, **model.facts, **made})
                 accelerator().wait_for_everyone()
-        return files.read_json(place / "trial.json", "dev", "seconds", "commit", "environment")
+        return files.read_json(place / "trial.json", "dev", "seconds")
 
     def _place(self, seed: int) -> Path:
         return paths.run(self.task.name, self.name, files.short_hash(self.wanted), seed)
@@ -230,13 +225,9 @@ class Experiment:
         reads_unlabeled = f"{name}/unlabeled.parquet" in self.inputs
         result = results.Result(
             name=self.name,
-            stage=stage.stage,
             task=name,
             kind=self.task.kind.name,
-            student=stage.student,
-            layers=stage.layers,
-            teacher=stage.teacher,
-            variant=stage.variant,
+            **{key: getattr(stage, key) for key in _NAMED},
             n=predictions.shape[1],
             metrics=results.mean_metrics(entries),
             runs=entries,
@@ -245,7 +236,6 @@ class Experiment:
             command=self.command,
             subset=store.subset(name),
             unlabeled_data=store.unlabeled_data(name) if reads_unlabeled else None,
-            source=stage.source,
         )
         if accelerator().is_main_process:
             packed = self.task.kind.pack(predictions, self.task.labels)

@@ -35,8 +35,8 @@ def run(stages: Sequence[Stage], planned: Recipe, arguments: Namespace) -> None:
                     "recipe": stage.recipe.as_dict(),
                     "seed": seed,
                     "inputs": experiment.inputs,
-                    # of when it was trained, which may be long ago
-                    **{key: facts[key] for key in ("commit", "environment")},
+                    # of when it was trained, which may be long ago; None: before that was kept
+                    **{key: facts.get(key) for key in ("commit", "environment")},
                 }
             )
             if accelerator().is_main_process:

@@ -176,9 +176,7 @@ def record(task: Task, name: str, variant: str | None = None) -> TeacherOutputs:
     return outputs
 
 
-def _recorder(
-    teacher: Teacher,
-) -> Callable[[encode.Encoded, Callable[[int], None]], np.ndarray]:
+def _recorder(teacher: Teacher) -> Callable[[encode.Encoded, Callable[[int], None]], np.ndarray]:
     """(rows, progress in tokens) -> the teacher's outputs (n, C)."""
     network = saved.load_network(teacher.folder).to(hardware.device()).eval()
     fast_bert.use_in(network)
