@@ -28,21 +28,21 @@ def _read(content: bytes, place: Path) -> list[str]:
     path = place / "lines"
     path.write_bytes(content)
     with path.open("rb", buffering=0) as file:
-        return [line for batch in predict.batches(file.fileno(), "lines") for line in batch]
+        return [line for batch in predict.batches(file.fileno(), "lines") for (line,) in batch]
 
 
 def test_a_line_is_given_before_the_next_one_is_written(pipe: tuple[int, int]) -> None:
     source, sink = pipe
     batches = predict.batches(source, "pipe")
     os.write(sink, b"one\n")
-    assert next(batches) == ["one"]
+    assert next(batches) == [("one",)]
     os.write(sink, b"two\nthree\nfo")
-    assert next(batches) == ["two", "three"]
+    assert next(batches) == [("two",), ("three",)]
     os.write(sink, b"ur\n")
-    assert next(batches) == ["four"]
+    assert next(batches) == [("four",)]
     os.write(sink, b"no line end")
     os.close(sink)
-    assert next(batches) == ["no line end"]
+    assert next(batches) == [("no line end",)]
     assert next(batches, None) is None
 
 
@@ -82,7 +82,7 @@ def test_every_line_comes_as_it_is(texts: list[str]) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    found = [line for batch in predict.batches(source, "pipe") for line in batch]
+    found = [line for batch in predict.batches(source, "pipe") for (line,) in batch]
     writer.join()
     os.close(source)
     assert found == texts
@@ -96,5 +96,5 @@ def test_a_byte_that_is_not_utf8_is_named_after_the_lines_before_it(tmp_path: Pa
     with path.open("rb") as file, pytest.raises(UserError) as error:
         for batch in predict.batches(file.fileno(), "latin1"):
             found += batch
-    assert found == ["gut"] * 5000
+    assert found == [("gut",)] * 5000
     assert "latin1 is not UTF-8 (byte 20008, in line 5001)" in str(error.value)

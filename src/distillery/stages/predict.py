@@ -1,7 +1,6 @@
 """Using a saved model: an answer to each text, as soon as the text is read."""
 
 import gc
-import itertools
 import json
 import os
 import re
@@ -41,8 +40,9 @@ def run(arguments: Namespace) -> None:
         model = load(arguments.model)
         if top is not None and len(model.names) == 1:
             raise UserError(f"--top-k {top} is impossible: the model has a single output")
-        rows = [_pair_up(texts, model.pairs)] if texts else _read(descriptor, file, model.pairs)
-        for batch in rows:
+        name = str(file or "standard input")
+        rows = _pair_up(texts, model.pairs) if texts else []
+        for batch in [rows] if texts else batches(descriptor, name, model.pairs):
             first, *second = (list(column) for column in zip(*batch, strict=True))
             answers = model.answers(first, second[0] if second else None)
             for row, answer in zip(batch, answers, strict=True):
@@ -80,23 +80,6 @@ def _pair_up(texts: list[str], pairs: bool) -> list[Row]:
     return list(zip(texts[::2], texts[1::2], strict=True)) if pairs else [(t,) for t in texts]
 
 
-def _read(descriptor: int, file: Path | None, pairs: bool) -> Iterator[list[Row]]:
-    """The rows of a file as they come; UserError, after the rows before it, for a bad line."""
-    numbers = itertools.count(1)
-    for batch in batches(descriptor, str(file or "standard input")):
-        rows: list[Row] = []
-        for line, number in zip(batch, numbers, strict=False):
-            row = tuple(line.split("\t")) if pairs else (line,)
-            if len(row) != 1 + pairs:
-                if rows:
-                    yield rows
-                raise UserError(
-                    f"line {number}: the model reads pairs, two texts separated by one tab"
-                )
-            rows.append(row)
-        yield rows
-
-
 def escaped(text: str) -> str:
     r"""The text on one line without tabs: control characters as `\t`, `\n`, `\x0b`."""
     return _BREAKS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
@@ -114,27 +97,35 @@ def answer_line(row: Row, answer: Answer, layout: str, top: int | None = None) -
     return json.dumps({**answer.as_dict(top), **texts}, ensure_ascii=False)
 
 
-def batches(descriptor: int, name: str) -> Iterator[list[str]]:
-    """Lines of an open file, pipe or terminal, without their line ends, in lists of 1 to `CHUNK`.
+def batches(descriptor: int, name: str, pairs: bool = False) -> Iterator[list[Row]]:
+    """The rows of an open file, pipe or terminal, a line each, in lists of 1 to `CHUNK`.
 
     A list holds lines that one read gives, so that none waits for the next. name: of the file, for
-    errors. UserError, after the lines before it, for one that is not UTF-8. A byte order mark in
-    front of the first one is left out.
+    errors. UserError, after the rows before it, for a line that is not UTF-8 or no pair. A byte
+    order mark in front of the first one is left out.
     """
     number, position = 0, 0  # of the line, of its first byte
     for lines in _raw(descriptor):
-        batch: list[str] = []
-        for line in lines:
-            number += 1
-            try:
-                text = line.decode()
-            except UnicodeDecodeError as error:
-                if batch:
-                    yield batch
-                where = f"byte {position + error.start}, in line {number}"
-                raise UserError(f"{name} is not UTF-8 ({where}): convert it first") from None
-            batch.append((text if position else text.removeprefix("\ufeff")).removesuffix("\r"))
-            position += len(line) + 1
+        batch: list[Row] = []
+        try:
+            for line in lines:
+                number += 1
+                try:
+                    text = line.decode().removesuffix("\r")
+                except UnicodeDecodeError as error:
+                    where = f"byte {position + error.start}, in line {number}"
+                    raise UserError(f"{name} is not UTF-8 ({where}): convert it first") from None
+                text = text if position else text.removeprefix("\ufeff")
+                row = tuple(text.split("\t")) if pairs else (text,)
+                if len(row) != 1 + pairs:
+                    what = "the model reads pairs, two texts separated by one tab"
+                    raise UserError(f"line {number}: {what}")
+                batch.append(row)
+                position += len(line) + 1
+        except UserError:
+            if batch:
+                yield batch
+            raise
         yield batch
 
 
