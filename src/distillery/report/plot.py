@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from math import log10
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import matplotlib.style
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from scipy.optimize import isotonic_regression
 
 from distillery.report import cells
 from distillery.report.rows import Row, main_metric, rows, teachers
@@ -103,19 +104,12 @@ def _limits(values: Sequence[float], below: float, above: float, least: float) -
 
 
 def spread(students: Sequence[Column], gap: float) -> None:
-    """Moves columns (sorted by x) at least `gap` apart, as little as can be.
-
-    Least squares: columns that would touch become a block with even gaps around its mean.
-    """
-    blocks: list[list[float]] = []  # the x of each block's columns, less i * gap
-    for i, column in enumerate(students):
-        blocks.append([column.x - i * gap])
-        while len(blocks) > 1 and fmean(blocks[-2]) > fmean(blocks[-1]):
-            last = blocks.pop()
-            blocks[-1] += last
-    places = [fmean(block) for block in blocks for _ in block]
-    for i, (column, place) in enumerate(zip(students, places, strict=True)):
-        column.shift = place + i * gap - column.x
+    """Moves columns (sorted by x) at least `gap` apart, as little as can be (least squares)."""
+    xs = np.array([column.x for column in students])
+    room = gap * np.arange(len(students))
+    places = isotonic_regression(xs - room).x + room if students else xs
+    for column, place in zip(students, places, strict=True):
+        column.shift = float(place) - column.x
 
 
 def _draw_others(axes: Axes, others: Mapping[str, Result], metric: str) -> None:
