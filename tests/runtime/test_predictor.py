@@ -18,7 +18,7 @@ from distillery import files
 from distillery.errors import UserError
 from distillery.models import networks, tokenization
 from distillery.models.saved import TorchPredictor, load_network
-from distillery.runtime.facts import FACTS
+from distillery.runtime.facts import FACTS, read_facts
 from distillery.runtime.predictor import OnnxPredictor
 from distillery.students import OWN
 from distillery.training import inference
@@ -221,3 +221,13 @@ def test_a_folder_without_a_kind_is_a_classifier(students: dict[str, Path], tmp_
     files.write_json(folder / FACTS, {**facts, "kind": "essay"})
     with pytest.raises(UserError, match=r"is damaged \(no right 'kind'\)"):
         OnnxPredictor(folder)
+
+
+def test_the_stored_kind_holds_until_the_number_of_outputs_changes(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = save(tmp_path / "student", tiny_folder, "pytorch", labels=("score",), kind="bigru")
+    facts = files.read_json(folder / FACTS)
+    for labels, kind in ((["score"], "classification"), (["bad", "good"], "regression")):
+        files.write_json(folder / FACTS, {**facts, "labels": labels, "kind": "classification"})
+        assert read_facts(folder)["kind"] == kind

@@ -37,21 +37,24 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
     A student's own configuration says how it reads texts, so that `distillery.json` may be missing
     beside it, as when `Trainer` saved it. Models without a kind are classifiers, except students
-    with a single output.
+    with a single output; so are students that were given another number of outputs since.
     """
     own = _of_student(folder)
-    facts = {"kind": kinds.CLASSIFICATION.name}
+    stored: dict[str, Any] = {}
     if (folder / FACTS).is_file():
         check_saved(folder)
-        facts |= files.read_json(folder / FACTS, remedy=AGAIN)
+        stored = files.read_json(folder / FACTS, remedy=AGAIN)
     elif own:
-        facts["precision"] = "fp32"
+        stored["precision"] = "fp32"
     else:
         raise UserError(
             f"{folder} holds no model that distillery saved (no {FACTS}; a fine-tuned copy needs"
             " that of its original)"
         )
-    facts |= own
+    facts = {"kind": kinds.CLASSIFICATION.name} | stored | own
+    labels = stored.get("labels")
+    if isinstance(labels, list) and len(labels) == len(facts["labels"]):
+        facts["kind"] = stored.get("kind", facts["kind"])
     for name, is_valid in _FACTS.items():
         if name not in facts or not is_valid(facts[name]):
             raise UserError(f"{folder / FACTS} is damaged (no right '{name}'): {AGAIN}")
@@ -82,8 +85,8 @@ def _of_student(folder: Path) -> dict[str, Any]:
         labels = {int(number): name for number, name in config["id2label"].items()}
         names = [str(labels[number]) for number in range(len(labels))]
         own = {"labels": names, **{key: config[key] for key in ("max_length", "head", "pairs")}}
-        if len(names) == 1 or config.get("problem_type") == "regression":
-            own["kind"] = kinds.REGRESSION.name
-        return own
+        numbers = len(names) == 1 or config.get("problem_type") == "regression"
+        kind = kinds.REGRESSION if numbers else kinds.CLASSIFICATION
+        return {**own, "kind": kind.name}
     except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return {}
