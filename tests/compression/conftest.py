@@ -12,12 +12,12 @@ import distillery.models.registry  # noqa: F401  registers the students
 from distillery.compression import prune
 from distillery.models import registry
 from distillery.runtime.predictor import open_session, run
-from distillery.students import OWN
+from distillery.students import OWN, STUDENTS
 from distillery.text.encode import Encoded
 
 MAX_LENGTH, VOCABULARY = 24, 200
 KINDS = (*OWN, "bert", "pruned bert")
-PRUNABLE = tuple(kind for kind in KINDS if kind != "bag")
+PRUNABLE = tuple(kind for kind in KINDS if kind not in OWN or STUDENTS[kind].prunes)
 
 
 def classifier(kind: str, **sizes: Any) -> Any:

@@ -18,7 +18,7 @@ from tests.text import cutting
 
 RNNS = [name for name in OWN if name.startswith("bi")]
 SEQUENCES = [name for name in OWN if name != "bag"]  # with a state per piece
-OTHERS = [name for name in SEQUENCES if name not in RNNS]
+ATTENTIVE = [name for name in OWN if STUDENTS[name].architecture in ("attention", "transformer")]
 SIZES = {
     "vocab_size": 50,
     "embedding_size": 8,
@@ -204,7 +204,7 @@ def test_hidden_states_are_given_on_request(student: str) -> None:
     assert len(model(ids, output_hidden_states=True).hidden_states) == len(states) + 1
 
 
-@pytest.mark.parametrize("student", OTHERS)
+@pytest.mark.parametrize("student", ATTENTIVE)
 @torch.no_grad()
 def test_attentions_are_given_on_request(student: str) -> None:
     model, inputs = make(student), padded(text(2, 6), 9)
@@ -218,8 +218,8 @@ def test_attentions_are_given_on_request(student: str) -> None:
     same(output.logits, model(**inputs).logits)
 
 
-@pytest.mark.parametrize("student", RNNS)
-def test_rnn_refuses_attentions(student: str) -> None:
+@pytest.mark.parametrize("student", [name for name in OWN if name not in ATTENTIVE])
+def test_a_student_without_attentions_refuses_to_give_them(student: str) -> None:
     with pytest.raises(ValueError, match="has no attentions to give"):
         make(student)(text(1, 4), output_attentions=True)
 
