@@ -97,6 +97,15 @@ def test_the_page_names_the_files_and_shows_the_lines_of_the_patch(name: str) ->
         assert block in f"{added}\n"
 
 
+def test_the_page_names_files_that_exist_or_that_a_patch_adds() -> None:
+    added = {path for name in FILES for path in re.findall(r"^\+\+\+ b/(.*)$", _patch(name), re.M)}
+    for path in re.findall(r"`([a-z0-9_/]+\.py)`", PAGE):
+        source = f"src/distillery/{path}"
+        assert (ROOT / source).is_file() or source in added, path
+    for link in re.findall(r"\]\(([^)#:]+)", PAGE):
+        assert (HERE.parents[1] / "docs" / link).exists(), link
+
+
 def test_a_task_is_read_and_learned(home: Path, extended: Callable[[str], Run]) -> None:
     run = extended("task")
     for name, rows in (("train", 120), ("dev", 24)):
