@@ -11,13 +11,15 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, pipeline
 
 import distillery.models.registry  # noqa: F401  registers the students
-from distillery.models import base, pretrained, registry, tokenization
-from distillery.students import OWN, STUDENTS
+from distillery.models import base, networks, pretrained, registry, tokenization
+from distillery.students import BASELINES, OWN, STUDENTS
 from distillery.training import inference
 from tests.text import cutting
 
 RNNS = [name for name in OWN if name.startswith("bi")]
-SEQUENCES = [name for name in OWN if name != "bag"]  # with a state per piece
+SEQUENCES = [  # with a state per piece
+    name for name in OWN if "hidden_states" in networks.NETWORKS[STUDENTS[name].architecture].gives
+]
 ATTENTIVE = [name for name in OWN if STUDENTS[name].architecture in ("attention", "transformer")]
 SIZES = {
     "vocab_size": 50,
@@ -60,6 +62,11 @@ def test_every_named_student_has_an_architecture_and_back() -> None:
     for name in OWN:
         architecture, layers = STUDENTS[name].architecture, STUDENTS[name].layers
         assert name == (architecture if layers == 1 else f"{architecture}{layers}")
+
+
+def test_no_student_has_the_name_of_a_baseline() -> None:
+    # `mean_stsb` would be the result and the script of both, and the later one overwrite the other
+    assert not STUDENTS.keys() & BASELINES.keys()
 
 
 @every_sequence
