@@ -83,10 +83,6 @@ class Augmenter:
         return "".join(parts)
 
 
-def text_of(text: str) -> Text:
-    return Text(split(text))
-
-
 def masked(word: str, tag: int, chance: Random) -> str:
     """The mask token, so that the teacher shows what the word was worth (Tang et al. 2019, section
     3.3, Masking)."""

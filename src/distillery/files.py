@@ -192,7 +192,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path, *required: str, remedy: str = _AGAIN) -> dict[str, Any]:
-    """The object in a JSON file, without its checksum, which may be missing.
+    """The object in a JSON file, without its checksum, which may be missing unless it is required.
 
     UserError, with the remedy, if the file is missing, damaged, no object, or lacks one of the
     `required` keys.
@@ -210,12 +210,12 @@ def read_json(path: Path, *required: str, remedy: str = _AGAIN) -> dict[str, Any
         raise damaged(error) from None
     if not isinstance(value, dict):
         raise damaged("no JSON object")
-    checksum = value.pop("checksum", None)
-    if checksum is not None and checksum != short_hash(value):
-        raise damaged("its checksum differs")
     for key in required:
         if key not in value:
             raise damaged(f"no '{key}'")
+    checksum = value.pop("checksum", None)
+    if checksum is not None and checksum != short_hash(value):
+        raise damaged("its checksum differs")
     return value
 
 

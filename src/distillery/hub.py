@@ -3,10 +3,11 @@
 huggingface_hub reads `HF_ENDPOINT` (a mirror), `HF_TOKEN` and the proxies (`HTTPS_PROXY`).
 """
 
+import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -32,36 +33,13 @@ def fetch(
     """
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         raise UserError(f"{repository} is not in {folder} and HF_HUB_OFFLINE=1 forbids to fetch it")
-    partial = folder.with_name(folder.name + ".partial")
-    try:
-        _download(repository, revision, patterns, partial, kind, needed)
-    except UserError:
-        raise
-    except Exception as error:  # network, proxy, hub: the user needs the one line
-        if isinstance(error, OSError) and error.errno:  # of a full disk, not of the hub
-            raise
-        fetch = paths.script_or("./download_requirements.sh", "fetch")
-        raise UserError(
-            f"cannot fetch {repository} from the hub: {reason(error)}"
-            f" (without a network: {fetch} with --source PATH)"
-        ) from None
-    shutil.rmtree(partial / ".cache")  # the client's own
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
-
-
-def _download(
-    repository: str,
-    revision: str,
-    patterns: Sequence[str],
-    partial: Path,
-    kind: str,
-    needed: str | None,
-) -> None:
     import huggingface_hub
 
+    partial = folder.with_name(folder.name + ".partial")
     hub = huggingface_hub.HfApi()
-    about: Any = hub.repo_info(repository, repo_type=kind, revision=revision, files_metadata=True)
+    about: Any
+    with _explained(repository):
+        about = hub.repo_info(repository, repo_type=kind, revision=revision, files_metadata=True)
     sizes = {
         file.rfilename: file.size or 0
         for file in about.siblings or ()
@@ -78,10 +56,30 @@ def _download(
     logging.info("%s: %s from the hub, revision %s", repository, files.megabytes(size), about.sha)
     where: dict[str, Any] = {"repo_type": kind, "revision": about.sha, "local_dir": partial}
     bar: Any = progress.bar  # typed as a class, used as a function
-    for name in sizes:
-        huggingface_hub.hf_hub_download(repository, name, **where, tqdm_class=bar)
-    for wrong in hub.verify_repo_checksums(repository, **where).mismatches:
+    with _explained(repository):
+        for name in sizes:
+            huggingface_hub.hf_hub_download(repository, name, **where, tqdm_class=bar)
+        mismatches = hub.verify_repo_checksums(repository, **where).mismatches
+    for wrong in mismatches:
         (partial / wrong["path"]).unlink()
         raise UserError(
             f"{wrong['path']} of {repository} came with another checksum: fetch it again"
         )
+    shutil.rmtree(partial / ".cache")  # the client's own
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.replace(folder)
+
+
+@contextlib.contextmanager
+def _explained(repository: str) -> Iterator[None]:
+    """Turns whatever the network, a proxy or the hub raises into one line for the user."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:  # of a full disk, not of the hub
+            raise
+        fetch = paths.script_or("./download_requirements.sh", "fetch")
+        raise UserError(
+            f"cannot fetch {repository} from the hub: {reason(error)}"
+            f" (without a network: {fetch} with --source PATH)"
+        ) from None

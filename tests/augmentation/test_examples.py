@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from distillery import augmentation
-from distillery.augmentation import Augmenter, Text, text_of
+from distillery.augmentation import Augmenter, Text
 from distillery.recipes import AugmentationRecipe
 
 LONG = " ".join(f"w{number}" for number in range(2000)) + "."
@@ -28,7 +28,7 @@ def made(recipe: AugmentationRecipe, *texts: str, name: str = "a") -> list[list[
         tags: Sequence[int] = range(len(text.parts) // 2)
         return Text(text.parts, tags)
 
-    example = [tagged(text_of(text)) for text in texts]
+    example = [tagged(Text(augmentation.split(text))) for text in texts]
     return list(Augmenter(recipe, replaced if recipe.p_pos else None).copies(example, name))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from distillery.distillation.signals import Live, Nothing, Recorded, Taught
+from distillery.distillation.signals import Live, Recorded, Signal, Taught
 from distillery.errors import UserError
 from distillery.runtime.predictor import INPUTS
 
@@ -21,7 +21,7 @@ def recorded(logits: np.ndarray) -> Any:
 
 def test_labels_alone_need_no_signal() -> None:
     signal = Taught().signal({"labels"})
-    assert isinstance(signal, Nothing)
+    assert type(signal) is Signal
     assert signal.read(IDS) == {}
     assert signal.give({}) is None
 

@@ -72,7 +72,7 @@ def main(folder: Path) -> None:
         accelerator().is_main_process,
     )
     accelerator().wait_for_everyone()
-    outputs.reopen()
+    outputs.open()
     everyone = gather_object([{"seen": seen, "computed": computed}])
     if accelerator().is_main_process:
         losses = [

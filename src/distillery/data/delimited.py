@@ -114,14 +114,7 @@ class Table:
 
     def _error(self, row: int, line: int, fault: str) -> UserError:
         place = f"row {row} (line {line})" if row else f"header (line {line})"
-        return UserError(f"data file {self._source.path}, {place}: {fault}")
-
-
-def _remembered(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
-    """The lines, which are added to `taken` as they are read."""
-    for line in lines:
-        taken.append(line)
-        yield line
+        return self._source.error(place, fault)
 
 
 def _explained(error: csv.Error) -> str:
@@ -130,6 +123,13 @@ def _explained(error: csv.Error) -> str:
     if "expected after" in str(error):
         return "a closing quote is followed by more text in the same cell"
     return str(error)
+
+
+def _remembered(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
+    """The lines, which are added to `taken` as they are read."""
+    for line in lines:
+        taken.append(line)
+        yield line
 
 
 class _Width:

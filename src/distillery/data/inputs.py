@@ -69,12 +69,13 @@ class Source:
     def __init__(self, path: Path) -> None:
         self.path = self._file = path
         with self.explained():
-            head = self._head(path.open("rb"))
+            with path.open("rb") as file:
+                head = file.read(4096)
             self._packed = head.startswith(_GZIP)
             if path.suffix.lower() == ".gz" and head and not self._packed:
                 raise UserError(f"data file {path} is not gzip: its name should not end in .gz")
-            if self._packed:
-                head = self._head(self.binary())
+            with self.binary() as file:
+                head = file.read(4096)
         if not head:
             raise UserError(f"data file {path} is empty")
         self._bom = head[:2]
@@ -97,9 +98,9 @@ class Source:
         start = head.decode(self._encoding, "ignore").lstrip("\ufeff \t\r\n")[:1]
         return ".jsonl" if start in ("{", "[") else ""
 
-    def _head(self, file: BinaryIO) -> bytes:
-        with file:
-            return file.read(4096)
+    def error(self, place: str, fault: str) -> UserError:
+        """The error of a fault at a place of the file, such as a row."""
+        return UserError(f"data file {self.path}, {place}: {fault}")
 
     def binary(self) -> BinaryIO:
         """The content, unpacked, as a stream of bytes."""

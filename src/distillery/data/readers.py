@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, TextIO
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from distillery.data import delimited
 from distillery.data.inputs import Columns, Source, plain
 from distillery.errors import UserError, reason
@@ -72,7 +75,7 @@ class JsonTable:
             values = self._array(file, line) if char == "[" else self._lines(char, file, line)
             for place, value in values:
                 if not isinstance(value, dict):
-                    raise self._error(place, "not a JSON object")
+                    raise self._source.error(place, "not a JSON object")
                 yield value
 
     def _lines(self, start: str, file: TextIO, line: int) -> Iterator[tuple[str, Any]]:
@@ -82,7 +85,7 @@ class JsonTable:
                 try:
                     yield f"line {number}", _JSON.decode(text)
                 except (json.JSONDecodeError, RecursionError) as error:
-                    raise self._error(f"line {number}", _invalid(error)) from None
+                    raise self._source.error(f"line {number}", _invalid(error)) from None
 
     def _array(self, file: TextIO, line: int) -> Iterator[tuple[str, Any]]:
         """The elements of an array whose opening bracket has been read."""
@@ -98,10 +101,7 @@ class JsonTable:
             if text.next_char():
                 raise json.JSONDecodeError("more text after the array", text.text, text.at)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise self._error(f"line {text.line_of(error)}", _invalid(error)) from None
-
-    def _error(self, place: str, fault: str) -> UserError:
-        return UserError(f"data file {self._source.path}, {place}: {fault}")
+            raise self._source.error(f"line {text.line_of(error)}", _invalid(error)) from None
 
 
 def _invalid(error: Exception) -> str:
@@ -188,8 +188,6 @@ class ParquetTable:
                 )
 
     def _values(self, name: str, column: Any) -> list[Any]:
-        import pyarrow as pa
-
         values: list[Any] = column.to_pylist()
         if pa.types.is_float32(column.type) or pa.types.is_float16(column.type):
             # 0.1 in single precision is 0.1 as text, not 0.10000000149011612
@@ -213,9 +211,6 @@ class ParquetTable:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Any]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         try:
             # by default pyarrow reads row groups ahead and keeps them all in memory
             with pq.ParquetFile(self._file, buffer_size=_CHUNK, pre_buffer=False) as file:

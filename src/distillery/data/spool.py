@@ -70,8 +70,7 @@ class Spool:
         """All first texts."""
         import pyarrow.parquet as pq
 
-        found: list[str] = pq.read_table(self.path, columns=["text"])["text"].to_pylist()
-        return found
+        return pq.read_table(self.path, columns=["text"])["text"].to_pylist()
 
 
 def sentences(text: str) -> Iterator[str]:

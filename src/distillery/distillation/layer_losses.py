@@ -25,11 +25,6 @@ def mean_over_text(values: Tensor, mask: Tensor) -> Tensor:
     return (values * share).sum(dim=1).mean()
 
 
-def _projection(student: int, teacher: int) -> nn.Module:
-    """A learned matrix from the student's width to the teacher's; none where they agree."""
-    return nn.Identity() if student == teacher else nn.Linear(student, teacher, bias=False)
-
-
 class LayerLoss(nn.Module):
     """student, teacher: what is compared. layers: a rule of `mapping`, or empty for the last layer
     of both. Raises UserError where they can't be compared."""
@@ -56,15 +51,15 @@ class LayerLoss(nn.Module):
 
 
 class Hidden(LayerLoss):
-    """MSE(H_S W_h, H_T) after each layer, with one W_h for all (TinyBERT's L_hidn)."""
+    """MSE(H_S W_h, H_T) after each layer, with one W_h for all (TinyBERT's L_hidn), and none where
+    the widths agree."""
+
+    width = "width"  # the field of `Source` that says how wide what is compared is
 
     def __init__(self, student: Source, teacher: Source, layers: str = "uniform") -> None:
         super().__init__(student, teacher, layers)
-        self.projection = _projection(*self.widths(student, teacher))
-
-    @staticmethod
-    def widths(student: Source, teacher: Source) -> tuple[int, int]:
-        return student.width, teacher.width
+        mine, theirs = getattr(student, self.width), getattr(teacher, self.width)
+        self.projection = nn.Identity() if mine == theirs else nn.Linear(mine, theirs, bias=False)
 
     def compare(self, mine: Tensor, theirs: Tensor, mask: Tensor) -> Tensor:
         return mean_over_text((self.projection(mine) - theirs).square().mean(dim=-1), mask)
@@ -73,13 +68,11 @@ class Hidden(LayerLoss):
 class Embeddings(Hidden):
     """MSE(E_S W_e, E_T) of what comes before the first layer (TinyBERT's L_embd)."""
 
+    width = "embedding"
+
     def __init__(self, student: Source, teacher: Source) -> None:
         super().__init__(student, teacher)
         self.pairs = [(0, 0)]
-
-    @staticmethod
-    def widths(student: Source, teacher: Source) -> tuple[int, int]:
-        return student.embedding, teacher.embedding
 
 
 class Cosine(Hidden):

@@ -5,9 +5,7 @@ time; after each the index is replaced, so a kill loses one shard. What a restar
 it computes in the same batches, so the numbers are those of an undisturbed run.
 """
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,44 +19,30 @@ from distillery.text.encode import Encoded
 SHARD_ROWS = 4096
 
 
-def _are_shards(value: object) -> bool:
-    """Whether a value is a list of shards: the name of a file and its checksum."""
-    return isinstance(value, list) and all(
-        isinstance(shard, dict)
-        and all(isinstance(shard.get(key), str) for key in ("file", "sha256"))
-        and re.fullmatch(r"\d{6}\.safetensors", shard["file"])
-        for shard in value
-    )
-
-
 class TeacherOutputs:
     """Recorded logits of one teacher on one task, read memory-mapped."""
 
     def __init__(self, task_name: str, fingerprint: str, teacher: str) -> None:
         self.folder = paths.outputs(task_name, fingerprint)
+        self._index = self.folder / "index.json"
         self.fingerprint, self.teacher = fingerprint, teacher
         self._record = f"{paths.program()} record --task {task_name} --teacher {teacher}"
         self.again = f"delete {self.folder} and record again: {self._record}"
         self.shards: list[dict[str, Any]] = []
-        self._open()
+        self.open()
 
-    @property
-    def _index(self) -> Path:
-        return self.folder / "index.json"
-
-    def _open(self) -> None:
-        """Reads the index, maps the shards, checks their checksums and sorts the ids.
+    def open(self) -> None:
+        """Reads the index, maps the shards, checks their checksums and sorts the ids. Call it again
+        to see what another process recorded since.
 
         The row with the n-th id is number `_rows[n]` of all shards, one after the other; shard s
         begins at number `_starts[s]`.
         """
         if self._index.is_file():
-            index = files.read_json(self._index, "fingerprint", "shards", remedy=self.again)
+            index = files.read_json(self._index, "checksum", remedy=self.again)
             if index["fingerprint"] != self.fingerprint:
                 raise UserError(f"{self.folder} holds outputs of another teacher: {self.again}")
             self.shards = index["shards"]
-            if not _are_shards(self.shards):
-                raise UserError(f"{self._index} is damaged (no list of shards): {self.again}")
         self._mapped = []
         ids = [np.zeros(0, np.uint64)]
         for shard in self.shards:
@@ -102,13 +86,8 @@ class TeacherOutputs:
         shards = np.searchsorted(self._starts, rows, side="right") - 1
         rows -= self._starts[shards]
         found = np.empty((len(ids), self._mapped[0].shape[1]), np.float32)
-        if len(ids) < 4 * len(self.shards):  # a batch, from all over the shards
-            for place, (shard, row) in enumerate(zip(shards.tolist(), rows.tolist(), strict=True)):
-                found[place] = self._mapped[shard][row]
-            return found
-        for shard in np.unique(shards):
-            here = shards == shard
-            found[here] = self._mapped[shard][rows[here]]
+        for place, (shard, row) in enumerate(zip(shards.tolist(), rows.tolist(), strict=True)):
+            found[place] = self._mapped[shard][row]
         return found
 
     def record(
@@ -138,7 +117,7 @@ class TeacherOutputs:
                 self._write(ids[rows], logits)
         bar.close()
         if main:
-            self._open()
+            self.open()
         return len(todo)
 
     def _missing(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -148,10 +127,6 @@ class TeacherOutputs:
         # Ids break ties of length: the order, and so every batch, is the same after a kill.
         found: np.ndarray = first[np.lexsort((ids[first], -lengths[first]))]
         return found
-
-    def reopen(self) -> None:
-        """Sees what another process recorded since."""
-        self._open()
 
     def _write(self, ids: np.ndarray, logits: np.ndarray) -> None:
         name = f"{len(self.shards):06d}.safetensors"

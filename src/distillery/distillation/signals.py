@@ -7,7 +7,7 @@ before, a teacher that runs live beside the student, or the mean of several teac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,28 +91,20 @@ def check_on_dev(task: Task, teacher: Teacher, outputs: TeacherOutputs) -> None:
     task.kind.check_teacher(name, logits, dev.labels, task.labels, task.metric, lowest)
 
 
-class Signal(Protocol):
-    """What one phase of training reads of its teachers."""
+class Signal:
+    """What one phase of training reads of its teachers: nothing, where it has labels alone."""
 
     def read(self, ids: np.ndarray) -> dict[str, Tensor]:
         """What was recorded for rows (B,), to travel with their batch."""
-
-    def give(self, batch: Mapping[str, Tensor]) -> Layers | None:
-        """What the teachers say of a batch, on its device: logits (B, C), or those and layers."""
-
-
-class Nothing:
-    """Labels alone."""
-
-    def read(self, ids: np.ndarray) -> dict[str, Tensor]:
         return {}
 
     def give(self, batch: Mapping[str, Tensor]) -> Layers | None:
+        """What the teachers say of a batch, on its device: logits (B, C), or those and layers."""
         return None
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Recorded(Signal):
     """The mean of the teachers' recorded outputs; of one teacher, its own."""
 
     outputs: Sequence[TeacherOutputs]
@@ -126,7 +118,7 @@ class Recorded:
         return Layers(batch["teacher_logits"], ())
 
 
-class Live:
+class Live(Signal):
     """The layers of a teacher that runs beside the student: frozen, in its own precision, wrapped
     in nothing."""
 
@@ -134,9 +126,6 @@ class Live:
         model = load_network(teacher.folder).to(hardware.device())
         self.model = layers.WithLayers(model).eval().requires_grad_(False)
         self.precision = teacher.facts["precision"]
-
-    def read(self, ids: np.ndarray) -> dict[str, Tensor]:
-        return {}
 
     @torch.no_grad()
     def give(self, batch: Mapping[str, Tensor]) -> Layers:
@@ -169,4 +158,4 @@ class Taught:
             return Live(self.teachers[0])
         if "logits" in needs:
             return Recorded(self.outputs)
-        return Nothing()
+        return Signal()

@@ -22,15 +22,7 @@ from distillery.errors import choose
 PACKAGES = ("transformers", "scikit-learn", "onnxruntime")  # beside torch, those that make figures
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 # Values of oneDNN's ONEDNN_MAX_CPU_ISA that leave it no instruction to multiply bf16.
-_ISA_WITHOUT_BF16 = (
-    "SSE41",
-    "AVX",
-    "AVX2",
-    "AVX2_VNNI",
-    "AVX2_VNNI_2",
-    "AVX512_CORE",
-    "AVX512_CORE_VNNI",
-)
+_NO_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
 
 
 @functools.cache
@@ -125,7 +117,7 @@ def cpu_has_bf16() -> bool:
     """Whether the CPU multiplies bf16 matrices: with AMX or AVX512-BF16, unless ONEDNN_MAX_CPU_ISA
     forbids these."""
     highest = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
-    if highest.upper() in _ISA_WITHOUT_BF16:
+    if highest.upper() in _NO_BF16:
         return False
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 

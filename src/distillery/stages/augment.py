@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from distillery import files, paths, progress
-from distillery.augmentation import Augmenter, Replacement, Tagger, Text, text_of
+from distillery import augmentation, files, paths, progress
+from distillery.augmentation import Augmenter, Replacement, Tagger, Text
 from distillery.data import keys, store
 from distillery.data.task import Task
 from distillery.experiments import ending
@@ -86,7 +86,7 @@ def _examples(
     with progress.bar(total=len(split), **about) as bar:
         for number, (firsts, seconds) in enumerate(split.chunks(CHUNK)):
             sides = zip(firsts, seconds, strict=True) if seconds else zip(firsts, strict=True)
-            chunk = [[text_of(text) for text in side] for side in sides]
+            chunk = [[Text(augmentation.split(text)) for text in side] for side in sides]
             if tagger:
                 chunk = _tagged(chunk, tagger, folder / f"{number:06d}.npy")
             for texts in chunk:

@@ -169,7 +169,7 @@ def record(task: Task, name: str, variant: str | None = None) -> TeacherOutputs:
                 count = outputs.record(ids, text, outputs_of, accelerator().is_main_process)
                 accelerator().wait_for_everyone()
                 if not accelerator().is_main_process:
-                    outputs.reopen()
+                    outputs.open()
                 logging.info("recorded %d rows of %s from teacher %s", count, split, name)
             if split == "dev":
                 check_on_dev(task, teacher, outputs)

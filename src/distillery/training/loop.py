@@ -104,8 +104,10 @@ class _Training:
         """The rest of an epoch, with a checkpoint every `checkpoint_seconds`."""
         progress, since = self.progress, time.monotonic()
         self.model.train()
-        for rows in _batches(self.job, progress):
-            rate = optimizers.learning_rate(self.job.phase, progress.step, self.steps)
+        job = self.job
+        plan = encode.training_batches(job.lengths, job.phase.batch_size, job.seed, progress.epoch)
+        for rows in plan[progress.batch :]:
+            rate = optimizers.learning_rate(job.phase, progress.step, self.steps)
             self.losses.add(progress.step, self._step(rows, rate))
             progress.step += 1
             progress.batch += 1
@@ -160,12 +162,6 @@ class _Training:
     def _save(self) -> None:
         if accelerator().is_main_process:
             self.checkpoint.save(self.progress)
-
-
-def _batches(job: Job, progress: Progress) -> list[np.ndarray]:
-    """The rows of the batches of this epoch that are still to do."""
-    plan = encode.training_batches(job.lengths, job.phase.batch_size, job.seed, progress.epoch)
-    return plan[progress.batch :]
 
 
 class _Losses:
