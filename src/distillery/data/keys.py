@@ -19,10 +19,6 @@ _TAG, _SPACE = re.compile(TAG), re.compile(SPACE)
 MASK = "[MASK]"  # a masked word in augmented texts; each tokenizer reads its own mask there
 
 
-def _as_is(text: str) -> str:
-    return text
-
-
 def cut_tags(text: str) -> str:
     """The text with a blank in place of each HTML tag."""
     return _TAG.sub(" ", text) if "<" in text else text
@@ -46,7 +42,7 @@ def strip_markup(text: str) -> str:
 
 
 CLEAN: dict[str, Callable[[str], str]] = {
-    "none": _as_is,
+    "none": str,
     "spaces": fold_spaces,
     "markup": strip_markup,
 }

@@ -23,16 +23,9 @@ Batch = dict[str, Tensor]
 def can_hold(model: torch.nn.Module) -> bool:
     """Whether a model's steps can be graphs: those of BERT and of students that say so, where one
     process has one GPU and kernels are on."""
-    if isinstance(model, BertForSequenceClassification):
-        fits = not model.config.is_decoder
-    else:
-        fits = bool(getattr(model, "capturable", False))
-    return (
-        fits
-        and kernels.on()
-        and accelerator().device.type == "cuda"
-        and accelerator().num_processes == 1
-    )
+    fits = isinstance(model, BertForSequenceClassification) or getattr(model, "capturable", False)
+    alone = accelerator().device.type == "cuda" and accelerator().num_processes == 1
+    return fits and kernels.on() and alone
 
 
 @dataclass(frozen=True)

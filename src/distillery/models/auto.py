@@ -24,6 +24,17 @@ def read_config(folder: Path) -> Any:
         raise UserError(f"{folder} holds no model ({reason(error)})") from None
 
 
+def load(kind: Any, folder: Path, **options: Any) -> Any:
+    """The model in a folder, of a class of transformers, in fp32 and from safetensors only;
+    UserError if it can't be loaded."""
+    try:
+        return kind.from_pretrained(
+            folder, use_safetensors=True, dtype="float32", trust_remote_code=False, **options
+        )
+    except Exception as error:  # a loader's many errors all mean: not a whole model
+        raise UserError(f"{folder} holds no whole model ({reason(error)})") from None
+
+
 def hide_token_types(model: Any) -> None:
     """Keeps `token_type_ids` from a model that has no embedding for a second text's, such as
     RoBERTa: there separators alone tell the texts of a pair apart."""

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
-from distillery.errors import UserError, reason
 from distillery.models.base import Network, shorten
 
 
@@ -41,16 +40,9 @@ class Head:
         size, else random. UserError if it can't be loaded."""
         import transformers
 
-        try:
-            return getattr(transformers, self.auto).from_pretrained(
-                folder,
-                **self.config(labels),
-                use_safetensors=True,
-                dtype="float32",
-                trust_remote_code=False,
-            )
-        except Exception as error:  # a loader's many errors all mean: not a whole model
-            raise UserError(f"{folder} holds no whole model ({reason(error)})") from None
+        from distillery.models import auto
+
+        return auto.load(getattr(transformers, self.auto), folder, **self.config(labels))
 
 
 HEADS = {"classification": Head(), "regression": Head("regression")}  # by the name of the kind

@@ -4,15 +4,14 @@ One word in five is masked, so this saves four fifths of the largest matmul of s
 """
 
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 from transformers.modeling_outputs import MaskedLMOutput
 
-from distillery.errors import UserError, reason
+from distillery.errors import UserError
 from distillery.kernels import fast_bert
-from distillery.models.auto import read_config
+from distillery.models import auto
 
 MULTIPLE = 512  # of the positions computed: few shapes of large tensors fragment memory less
 
@@ -32,17 +31,12 @@ class MaskedLanguageModel(nn.Module):
         super().__init__()
         from transformers import BertForMaskedLM
 
-        config = read_config(folder)
+        config = auto.read_config(folder)
         if config.model_type != "bert":
             raise UserError(
                 f"{folder} is of type {config.model_type}: only bert is pretrained further"
             )
-        try:
-            model: Any = BertForMaskedLM.from_pretrained(
-                folder, use_safetensors=True, dtype="float32"
-            )
-        except Exception as error:  # a loader's many errors all mean: not a whole model
-            raise UserError(f"{folder} holds no whole model ({reason(error)})") from None
+        model = auto.load(BertForMaskedLM, folder)
         fast_bert.use_attention_in(model)
         self.mask_token = mask_token
         self.encoder = model.bert

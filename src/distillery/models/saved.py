@@ -103,16 +103,8 @@ def load_network(folder: Path) -> Any:
 
     from distillery.models import auto
 
-    try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            use_safetensors=True,
-            dtype="float32",
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except Exception as error:  # a loader's many errors all mean: not a whole model
-        raise UserError(f"{folder} holds no whole model ({reason(error)})") from None
+    classes = AutoModelForSequenceClassification
+    model, report = auto.load(classes, folder, output_loading_info=True)
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"]))
         raise UserError(f"{folder} holds no whole model (no weights for {missing})")

@@ -11,8 +11,6 @@ student distilled on the teacher's outputs over the unlabeled rows can learn the
 concession, reported opinions and irony keep the label from being a mere count of words.
 """
 
-from __future__ import annotations
-
 import random
 import re
 from collections.abc import Sequence

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,7 +64,7 @@ def train(
     progress = training.progress
     if progress.step:
         logging.info("%s: resuming after step %d", job.title, progress.step)
-    with files.naming(folder / "events"), _Display(job, folder, training) as display:
+    with files.naming(folder / "events"), closing(_Display(job, folder, training)) as display:
         while progress.epoch < job.phase.epochs:
             training.epoch(display, checkpoint_seconds)
             training.select()
@@ -208,10 +209,7 @@ class _Display:
         about = {"total": training.steps, "initial": done, "desc": job.title}
         self.bar = bars.bar(**about, unit=" steps", leave=True)
 
-    def __enter__(self) -> "_Display":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self.bar.close()
         if self.writer:
             self.writer.close()
