@@ -26,7 +26,7 @@ from distillery.errors import UserError
 from distillery.kernels import fast_bert
 from distillery.models import auto
 from distillery.recipes import TeacherRecipe
-from distillery.training import loop, optimizers
+from distillery.training import loop
 
 SIZES: dict[str, Any] = {
     "vocab_size": 40,
@@ -108,7 +108,7 @@ def test_frozen_weights_have_no_optimizer_state() -> None:
     model = classifier(BERT)
     auto.freeze_lower(model, 1)
     phase = TeacherRecipe(tuned_layers=1).phase()
-    (optimizer,) = optimizers.create(model, phase)
+    (optimizer,) = loop.create_optimizers(model, phase)
     gradients(model)
     optimizer.step()
     assert {id(weight) for weight in optimizer.state} == {

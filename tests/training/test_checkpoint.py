@@ -8,7 +8,7 @@ import torch
 from distillery.errors import UserError
 from distillery.models import registry
 from distillery.recipes import Phase
-from distillery.training import optimizers
+from distillery.training import loop
 from distillery.training.checkpoint import Checkpoint, Progress
 
 PHASE = Phase(splits=("train",), losses=(("mse", 1.0, {}),), learning_rate=0.1)
@@ -25,7 +25,7 @@ def test_training_resumes_with_the_sparse_state(tmp_path: Path) -> None:
 
     def create() -> tuple[torch.nn.Module, list[torch.optim.Optimizer], Checkpoint]:
         model = registry.create("bag", vocab_size=20, buckets=31, max_length=8, num_labels=2)
-        created = optimizers.create(model, PHASE)
+        created = loop.create_optimizers(model, PHASE)
         return model, created, Checkpoint(tmp_path, model, created)
 
     def trained(stop: bool) -> list[torch.Tensor]:
@@ -40,7 +40,7 @@ def test_training_resumes_with_the_sparse_state(tmp_path: Path) -> None:
                 optimizer.zero_grad()
             loss = model(torch.tensor([[3, 4, step + 5]])).logits.pow(2).sum() * torch.rand(())
             loss.backward()
-            optimizers.clip(created)
+            loop.clip(created)
             for optimizer in created:
                 optimizer.step()
         return [weight for weight, _ in checkpoint.owners]
@@ -51,7 +51,7 @@ def test_training_resumes_with_the_sparse_state(tmp_path: Path) -> None:
 
 def test_training_continues_in_its_own_precision_only(tmp_path: Path) -> None:
     model = torch.nn.Linear(2, 2)
-    checkpoint = Checkpoint(tmp_path, model, optimizers.create(model, PHASE))
+    checkpoint = Checkpoint(tmp_path, model, loop.create_optimizers(model, PHASE))
     assert checkpoint.load("bf16").precision == "bf16"  # there is none yet
     checkpoint.save(Progress(precision="fp32"))
     assert checkpoint.load("fp32").precision == "fp32"

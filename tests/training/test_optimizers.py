@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from distillery.models import registry
 from distillery.recipes import Phase
-from distillery.training import loop, optimizers
+from distillery.training import loop
 
 PHASE = Phase(
     splits=("train",), losses=(("mse", 1.0, {}),), learning_rate=1.0, warmup=0.2, batch_size=4
@@ -20,21 +20,21 @@ PHASE = Phase(
 
 
 def test_learning_rate_rises_then_falls_linearly() -> None:
-    found = [optimizers.learning_rate(PHASE, step, 10) for step in range(11)]
+    found = [loop.learning_rate(PHASE, step, 10) for step in range(11)]
     # two steps of warm-up in thirds of the peak, then eighths down to zero after the last step
     assert found == pytest.approx([1 / 3, 2 / 3, *(eighth / 8 for eighth in range(8, -1, -1))])
 
 
 def test_learning_rate_begins_at_its_peak_without_warm_up() -> None:
     phase = replace(PHASE, warmup=0.0)
-    rates = [optimizers.learning_rate(phase, step, 4) for step in range(4)]
+    rates = [loop.learning_rate(phase, step, 4) for step in range(4)]
     assert rates == [1.0, 0.75, 0.5, 0.25]
 
 
 @given(steps=st.integers(1, 300), warmup=st.floats(0, 0.9))
 def test_learning_rate_is_never_zero_and_never_above_its_peak(steps: int, warmup: float) -> None:
     phase = replace(PHASE, warmup=warmup)
-    found = [optimizers.learning_rate(phase, step, steps) for step in range(steps)]
+    found = [loop.learning_rate(phase, step, steps) for step in range(steps)]
     assert all(0 < value <= 1 for value in found)
     peak = found.index(max(found))
     assert found[: peak + 1] == sorted(found[: peak + 1])
@@ -44,7 +44,7 @@ def test_learning_rate_is_never_zero_and_never_above_its_peak(steps: int, warmup
 @pytest.mark.parametrize("architecture", registry.CLASSES)
 def test_weight_decay_spares_biases_norms_and_embeddings(architecture: str) -> None:
     model = registry.create(architecture, vocab_size=20, embedding_size=8, hidden_size=8)
-    decayed, plain = optimizers.parameter_groups(model, 0.1)
+    decayed, plain = loop.parameter_groups(model, 0.1)
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
     names = {id(weight): name for name, weight in model.named_parameters()}
     spared = {names[id(weight)] for weight in plain["params"]}
@@ -60,7 +60,7 @@ def test_weight_decay_spares_biases_norms_and_embeddings(architecture: str) -> N
 def test_frozen_weights_are_left_out() -> None:
     model = torch.nn.Linear(2, 2)
     model.weight.requires_grad_(False)
-    decayed, plain = optimizers.parameter_groups(model, 0.1)
+    decayed, plain = loop.parameter_groups(model, 0.1)
     assert decayed["params"] == []
     assert len(plain["params"]) == 1
 
@@ -68,14 +68,14 @@ def test_frozen_weights_are_left_out() -> None:
 def test_gradients_are_clipped_as_pytorch_clips_them() -> None:
     def trained(clip: bool) -> torch.Tensor:
         weight = torch.nn.Parameter(torch.arange(6.0))
-        created = optimizers.create(torch.nn.ParameterList([weight]), PHASE)
+        created = loop.create_optimizers(torch.nn.ParameterList([weight]), PHASE)
         for step in range(4):
             created[0].zero_grad()
             ((weight * 3 + step) ** 2).sum().backward()
             if clip:
-                optimizers.clip(created)
+                loop.clip(created)
             else:
-                torch.nn.utils.clip_grad_norm_([weight], optimizers.MAX_GRAD_NORM)
+                torch.nn.utils.clip_grad_norm_([weight], loop.MAX_GRAD_NORM)
             created[0].step()
         return weight.detach()
 

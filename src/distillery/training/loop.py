@@ -1,4 +1,5 @@
-"""The only training loop: one phase of a recipe, from a model to its best epoch on dev."""
+"""The only training loop: one phase of a recipe, from a model to its best epoch on dev, with AdamW
+and, for large sparse tables, a lazy Adam."""
 
 import logging
 import time
@@ -19,13 +20,12 @@ from distillery.kernels import graphs, hardware
 from distillery.kernels.hardware import accelerator
 from distillery.recipes import Phase
 from distillery.text import encode
-from distillery.training import optimizers
 from distillery.training.checkpoint import Checkpoint, Progress
 
 CHECK_EVERY = {"cpu": 1, "cuda": 20}  # steps between reads of the loss, which make a GPU wait
 LOG_EVERY = 20  # steps between TensorBoard events
 LOSSES_SHOWN = 100  # steps averaged, about, in the loss on the progress bar
-
+MAX_GRAD_NORM = 1.0  # gradients are clipped to it
 LOSS = "loss"  # the metric of a phase that has no better one
 
 Batch = graphs.Batch
@@ -74,7 +74,7 @@ def train(
     training.graphs = None  # it refers back: its memory would stay until garbage is collected
     del training
     model.zero_grad(set_to_none=True)
-    optimizers.set_sparse(model, False)  # other optimizers take dense gradients only
+    set_sparse(model, False)  # other optimizers take dense gradients only
     hardware.release_memory()
     best = progress.best(job.metric)
     return {
@@ -94,7 +94,7 @@ class _Training:
         self.job = job
         captured = graphs.can_hold(model)
         self.graphs = graphs.Graphs(self._update) if captured else None
-        self.optimizers = optimizers.create(model, job.phase, captured)
+        self.optimizers = create_optimizers(model, job.phase, captured)
         self.checkpoint = Checkpoint(folder, model, self.optimizers)
         self.progress = self.checkpoint.load(job.precision)
         self.model = accelerator().prepare_model(model)
@@ -105,10 +105,8 @@ class _Training:
         """The rest of an epoch, with a checkpoint every `checkpoint_seconds`."""
         progress, since = self.progress, time.monotonic()
         self.model.train()
-        job = self.job
-        plan = encode.training_batches(job.lengths, job.phase.batch_size, job.seed, progress.epoch)
-        for rows in plan[progress.batch :]:
-            rate = optimizers.learning_rate(job.phase, progress.step, self.steps)
+        for rows in _batches(self.job, progress):
+            rate = learning_rate(self.job.phase, progress.step, self.steps)
             self.losses.add(progress.step, self._step(rows, rate))
             progress.step += 1
             progress.batch += 1
@@ -126,7 +124,7 @@ class _Training:
         share = len(rows) >= processes  # otherwise every process takes them all
         mine = rows[rank::processes] if share else rows
         batch = self.job.batch_of(mine)
-        optimizers.set_rate(self.optimizers, rate)
+        set_rate(self.optimizers, rate)
         if self.graphs:
             return self.graphs.run(batch)
         # DDP averages over processes: weight by each one's rows
@@ -142,7 +140,7 @@ class _Training:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         accelerator().backward(loss)
-        optimizers.clip(self.optimizers)
+        clip(self.optimizers)
         for optimizer in self.optimizers:
             optimizer.step()
         return loss.detach()
@@ -163,6 +161,12 @@ class _Training:
     def _save(self) -> None:
         if accelerator().is_main_process:
             self.checkpoint.save(self.progress)
+
+
+def _batches(job: Job, progress: Progress) -> list[np.ndarray]:
+    """The rows of the batches of this epoch that are still to do."""
+    plan = encode.training_batches(job.lengths, job.phase.batch_size, job.seed, progress.epoch)
+    return plan[progress.batch :]
 
 
 class _Losses:
@@ -232,3 +236,72 @@ class _Display:
             "%s: epoch %d of %d, loss %.4f, dev %s %.4f",
             *(title, progress.epoch, epochs, progress.loss, metric, metrics[metric]),
         )
+
+
+def learning_rate(phase: Phase, step: int, steps: int) -> float:
+    """Linear warm-up, then linear decay to zero at the last step."""
+    warm = phase.warmup * steps
+    if step < warm:
+        return phase.learning_rate * (step + 1) / (warm + 1)
+    return phase.learning_rate * (steps - step) / max(1.0, steps - warm)
+
+
+def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay on matrices, none on biases, norms and embeddings."""
+    embeddings = [m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+    spared = {id(weight) for weight in model.parameters() if weight.ndim < 2}
+    spared |= {id(weight) for weight in embeddings}
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    return [
+        {"params": [w for w in weights if id(w) not in spared], "weight_decay": weight_decay},
+        {"params": [w for w in weights if id(w) in spared], "weight_decay": 0.0},
+    ]
+
+
+def create_optimizers(
+    model: torch.nn.Module, phase: Phase, captured: bool = False
+) -> list[torch.optim.Optimizer]:
+    """AdamW for the model; after it a lazy Adam if the model has n-gram tables (`models.bag`),
+    whose gradients become sparse, since a batch reads only a few of their rows.
+
+    captured: steps run in a CUDA graph, which reads the learning rate from GPU memory.
+    """
+    groups = parameter_groups(model, phase.weight_decay)
+    tables = set_sparse(model, True)
+    sparse = {id(weight) for weight in tables}
+    for group in groups:
+        group["params"] = [weight for weight in group["params"] if id(weight) not in sparse]
+    rate: Any = phase.learning_rate
+    if captured:
+        rate = torch.tensor(rate, device=hardware.device())
+    dense = torch.optim.AdamW(groups, lr=rate, fused=True, capturable=captured)
+    lazy = [torch.optim.SparseAdam(tables, lr=phase.learning_rate)] if tables else []
+    return [dense, *lazy]
+
+
+def set_sparse(model: torch.nn.Module, sparse: bool) -> list[torch.Tensor]:
+    """Makes the gradients of a model's n-gram tables sparse or dense; returns their weights."""
+    tables = [module for module in model.modules() if isinstance(module, torch.nn.EmbeddingBag)]
+    for table in tables:
+        table.sparse = sparse
+    return [table.weight for table in tables]
+
+
+def set_rate(optimizers: list[torch.optim.Optimizer], rate: float) -> None:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            if isinstance(group["lr"], torch.Tensor):  # read by a CUDA graph
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+
+def clip(optimizers: list[torch.optim.Optimizer]) -> None:
+    """Clips the norm of the dense gradients to `MAX_GRAD_NORM`. Fused AdamW divides by `grad_scale`
+    as it reads them, which saves a pass over every gradient."""
+    dense: Any = optimizers[0]
+    weights = [weight for group in dense.param_groups for weight in group["params"]]
+    grads = [weight.grad for weight in weights if weight.grad is not None]
+    norm = torch.nn.utils.get_total_norm(grads, foreach=True)
+    dense.grad_scale = (norm / MAX_GRAD_NORM).clamp(min=1.0)
+    dense.found_inf = torch.zeros_like(norm)
