@@ -108,11 +108,6 @@ def needs(terms: Terms) -> set[str]:
     return found
 
 
-def on_layers(terms: Terms) -> bool:
-    """Whether a loss compares layers, for which a teacher runs live."""
-    return bool(needs(terms) & set(layers.EVERYTHING))
-
-
 def on_outputs(terms: Terms) -> bool:
     """Whether a loss trains the student's outputs."""
     return bool(needs(terms) & {"labels", "logits"})
