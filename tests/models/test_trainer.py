@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, Trainer, TrainingAr
 
 import distillery  # noqa: F401  registers the students
 from distillery.models import registry
-from distillery.models.pruned_bert import PrunedBertConfig, PrunedBertForSequenceClassification
+from distillery.models.bert import PrunedBertConfig, PrunedBertForSequenceClassification
 
 ROWS = 10
 SIZES = {"vocab_size": 50, "embedding_size": 8, "hidden_size": 16, "max_length": 12}

@@ -24,8 +24,8 @@ from transformers import BertForSequenceClassification
 from distillery.errors import UserError
 from distillery.models import tokenization
 from distillery.models.attention import AttentionEncoder
+from distillery.models.bert import PrunedBertConfig, PrunedBertForSequenceClassification
 from distillery.models.heads import Pool
-from distillery.models.pruned_bert import PrunedBertConfig, PrunedBertForSequenceClassification
 from distillery.models.rnn import RNNEncoder
 from distillery.models.transformer import TransformerEncoder
 

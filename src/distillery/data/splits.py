@@ -31,24 +31,20 @@ class Rows:
 
     @property
     def labels(self) -> np.ndarray:
-        found: np.ndarray = self.source.labels[self.places]
-        return found
+        return self.source.labels[self.places]
 
     @property
     def groups(self) -> np.ndarray:
-        found: np.ndarray = self.source.groups[self.places]
-        return found
+        return self.source.groups[self.places]
 
     @property
     def keys(self) -> np.ndarray:
-        found: np.ndarray = self.source.keys[self.places]
-        return found
+        return self.source.keys[self.places]
 
     @property
     def turned(self) -> np.ndarray:
         """Keys of the pairs with their texts swapped; none for single texts."""
-        found: np.ndarray = self.source.turned[self.places if self.source.paired else []]
-        return found
+        return self.source.turned[self.places if self.source.paired else []]
 
     def drop(self, reason: str, rows: np.ndarray) -> None:
         """Drops the rows (n,) bool."""
@@ -98,8 +94,7 @@ def _contradictory(source: Spool) -> np.ndarray:
     firsts = source.labels[first][number]
     several = np.zeros(len(unique), bool)
     several[number[source.kind.contradicts(source.labels, firsts)]] = True
-    found: np.ndarray = several[number]
-    return found
+    return several[number]
 
 
 def make(

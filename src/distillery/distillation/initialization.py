@@ -244,8 +244,7 @@ def directions(matrix: torch.Tensor, width: int) -> torch.Tensor:
     """(V, H) -> (H, min(width, H)): the principal axes of the rows, of falling variance."""
     centred = matrix - matrix.mean(dim=0)
     _, vectors = torch.linalg.eigh(centred.T @ centred)  # eigenvalues rise
-    axes: torch.Tensor = vectors.flip(1)[:, :width]
-    return axes
+    return vectors.flip(1)[:, :width]
 
 
 def principal(matrix: torch.Tensor, width: int) -> torch.Tensor:

@@ -68,8 +68,7 @@ class TeacherOutputs:
         if not len(self._ids):
             return np.zeros(len(ids), bool)
         at = np.searchsorted(self._ids, ids).clip(max=len(self._ids) - 1)
-        found: np.ndarray = self._ids[at] == ids
-        return found
+        return self._ids[at] == ids
 
     def check(self, ids: np.ndarray) -> None:
         """UserError unless every row is recorded."""
@@ -125,8 +124,7 @@ class TeacherOutputs:
         first = np.unique(ids, return_index=True)[1]
         first = first[~self.has(ids[first])]
         # Ids break ties of length: the order, and so every batch, is the same after a kill.
-        found: np.ndarray = first[np.lexsort((ids[first], -lengths[first]))]
-        return found
+        return first[np.lexsort((ids[first], -lengths[first]))]
 
     def _write(self, ids: np.ndarray, logits: np.ndarray) -> None:
         name = f"{len(self.shards):06d}.safetensors"

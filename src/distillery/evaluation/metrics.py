@@ -20,24 +20,21 @@ def confusion(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 def accuracy(counts: np.ndarray) -> np.ndarray:
     """The share of rows that are predicted right."""
-    found: np.ndarray = _hits(counts).sum(axis=-1) / counts.sum(axis=(-2, -1))
-    return found
+    return _hits(counts).sum(axis=-1) / counts.sum(axis=(-2, -1))
 
 
 def macro_f1(counts: np.ndarray) -> np.ndarray:
     """F1 of each label that occurs or is predicted, averaged."""
     occurring = counts.sum(axis=-1) + counts.sum(axis=-2)
     each = 2 * _hits(counts) / np.maximum(occurring, 1)
-    found: np.ndarray = each.sum(axis=-1) / (occurring > 0).sum(axis=-1)
-    return found
+    return each.sum(axis=-1) / (occurring > 0).sum(axis=-1)
 
 
 def f1(counts: np.ndarray) -> np.ndarray:
     """F1 of the second of two labels, as GLUE scores MRPC; 0 where it neither occurs nor is
     predicted."""
     occurring = counts[..., 1, :].sum(axis=-1) + counts[..., :, 1].sum(axis=-1)
-    found: np.ndarray = 2 * counts[..., 1, 1] / np.maximum(occurring, 1)
-    return found
+    return 2 * counts[..., 1, 1] / np.maximum(occurring, 1)
 
 
 def matthews(counts: np.ndarray) -> np.ndarray:
@@ -47,8 +44,7 @@ def matthews(counts: np.ndarray) -> np.ndarray:
     rows, true, predicted = counts.sum(axis=(-2, -1)), counts.sum(axis=-1), counts.sum(axis=-2)
     covariance = _hits(counts).sum(axis=-1) * rows - (true * predicted).sum(axis=-1)
     spread = (rows**2 - (true**2).sum(axis=-1)) * (rows**2 - (predicted**2).sum(axis=-1))
-    found: np.ndarray = covariance / np.sqrt(np.where(spread > 0, spread, np.inf))
-    return found
+    return covariance / np.sqrt(np.where(spread > 0, spread, np.inf))
 
 
 EVERY_TASK = ("accuracy", "macro_f1")  # measured beside a task's main metric
@@ -78,8 +74,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     """(N, labels) logits -> probabilities, float64, each row of sum 1."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     powers = np.exp(shifted)
-    probabilities: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -142,8 +137,7 @@ def _confusions(
     (B, count, count)."""
     cells = np.zeros((len(labels), count * count), np.float32)  # exact up to 2^24 rows
     cells[np.arange(len(labels)), labels * count + predicted] = 1
-    found: np.ndarray = (drawn @ cells).astype(np.float64).reshape(-1, count, count)
-    return found
+    return (drawn @ cells).astype(np.float64).reshape(-1, count, count)
 
 
 def mcnemar(labels: np.ndarray, before: np.ndarray, after: np.ndarray) -> float:

@@ -106,8 +106,7 @@ def _last_layer(
     (query,) = _projected(attention, first, "query")
     key, value = _projected(attention, hidden_states, "key", "value")
     mixed = _mixed(attention, query, key, value, attention_mask)
-    output: Tensor = layer.feed_forward_chunk(layer.attention.output(mixed, first))
-    return output
+    return layer.feed_forward_chunk(layer.attention.output(mixed, first))
 
 
 def _packs(states: Tensor) -> bool:

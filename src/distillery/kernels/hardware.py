@@ -53,8 +53,7 @@ def cpu_name() -> str:
 
 def device() -> torch.device:
     """This process's GPU, or the CPU."""
-    found: torch.device = accelerator().device
-    return found
+    return accelerator().device
 
 
 def _version(package: str) -> str | None:

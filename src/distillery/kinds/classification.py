@@ -48,8 +48,7 @@ class Classification(Kind):
         return labels
 
     def contradicts(self, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
-        found: np.ndarray = labels != others
-        return found
+        return labels != others
 
     def summary(self, labels: np.ndarray, names: Sequence[str]) -> dict[str, float]:
         """Rows per label."""
@@ -116,8 +115,7 @@ class Classification(Kind):
         raise UserError(f"teacher {teacher} has a dev accuracy of {accuracy:.4f}, {limit} ({hint})")
 
     def decode(self, logits: np.ndarray) -> np.ndarray:
-        predicted: np.ndarray = logits.argmax(axis=1)
-        return predicted
+        return logits.argmax(axis=1)
 
     def scores(self, metric: str, labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         return metrics.scores(metric, labels, predicted)
@@ -166,8 +164,7 @@ class Probabilities:
     names: Sequence[str]
 
     def _best(self, top: int) -> list[int]:
-        order: list[int] = np.argsort(-self.values, kind="stable")[:top].tolist()
-        return order
+        return np.argsort(-self.values, kind="stable")[:top].tolist()
 
     def columns(self, top: int | None) -> list[str]:
         """Label and probability, by default of the most probable one."""
@@ -233,8 +230,7 @@ class LabelNames:
 
     def final(self, labels: np.ndarray) -> np.ndarray:
         places = np.array([self.order.index(label) for label in self.numbers], np.int64)
-        found: np.ndarray = places[labels]
-        return found
+        return places[labels]
 
     def _ordered(self) -> tuple[str, ...]:
         return label_order(self.numbers, self.declared, ", ".join(self.files.values()))

@@ -37,15 +37,13 @@ class Regression(Kind):
         if not len(labels):
             return np.zeros(0, np.int64)
         borders = np.quantile(labels, [0.2, 0.4, 0.6, 0.8], method="lower")
-        found: np.ndarray = np.searchsorted(borders, labels).astype(np.int64)
-        return found
+        return np.searchsorted(borders, labels).astype(np.int64)
 
     def contradicts(self, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Whether they differ by more than a fifth of all labels' range."""
         if not len(labels):
             return np.zeros(0, bool)
-        found: np.ndarray = np.abs(labels - others) > np.ptp(labels) / 5
-        return found
+        return np.abs(labels - others) > np.ptp(labels) / 5
 
     def summary(self, labels: np.ndarray, names: Sequence[str]) -> dict[str, float]:
         """Lowest, mean and highest."""

@@ -102,5 +102,4 @@ class BagClassifier(Classifier):
         return int(config.embedding_size)
 
     def vector(self, encoded: Any, mask: Tensor, types: Tensor) -> Tensor:
-        found: Tensor = encoded.pooler_output
-        return found
+        return encoded.pooler_output

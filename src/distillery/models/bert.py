@@ -16,12 +16,15 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
+from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import SAFE_WEIGHTS_NAME
+from transformers.utils.generic import can_return_tuple
 
 from distillery.errors import UserError, reason
 from distillery.models.auto import read_config
+from distillery.models.heads import classification_loss
 from distillery.students import BertShape
 
 NEW = ("pooler.", "embeddings.token_type_embeddings.")  # may be missing in a checkpoint
@@ -145,3 +148,51 @@ def _weights(folder: Path) -> dict[str, Tensor]:
             name = re.sub(old, new, name)
         found[name] = tensor.float()
     return found
+
+
+class PrunedBertConfig(BertConfig):
+    """Of a classifier with heads taken out: fewer heads, of the width they had, which BERT of
+    transformers derives from `hidden_size` and `num_attention_heads`.
+
+    num_attention_heads: before pruning; kept_heads: left in each layer.
+    """
+
+    model_type = "distillery_pruned_bert"
+
+    kept_heads: int = 12
+
+
+class PrunedBertForSequenceClassification(BertForSequenceClassification):
+    """Weights keep BERT's names; `intermediate_size` is what is left in each layer."""
+
+    config_class = PrunedBertConfig
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        for layer in self.bert.encoder.layer:
+            attention, output = layer.attention.self, layer.attention.output
+            width = config.kept_heads * attention.attention_head_size
+            attention.num_attention_heads, attention.all_head_size = config.kept_heads, width
+            for name in ("query", "key", "value"):
+                setattr(attention, name, nn.Linear(config.hidden_size, width))
+            output.dense = nn.Linear(width, config.hidden_size)
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """As BERT's, but for a loss that is right under gradient accumulation."""
+        output: SequenceClassifierOutput = super().forward(
+            input_ids, attention_mask, token_type_ids, return_dict=True, **kwargs
+        )
+        if labels is not None:
+            output.loss = classification_loss(
+                labels, output.logits, self.config, num_items_in_batch
+            )
+        return output

@@ -69,8 +69,7 @@ class StudentModel(_Student):
     embeddings_name: ClassVar[str]
 
     def get_input_embeddings(self) -> nn.Module:
-        embeddings: nn.Module = getattr(self, self.embeddings_name)
-        return embeddings
+        return getattr(self, self.embeddings_name)
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         setattr(self, self.embeddings_name, value)

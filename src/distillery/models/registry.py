@@ -5,7 +5,7 @@ from typing import Any
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from distillery.models import networks, pretrained
-from distillery.models.pruned_bert import PrunedBertConfig, PrunedBertForSequenceClassification
+from distillery.models.bert import PrunedBertConfig, PrunedBertForSequenceClassification
 from distillery.students import STUDENTS
 
 CLASSES: dict[str, type] = {

@@ -133,14 +133,12 @@ class TorchPredictor(Predictor):
         self.model.to(self.device).eval()
 
     def _forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(**dict(zip(INPUTS, inputs, strict=True))).logits
-        return logits
+        return self.model(**dict(zip(INPUTS, inputs, strict=True))).logits
 
     def batch_outputs(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         with torch.inference_mode():
             inputs = [torch.from_numpy(batch[name]).to(self.device) for name in INPUTS]
-            outputs: np.ndarray = self.compute(*inputs).float().cpu().numpy()
-            return outputs
+            return self.compute(*inputs).float().cpu().numpy()
 
 
 def _load_student(

@@ -19,8 +19,7 @@ def declared(name: str) -> Task | None:
     """The task in the file `tasks/<name>.py`, if there is one."""
     if name not in names():
         return None
-    task: Task = importlib.import_module(f"{__name__}.{name}").TASK
-    return task
+    return importlib.import_module(f"{__name__}.{name}").TASK
 
 
 def get(name: str) -> Task:

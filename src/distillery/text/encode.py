@@ -106,8 +106,7 @@ class _Chain:
     def __getitem__(self, where: slice) -> np.ndarray:
         number = int(np.searchsorted(self.starts[1:], where.start, side="right"))
         start = int(self.starts[number])
-        pieces: np.ndarray = self.arrays[number][where.start - start : where.stop - start]
-        return pieces
+        return self.arrays[number][where.start - start : where.stop - start]
 
 
 def joined(parts: list[Encoded]) -> Encoded:
@@ -157,8 +156,7 @@ def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     spans([5, 0], [2, 1]) is [5, 6, 0].
     """
     ends = offsets_of(lengths)
-    positions: np.ndarray = np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])
-    return positions
+    return np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])
 
 
 Pieces = tuple[np.ndarray, np.ndarray]  # of N texts: pieces (P,) int32 and their counts (N,)
