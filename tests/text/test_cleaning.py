@@ -84,8 +84,8 @@ def test_white_space_is_folded_in_a_tokenizer_as_in_stage_1(tiny_folder: Path, t
 
 
 def test_a_vocabulary_made_smaller_still_cleans(folder: Path) -> None:
-    from distillery.compression import vocabulary
+    from distillery.compression import prune
 
     tokenizer = tokenization.load(folder)
-    cut = vocabulary.cut_tokenizer(tokenizer, [*range(len(tokenizer) - 1)])
+    cut = prune.cut_tokenizer(tokenizer, [*range(len(tokenizer) - 1)])
     assert cut("a<br />b")["input_ids"] == cut("a b")["input_ids"]
