@@ -114,7 +114,9 @@ def test_numbers_are_read_as_they_are() -> None:
 def test_what_is_no_finite_number_is_named_with_its_file_and_row(text: str) -> None:
     with pytest.raises(UserError) as caught:
         read(REGRESSION, ["1", "2"], ["3", text])
-    assert str(caught.value) == f"b.csv, row 2: the label '{text}' is not a finite number"
+    assert str(caught.value) == (
+        f"b.csv, row 2: the label '{text}' is not a number from -1e+08 to 1e+08"
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,6 +189,17 @@ def test_a_summary_has_counts_or_the_range() -> None:
     assert CLASSIFICATION.summary(np.array([0, 0, 2]), "abc") == {"a": 2, "b": 0, "c": 1}
     found = REGRESSION.summary(np.array([0.0, 1.0, 2.0]), ("score",))
     assert found == {"lowest": 0, "mean": 1, "highest": 2}
+    small = REGRESSION.summary(np.array([1e-9, 3e-9]), ("score",))
+    assert REGRESSION.describe(small) == "1e-09 to 3e-09, mean 2e-09"
+
+
+@pytest.mark.parametrize(("largest", "warns"), [("5", False), ("-350000", True)])
+def test_large_numbers_come_with_advice_to_scale_them(
+    largest: str, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels, _ = read(REGRESSION, ["1", largest])
+    labels.names()
+    assert ("a.csv has labels as large as 350000, which" in caplog.text) == warns
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

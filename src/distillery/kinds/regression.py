@@ -13,6 +13,9 @@ from distillery.errors import UserError, one_line
 from distillery.evaluation import LOWER_IS_BETTER, correlation
 from distillery.kinds.base import Kind
 
+LARGEST = 1e8  # label of a user's data; a squared error of it fits results and fp32
+SLOW = 100  # labels beyond this are far from the outputs that a new head gives, near 0
+
 
 class Regression(Kind):
     """Labels are the numbers themselves; `task.labels` holds the name of the one output."""
@@ -50,7 +53,7 @@ class Regression(Kind):
         if not len(labels):
             return {}
         found = {"lowest": labels.min(), "mean": labels.mean(), "highest": labels.max()}
-        return {name: round(float(value), 4) for name, value in found.items()}
+        return {name: float(f"{value:.6g}") for name, value in found.items()}
 
     def describe(self, summary: Mapping[str, float]) -> str:
         return "{lowest:g} to {highest:g}, mean {mean:g}".format(**summary) if summary else "none"
@@ -128,7 +131,7 @@ class Number:
 
 
 class Numbers:
-    """Labels that are finite numbers."""
+    """Labels that are numbers within `LARGEST`."""
 
     def __init__(self, files: Mapping[str, str]) -> None:
         self.files = files
@@ -139,10 +142,10 @@ class Numbers:
             value = math.nan if "_" in text else float(text)  # Python reads 1_000 as a number
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
+        if not abs(value) <= LARGEST:
             raise UserError(
-                f"{self.files[role]}, row {row + 1}: the label '{one_line(text)}' is not a finite"
-                " number"
+                f"{self.files[role]}, row {row + 1}: the label '{one_line(text)}' is not a number"
+                f" from {-LARGEST:g} to {LARGEST:g}"
             )
         self.found[role].append(value)
         return value
@@ -156,6 +159,14 @@ class Numbers:
         for role, labels in self.found.items():
             if not labels:
                 raise UserError(f"{self.files[role]} has no label at all (--label-column names it)")
+            largest = max(map(abs, labels))
+            if largest > SLOW:
+                logging.warning(
+                    "%s has labels as large as %g, which take long to learn: scale them to a few"
+                    " units, such as 3.5 for 350000",
+                    self.files[role],
+                    largest,
+                )
             if min(labels) == max(labels):
                 raise UserError(
                     f"{self.files[role]} has the label {labels[0]:g} in every row: regression needs"
