@@ -21,7 +21,8 @@ TYPES = {"PATH": Path, "FILE": Path, "FOLDER": Path, "K": int, "S": float}
 
 NAMES = {  # what a command is about; required where a row lists it
     "task": "data set, such as imdb, demo, smoke, or the name of your own",
-    "teacher": "bert, minilm, a hub id (owner/name) or a folder",
+    "teacher": "bert, minilm, a hub id (owner/name) or a folder; for distil and compress also"
+    " several, separated by commas, whose outputs are averaged",
     "student": ", ".join(STUDENTS),
     "baseline": f"{', '.join(BASELINES)}, or all that fit the task",
     "model": "name of a model's result, such as distil_bilstm_minilm_imdb",

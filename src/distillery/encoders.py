@@ -77,6 +77,14 @@ def short_name(spec: str) -> str:
     return paths.checked_name("teacher", name)
 
 
+def short_names(specs: str) -> list[str]:
+    """The names of one or several teachers, separated by commas. UserError for one named twice."""
+    names = [short_name(spec) for spec in specs.split(",")]
+    if len(set(names)) < len(names):
+        raise UserError(f"teachers {','.join(names)} name one twice: a mean needs different ones")
+    return names
+
+
 def folder_of(spec: str) -> Path:
     """Where an encoder lies: a short name, a hub id (`owner/name`) or a folder.
 

@@ -263,4 +263,14 @@ def test_a_student_learns_from_the_mean_of_several_teachers(smoke_copy: Path) ->
         "smoke/models/other_smoke/model.safetensors",
     } <= result.inputs.keys()
     assert main(["distil", *names, f"tiny,{copy}", "--student", "bert_tiny"]) == 2
+    compressed = ["--student", "bag", "--student-variant", "two"]
+    assert main(["compress", *names, f"tiny,{copy}", *compressed]) == 0
+    assert paths.model("smoke", "distil_bag_tiny-other_smoke.two.int8").is_dir()
     assert main(["report", "--task", "smoke"]) == 0
+
+
+def test_a_teacher_is_not_averaged_with_itself(
+    in_smoke_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["distil", "--task", "smoke", "--teacher", "tiny,tiny", "--student", "bag"]) == 2
+    assert "teachers tiny,tiny name one twice" in capsys.readouterr().err

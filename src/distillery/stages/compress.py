@@ -243,7 +243,7 @@ def run_chain(task: Task, arguments: Namespace) -> None:
 
     Students whose matmuls can take it are quantized by static ranges too.
     """
-    student, teacher = arguments.student, encoders.short_name(arguments.teacher)
+    student, teacher = arguments.student, "-".join(encoders.short_names(arguments.teacher))
     variants = arguments.teacher_variant, arguments.student_variant
     row, recipe = STUDENTS[student], recipes.quantization(task.name)
 

@@ -15,7 +15,7 @@ from distillery.data import store
 from distillery.data.task import Task
 from distillery.distillation import initialization, layers, losses
 from distillery.distillation.signals import Taught, check_on_dev, find
-from distillery.encoders import short_name
+from distillery.encoders import short_names
 from distillery.errors import UserError
 from distillery.experiments import experiment
 from distillery.experiments import phases as training
@@ -30,7 +30,7 @@ from distillery.training import loop
 
 def prepare(task: Task, recipe: StudentRecipe, arguments: Namespace) -> "Student":
     """The student that the command line asks for."""
-    teachers = arguments.teacher and ",".join(map(short_name, arguments.teacher.split(",")))
+    teachers = arguments.teacher and ",".join(short_names(arguments.teacher))
     variants = arguments.teacher_variant, arguments.variant
     return Student(task, recipe, arguments.student, teachers, *variants)
 
