@@ -107,6 +107,16 @@ IMPOSSIBLE: list[tuple[Recipe, dict[str, Any]]] = [
     (STUDENT, {"phases": ()}),
     (BERT, {"phases": ()}),
     (BERT, {"start": "pca"}),
+    (BERT, {"start_layers": "middle"}),
+    (BERT, {"start_layers": "1-2+"}),
+    (BERT, {"start_layers": ""}),
+    (PHASE, {"epochs": 2.5}),
+    (PHASE, {"epochs": "3"}),
+    (PHASE, {"epochs": True}),
+    (PHASE, {"learning_rate": "0.1"}),
+    (PHASE, {"splits": "train"}),
+    (PHASE, {"splits": ["train"]}),
+    (STUDENT, {"tokenizer": None}),
     (PRUNING, {"sparsity": 1.0}),
     (PRUNING, {"sparsity": float("nan")}),
     (PRUNING, {"sparsity": 0.0}),  # and no pieces: nothing would change
@@ -291,6 +301,12 @@ def test_imports_and_private_helpers_are_not_refused(films: Path) -> None:
     )
     assert recipes.data("films").dev_rows == 7
     assert recipes.teacher("films", "minilm").epochs == 9
+
+
+def test_a_name_with_something_else_than_its_recipe_is_refused(films: Path) -> None:
+    films.write_text("from distillery.recipes.base import DataRecipe\nPLAN = DataRecipe()\n")
+    with pytest.raises(UserError, match=r"PLAN in recipes/films.py is a DataRecipe, not a Plan"):
+        recipes.plan("films")
 
 
 def test_a_misspelt_field_is_refused() -> None:

@@ -81,7 +81,10 @@ def _recipe(kind: type[R], task: str, name: str, *names: object) -> R:
     recipe = found(*names) if callable(found) else found
     if isinstance(recipe, TextRecipe):
         recipe = recipe.changed(head=_lookup(task, "HEAD"))
-    assert isinstance(recipe, kind), f"{name} in recipes/{task}.py is no {kind.__name__}"
+    if not isinstance(recipe, kind):
+        raise UserError(
+            f"{name} in recipes/{task}.py is a {type(recipe).__name__}, not a {kind.__name__}"
+        )
     return recipe
 
 

@@ -7,7 +7,7 @@ command line makes its options from the fields (`recipes.options`).
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Annotated, Any, Self, get_type_hints
+from typing import Annotated, Any, Self, get_args, get_origin, get_type_hints
 
 from distillery import files
 from distillery.errors import UserError, choose
@@ -18,6 +18,13 @@ TRANSFER_SPLITS = (*SOURCE_SPLITS, "augmented")
 Check = Callable[[str, Any], object]  # (field, value); UserError where the value is impossible
 # Name, weight and options of each, such as ("kl", 0.5, {"temperature": 2.0}).
 Losses = tuple[tuple[str, float, dict[str, float | str]], ...]
+# Type of a field -> the types of its values, and what an error calls them.
+FORMS: dict[Any, tuple[Any, str]] = {
+    int: (int, "a whole number"),
+    float: (int | float, "a number"),
+    str: (str, "a word"),
+    tuple: (tuple, "a tuple"),
+}
 
 
 def refuse(name: str, value: object, allowed: str) -> None:
@@ -74,8 +81,14 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(type(self), include_extras=True).items():
-            for check in getattr(hint, "__metadata__", ())[1:]:
-                check(name, getattr(self, name))
+            if get_origin(hint) is not Annotated:
+                continue
+            kind, value = get_args(hint)[0], getattr(self, name)
+            types, allowed = FORMS[get_origin(kind) or kind]
+            if not isinstance(value, types) or isinstance(value, bool):
+                refuse(name, repr(value), allowed)
+            for check in hint.__metadata__[1:]:
+                check(name, value)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

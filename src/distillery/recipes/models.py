@@ -1,6 +1,7 @@
 """Recipes of stages 2 to 5: what a model is, how it is trained and compressed; the baselines beside
 them, and the benchmark that says what compression bought."""
 
+import re
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
@@ -24,6 +25,13 @@ from distillery.recipes.base import (
 )
 
 Width = between(4, 65_536)
+
+
+def _layers(name: str, rule: str) -> None:
+    """The rule is one of `distillation.layers.mapping`."""
+    if not re.fullmatch(r"uniform|first|last|\d+-\d+(\+\d+-\d+)*", rule, re.ASCII):
+        allowed = "uniform, first, last, or pairs (student-teacher) such as 1-2+2-4+3-6"
+        refuse(name, f"'{rule}'", allowed)
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ class TeacherRecipe(TextRecipe, Training):
     precision: Precision = "auto"
     min_dev_score: Annotated[
         float,
-        "main metric that a teacher needs on dev; the majority class it must beat anyway",
+        "main metric that a teacher needs on dev; a constant answer it must beat anyway",
         between(0, 1),
     ] = 0.0
 
@@ -155,6 +163,7 @@ class BertStudentRecipe(StudentRecipe):
         str,
         "where the student starts from layers of its teacher or encoder, which ones: uniform,"
         " first, last, or pairs (student-teacher) such as 1-2+2-4+3-6",
+        _layers,
     ] = "uniform"
 
     def needs_teacher(self) -> bool:
