@@ -193,6 +193,10 @@ def test_recorded_outputs_are_not_needed_where_layers_alone_are_compared(
             "the hidden states of student bag, which gives no states of its layers",
         ),
         ([*DISTIL, "minilm3", "--start", "hub", "--variant", "x"], "minilm3 has no checkpoint"),
+        (
+            [*DISTIL, "minilm3", "--tokenizer", "tiny", "--variant", "x"],
+            "tokenizer tiny is impossible: student minilm3 reads the word pieces of minilm",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_at_start(
@@ -296,7 +300,7 @@ def test_a_teacher_of_another_architecture_is_not_its_start(
     said = refused(*DISTIL, "other1", "--start", "teacher", "--variant", "x")
     assert "start teacher is impossible: student other1 has the architecture of" in said
     for rule, expected in (
-        ("middle", "unknown layers 'middle'"),
+        ("middle", "start_layers 'middle' is impossible: uniform, first, last, or pairs"),
         ("1-3", "layers 1-3 is impossible: the student has 1 layers, the teacher 2"),
         ("1-1+1-2", "start_layers 1-1+1-2 is impossible: name each of the student's 1 layers once"),
     ):

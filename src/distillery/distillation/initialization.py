@@ -118,6 +118,11 @@ class Initialization:
 def choose(student: str, recipe: StudentRecipe, teacher: Teacher | None) -> Initialization:
     """Where the recipe says the weights come from; UserError where they can't be had."""
     row, own_encoder = STUDENTS[student], STUDENTS[student].encoder
+    if own_encoder and recipe.tokenizer != own_encoder:
+        raise UserError(
+            f"tokenizer {recipe.tokenizer} is impossible: student {student} reads the word pieces"
+            f" of {own_encoder}"
+        )
     kind = _kind(student, recipe, teacher)
     if kind == "hub":
         if not row.checkpoint:

@@ -10,6 +10,7 @@ from distillery.recipes.models import (
     StudentRecipe,
     TeacherRecipe,
 )
+from distillery.students import STUDENTS
 
 DATA = DataRecipe(dev_rows=32)
 AUGMENTATION = AugmentationRecipe(copies=2)
@@ -45,13 +46,14 @@ def pruning(phases: tuple[Phase, ...]) -> PruningRecipe:
 
 
 def bert_student(name: str) -> BertStudentRecipe:
-    return _small_bert(default.bert_student(name))
+    return _small_bert(name, default.bert_student(name))
 
 
 def bert_distillation(name: str, teacher: str) -> BertStudentRecipe:
-    return _small_bert(default.bert_distillation(name, teacher))
+    return _small_bert(name, default.bert_distillation(name, teacher))
 
 
-def _small_bert(recipe: BertStudentRecipe) -> BertStudentRecipe:
+def _small_bert(name: str, recipe: BertStudentRecipe) -> BertStudentRecipe:
     phases = tuple(phase.changed(epochs=4, learning_rate=1e-3) for phase in recipe.phases)
-    return recipe.changed(phases=phases, tokenizer="tiny", precision="fp32")
+    tokenizer = STUDENTS[name].encoder or "tiny"
+    return recipe.changed(phases=phases, tokenizer=tokenizer, precision="fp32")
