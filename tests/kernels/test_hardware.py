@@ -105,6 +105,14 @@ def test_bad_distillery_precision_is_refused(
         hardware.precision(wanted)
 
 
+def test_a_misspelt_switch_of_the_kernels_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DISTILLERY_KERNELS", "of")
+    with pytest.raises(UserError, match="unknown DISTILLERY_KERNELS 'of': choose from on, off"):
+        hardware.prepare()
+
+
 def test_auto_leaves_the_precision_to_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISTILLERY_PRECISION", raising=False)
     by_hardware = hardware.precision("auto")

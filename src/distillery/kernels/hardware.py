@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from distillery import files, paths
+from distillery import files, kernels, paths
 from distillery.errors import choose
 
 PACKAGES = ("transformers", "scikit-learn", "onnxruntime")  # beside torch, those that make figures
@@ -94,7 +94,9 @@ def prepare() -> None:
     soon as it is freed, and the system clears every page of the next one, which took a third of a
     training step. And it flushes denormals (below 1e-38) to zero: Adam's means of an embedding that
     no text uses become denormal after some 800 steps, which made the optimizer 20 times slower.
+    UserError if DISTILLERY_KERNELS is neither on nor off, also where no model has kernels.
     """
+    kernels.on()
     torch.set_flush_denormal(True)
     if library := _glibc():
         library.mallopt(_M_MMAP_MAX, 0)
