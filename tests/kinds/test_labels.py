@@ -136,6 +136,15 @@ def test_numbers_that_no_model_can_learn_are_refused(
     assert str(caught.value).startswith(said)
 
 
+@pytest.mark.parametrize(("rows", "warns"), [(20, False), (21, True)])
+def test_many_numbers_as_classes_come_with_advice_to_learn_them_as_numbers(
+    rows: int, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels, _ = read(CLASSIFICATION, [f"{row / 4}" for row in range(rows)])
+    labels.names()
+    assert ("--kind regression learns them as numbers" in caplog.text) == warns
+
+
 def test_numbers_have_no_names_to_declare() -> None:
     with pytest.raises(UserError, match="--labels is for classification"):
         read(REGRESSION, [], declared=["1", "2"])

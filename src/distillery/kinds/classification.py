@@ -18,6 +18,7 @@ from distillery.evaluation import metrics
 from distillery.kinds.base import Kind
 
 MOST_LABELS = 1000  # of a user's data: more are most likely the wrong column
+MANY_NUMBERS = 20  # labels that are all numbers: more are most likely scores, not classes
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+", re.ASCII)
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 
@@ -268,9 +269,18 @@ def label_order(
         names = ", ".join(found) or "no label at all (name their --label-column)"
         raise UserError(f"{where} has {names}: at least two different labels are needed")
     if len(found) > MOST_LABELS:
-        raise UserError(f"{where} has {len(found)} different labels: is it the right column?")
+        raise UserError(
+            f"{where} has {len(found)} different labels: is it the right column? (numbers are"
+            " learned with --kind regression)"
+        )
     if all(map(_NUMBER.fullmatch, found)):
         found.sort(key=float)
+        if len(found) > MANY_NUMBERS:
+            logging.warning(
+                "  the %d labels are numbers, and each becomes a class of its own:"
+                " --kind regression learns them as numbers",
+                len(found),
+            )
     return tuple(found)
 
 
