@@ -54,3 +54,18 @@ def test_losses_on_layers_get_the_one_live_teacher(monkeypatch: pytest.MonkeyPat
 def test_losses_on_layers_need_exactly_one_teacher(teachers: Any) -> None:
     with pytest.raises(UserError, match="compares the student with one teacher"):
         Taught(teachers).signal({"hidden_states"})
+
+
+def test_recorded_outputs_must_be_there_and_a_live_teacher_needs_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(ids: np.ndarray) -> None:
+        raise UserError("not recorded")
+
+    monkeypatch.setattr(Live, "__init__", lambda self, teacher: None)
+    outputs: Any = SimpleNamespace(check=refuse)
+    taught = Taught(("the teacher",), (outputs,))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="not recorded"):
+        taught.signal({"logits"}).check(IDS)
+    taught.signal({"logits", "hidden_states"}).check(IDS)
+    taught.signal({"labels"}).check(IDS)

@@ -1,7 +1,7 @@
 """Teachers, and what a student learns from them beside true labels, behind one interface.
 
-A loss names what it needs (`losses.LOSSES`); `of` finds where that comes from: outputs recorded
-before, a teacher that runs live beside the student, or the mean of several teachers' outputs.
+A loss names what it needs (`losses.LOSSES`); `Taught.signal` finds where that comes from: recorded
+outputs, a teacher that runs live beside the student, or the mean of several teachers' outputs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -94,6 +94,9 @@ def check_on_dev(task: Task, teacher: Teacher, outputs: TeacherOutputs) -> None:
 class Signal:
     """What one phase of training reads of its teachers: nothing, where it has labels alone."""
 
+    def check(self, ids: np.ndarray) -> None:
+        """UserError unless everything that `read` gives is there for these rows."""
+
     def read(self, ids: np.ndarray) -> dict[str, Tensor]:
         """What was recorded for rows (B,), to travel with their batch."""
         return {}
@@ -108,6 +111,10 @@ class Recorded(Signal):
     """The mean of the teachers' recorded outputs; of one teacher, its own."""
 
     outputs: Sequence[TeacherOutputs]
+
+    def check(self, ids: np.ndarray) -> None:
+        for outputs in self.outputs:
+            outputs.check(ids)
 
     def read(self, ids: np.ndarray) -> dict[str, Tensor]:
         found = [outputs.logits(ids) for outputs in self.outputs]
@@ -141,11 +148,6 @@ class Taught:
 
     teachers: tuple[Teacher, ...] = ()
     outputs: tuple[TeacherOutputs, ...] = ()
-
-    def check(self, ids: np.ndarray) -> None:
-        """UserError unless every teacher has recorded outputs for these rows."""
-        for outputs in self.outputs:
-            outputs.check(ids)
 
     def signal(self, needs: set[str]) -> Signal:
         """What gives all of `needs` (of `losses.needs`) that the data does not."""

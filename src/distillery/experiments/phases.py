@@ -50,9 +50,8 @@ def jobs(
         text = encode.joined([reader.encode_split(task.name, split) for split in splits])
         labels = np.concatenate([split.labels for split in splits])
         ids = np.concatenate([split.ids for split in splits])
-        if "logits" in loss.needs:
-            taught.check(ids)
-        module = learner(model.network, loss)
+        signal.check(ids)
+        module = _learner(model.network, loss)
         loss_of = partial(_loss, loss, signal)
         judge: Callable[[], dict[str, float]] = evaluate
         metric = task.metric
@@ -65,7 +64,7 @@ def jobs(
             loop.Job(
                 phase=phase,
                 lengths=text.lengths,
-                batch_of=_batch_of(text, labels, ids, signal),
+                batch_of=partial(_batch, text, labels, ids, signal),
                 loss_of=loss_of,
                 evaluate=judge,
                 metric=metric,
@@ -105,7 +104,7 @@ class _Learner(nn.Module):
         return found
 
 
-def learner(network: Any, loss: Losses) -> nn.Module:
+def _learner(network: Any, loss: Losses) -> nn.Module:
     """What a phase trains: the network itself, or, with losses on layers, a module around it."""
     if len(loss.on_layers):
         return _Learner(network, loss)
@@ -114,23 +113,19 @@ def learner(network: Any, loss: Losses) -> nn.Module:
 
 
 def _loss(loss: Losses, signal: Signal, output: Any, batch: loop.Batch) -> Tensor:
-    found: Tensor = loss(output, signal.give(batch), batch)
-    return found
+    total: Tensor = loss(output, signal.give(batch), batch)
+    return total
 
 
-def _batch_of(
-    text: encode.Encoded, labels: np.ndarray, ids: np.ndarray, signal: Signal
-) -> Callable[[np.ndarray], loop.Batch]:
-    """Row numbers -> inputs, labels and what was recorded of the teachers."""
-
-    def batch_of(rows: np.ndarray) -> loop.Batch:
-        return {
-            **inference.tensors(text, rows),
-            "labels": torch.from_numpy(labels[rows]),
-            **signal.read(ids[rows]),
-        }
-
-    return batch_of
+def _batch(
+    text: encode.Encoded, labels: np.ndarray, ids: np.ndarray, signal: Signal, rows: np.ndarray
+) -> loop.Batch:
+    """Row numbers (B,) -> inputs, labels and what was recorded of the teachers."""
+    return {
+        **inference.tensors(text, rows),
+        "labels": torch.from_numpy(labels[rows]),
+        **signal.read(ids[rows]),
+    }
 
 
 def _mean_loss(
