@@ -241,7 +241,8 @@ class Nbsvm:
     def predict(self, features: Any) -> np.ndarray:
         scores = features @ (self.ratios * self.weights).T + self.biases  # (N, planes)
         planes = (scores[:, 0] > 0).astype(int) if len(self.labels) == 2 else scores.argmax(axis=1)
-        return self.labels[planes]
+        result: np.ndarray = self.labels[planes]
+        return result
 
 
 def log_count_ratio(features: Any, positive: np.ndarray, smoothing: float) -> np.ndarray:
@@ -249,4 +250,5 @@ def log_count_ratio(features: Any, positive: np.ndarray, smoothing: float) -> np
     positive (N,), and q of the others (section 2.1)."""
     p = smoothing + np.asarray(features[positive].sum(axis=0)).ravel()
     q = smoothing + np.asarray(features[~positive].sum(axis=0)).ravel()
-    return np.log(p / p.sum()) - np.log(q / q.sum())
+    result: np.ndarray = np.log(p / p.sum()) - np.log(q / q.sum())
+    return result

@@ -1,4 +1,4 @@
-"""A process of its own that does what it is told, one thing at a time."""
+"""A worker process that handles one request at a time."""
 
 import gc
 import os

@@ -48,7 +48,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Group:
-    """Units of one kind in one layer, of which the same share stays in every layer.
+    """Units of one type in one layer; pruning keeps the same share of them in every layer.
 
     kind: names the number that stays, in `smaller`. written, read: weights that compute the units
     and those that read them.
@@ -73,8 +73,7 @@ def groups_of(model: Any) -> list[Group]:
 
 
 def smaller(model: Any, kept: dict[str, int]) -> Any:
-    """A new classifier, with random weights, of which `kept` says how many units stay: kind ->
-    number."""
+    """A smaller classifier with random weights. kept: type of units -> how many stay per layer."""
     config = model.config.to_dict()
     del config["model_type"]
     if isinstance(model, BertForSequenceClassification):

@@ -31,15 +31,18 @@ class Rows:
 
     @property
     def labels(self) -> np.ndarray:
-        return self.source.labels[self.places]
+        result: np.ndarray = self.source.labels[self.places]
+        return result
 
     @property
     def groups(self) -> np.ndarray:
-        return self.source.groups[self.places]
+        result: np.ndarray = self.source.groups[self.places]
+        return result
 
     @property
     def keys(self) -> np.ndarray:
-        return self.source.keys[self.places]
+        result: np.ndarray = self.source.keys[self.places]
+        return result
 
     @property
     def turned(self) -> np.ndarray:

@@ -70,7 +70,8 @@ class Spool:
         """All first texts."""
         import pyarrow.parquet as pq
 
-        return pq.read_table(self.path, columns=["text"])["text"].to_pylist()
+        result: list[str] = pq.read_table(self.path, columns=["text"])["text"].to_pylist()
+        return result
 
 
 def sentences(text: str) -> Iterator[str]:

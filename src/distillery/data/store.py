@@ -148,7 +148,9 @@ def read_source(task_name: str) -> dict[str, Any]:
     """What a manifest of any version says about the source; empty if there is none, or a damaged
     one."""
     try:
-        return files.read_json(paths.manifest(task_name), "checksum").get("source", {})
+        manifest = files.read_json(paths.manifest(task_name), "checksum")
+        result: dict[str, Any] = manifest.get("source", {})
+        return result
     except UserError:
         return {}
 

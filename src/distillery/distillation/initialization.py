@@ -249,7 +249,8 @@ def directions(matrix: torch.Tensor, width: int) -> torch.Tensor:
     """(V, H) -> (H, min(width, H)): the principal axes of the rows, of falling variance."""
     centred = matrix - matrix.mean(dim=0)
     _, vectors = torch.linalg.eigh(centred.T @ centred)  # eigenvalues rise
-    return vectors.flip(1)[:, :width]
+    result: torch.Tensor = vectors.flip(1)[:, :width]
+    return result
 
 
 def principal(matrix: torch.Tensor, width: int) -> torch.Tensor:

@@ -7,6 +7,7 @@ learns, such as a projection, is trained with the student and thrown away at the
 sum. TinyBERT is arXiv:1909.10351, its losses stand in sec. 3.1.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ def mean_over_text(values: Tensor, mask: Tensor) -> Tensor:
     return (values * share).sum(dim=1).mean()
 
 
-class LayerLoss(nn.Module):
+class LayerLoss(nn.Module, ABC):
     """student, teacher: what is compared. layers: a rule of `mapping`, or empty for the last layer
     of both. Raises UserError where they can't be compared."""
 
@@ -45,9 +46,9 @@ class LayerLoss(nn.Module):
         """What is compared of a layer, counted from 1: its states (B, T, H)."""
         return layers.hidden_states[number].float()
 
+    @abstractmethod
     def compare(self, mine: Any, theirs: Any, mask: Tensor) -> Tensor:
         """The loss of what `read` gives of a student's layer and of the teacher's."""
-        raise NotImplementedError
 
 
 class Hidden(LayerLoss):

@@ -68,7 +68,8 @@ class TeacherOutputs:
         if not len(self._ids):
             return np.zeros(len(ids), bool)
         at = np.searchsorted(self._ids, ids).clip(max=len(self._ids) - 1)
-        return self._ids[at] == ids
+        result: np.ndarray = self._ids[at] == ids
+        return result
 
     def check(self, ids: np.ndarray) -> None:
         """UserError unless every row is recorded."""
@@ -124,7 +125,8 @@ class TeacherOutputs:
         first = np.unique(ids, return_index=True)[1]
         first = first[~self.has(ids[first])]
         # Ids break ties of length: the order, and so every batch, is the same after a kill.
-        return first[np.lexsort((ids[first], -lengths[first]))]
+        result: np.ndarray = first[np.lexsort((ids[first], -lengths[first]))]
+        return result
 
     def _write(self, ids: np.ndarray, logits: np.ndarray) -> None:
         name = f"{len(self.shards):06d}.safetensors"

@@ -6,7 +6,7 @@ import numpy as np
 
 from distillery.evaluation.metrics import percentiles
 
-RESAMPLES = 2_000  # ranks are sorted anew for each, so fewer than of classification
+RESAMPLES = 2_000  # fewer than for classification: each one has to sort for its ranks
 
 
 def pearson(labels: np.ndarray, predicted: np.ndarray) -> float:

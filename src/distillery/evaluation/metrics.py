@@ -20,21 +20,24 @@ def confusion(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 def accuracy(counts: np.ndarray) -> np.ndarray:
     """The share of rows that are predicted right."""
-    return _hits(counts).sum(axis=-1) / counts.sum(axis=(-2, -1))
+    result: np.ndarray = _hits(counts).sum(axis=-1) / counts.sum(axis=(-2, -1))
+    return result
 
 
 def macro_f1(counts: np.ndarray) -> np.ndarray:
     """F1 of each label that occurs or is predicted, averaged."""
     occurring = counts.sum(axis=-1) + counts.sum(axis=-2)
     each = 2 * _hits(counts) / np.maximum(occurring, 1)
-    return each.sum(axis=-1) / (occurring > 0).sum(axis=-1)
+    result: np.ndarray = each.sum(axis=-1) / (occurring > 0).sum(axis=-1)
+    return result
 
 
 def f1(counts: np.ndarray) -> np.ndarray:
     """F1 of the second of two labels, as GLUE scores MRPC; 0 where it neither occurs nor is
     predicted."""
     occurring = counts[..., 1, :].sum(axis=-1) + counts[..., :, 1].sum(axis=-1)
-    return 2 * counts[..., 1, 1] / np.maximum(occurring, 1)
+    result: np.ndarray = 2 * counts[..., 1, 1] / np.maximum(occurring, 1)
+    return result
 
 
 def matthews(counts: np.ndarray) -> np.ndarray:
@@ -44,7 +47,8 @@ def matthews(counts: np.ndarray) -> np.ndarray:
     rows, true, predicted = counts.sum(axis=(-2, -1)), counts.sum(axis=-1), counts.sum(axis=-2)
     covariance = _hits(counts).sum(axis=-1) * rows - (true * predicted).sum(axis=-1)
     spread = (rows**2 - (true**2).sum(axis=-1)) * (rows**2 - (predicted**2).sum(axis=-1))
-    return covariance / np.sqrt(np.where(spread > 0, spread, np.inf))
+    result: np.ndarray = covariance / np.sqrt(np.where(spread > 0, spread, np.inf))
+    return result
 
 
 EVERY_TASK = ("accuracy", "macro_f1")  # measured beside a task's main metric
@@ -74,7 +78,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     """(N, labels) logits -> probabilities, float64, each row of sum 1."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     powers = np.exp(shifted)
-    return powers / powers.sum(axis=1, keepdims=True)
+    result: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
+    return result
 
 
 def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -100,13 +105,13 @@ def gain_interval(
     """The 95 % interval of what `after` scores above `before`, by the paired bootstrap over rows.
 
     labels: (N,). before, after: predictions (runs, N), a run per seed; a model's score is the mean
-    over its runs, all of which are drawn the same rows. The bounds are percentiles of the
+    over its runs; every resample takes the same rows of all runs. The bounds are percentiles of the
     differences over resampled test sets (Efron & Tibshirani 1993, chapter 13; Koehn 2004,
     "Statistical significance tests for machine translation evaluation"). They tell how the gain of
     these models would vary over test sets, not how it varies over seeds.
 
     Rows with the same label and predictions are exchangeable, so a test set is drawn as the number
-    of rows of each such kind: one draw from a multinomial distribution, whatever N is.
+    of rows of each such group: one draw from a multinomial distribution, whatever N is.
     """
     table = np.concatenate([labels[None, :], before, after])  # (1 + runs, N)
     kinds, rows = np.unique(table, axis=1, return_counts=True)  # (1 + runs, K), (K,)

@@ -60,7 +60,7 @@ class Stage(ABC):
 
     @abstractmethod
     def build(self) -> Model:
-        """The model at its start; its random numbers are those of the seed."""
+        """The model before training, drawn from the random state of the seed."""
 
     def phases(self, model: Model, seed: int) -> Iterable[tuple[torch.nn.Module, loop.Job]]:
         """What is trained, and how, one after the other; nothing for a model that is converted."""
@@ -268,7 +268,7 @@ def write_labels(task: Task) -> None:
         try:
             known = results.read_labels(folder, task.name)
         except UserError as error:
-            logging.warning("%s: they are written anew", error)
+            logging.warning("%s: rewriting them", error)
             known = None
         if known and known.sha256 == store.read_manifest(task.name)["sha256"]["test"]:
             return

@@ -106,7 +106,8 @@ def _last_layer(
     (query,) = _projected(attention, first, "query")
     key, value = _projected(attention, hidden_states, "key", "value")
     mixed = _mixed(attention, query, key, value, attention_mask)
-    return layer.feed_forward_chunk(layer.attention.output(mixed, first))
+    result: Tensor = layer.feed_forward_chunk(layer.attention.output(mixed, first))
+    return result
 
 
 def _packs(states: Tensor) -> bool:
@@ -138,8 +139,8 @@ def use_in(model: Any, packs: Callable[[Tensor], bool] = _packs) -> None:
     """Makes a BERT classifier compute only what its logits need, and fast.
 
     Other models stay as they are, and all do where kernels are off. `last_hidden_state` then holds
-    the first token alone, without hidden states or attentions: this is for models of which only
-    the logits are wanted. packs: states -> whether padding is removed.
+    the first token alone, without hidden states or attentions: use it only where the
+    logits are all that is needed. packs: states -> whether padding is removed.
     """
     if not isinstance(model, BertForSequenceClassification) or model.config.is_decoder:
         return

@@ -41,7 +41,8 @@ class _Attention(torch.autograd.Function):
         )
         ctx.save_for_backward(query, key, value, found, normalizer, hide)
         ctx.scale = scale
-        return found
+        result: Tensor = found
+        return result
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
@@ -105,7 +106,8 @@ def attend(
         scale = float(query.shape[-1] ** -0.5)
     learns = torch.is_grad_enabled() and query.requires_grad and not dropout
     if learns and query.device.type == "cpu" and query.dtype == torch.bfloat16 and kernels.on():
-        return _Attention.apply(query, key, value, mask, scale)  # type: ignore[no-untyped-call]
+        result: Tensor = _Attention.apply(query, key, value, mask, scale)  # type: ignore[no-untyped-call]
+        return result
     hide = None if mask is None else mask[:, None, None, :]
     return scaled_dot_product_attention(query, key, value, hide, dropout, scale=scale)
 

@@ -53,7 +53,8 @@ def cpu_name() -> str:
 
 def device() -> torch.device:
     """This process's GPU, or the CPU."""
-    return accelerator().device
+    result: torch.device = accelerator().device
+    return result
 
 
 def _version(package: str) -> str | None:

@@ -49,7 +49,8 @@ class Classification(Kind):
         return labels
 
     def contradicts(self, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
-        return labels != others
+        result: np.ndarray = labels != others
+        return result
 
     def summary(self, labels: np.ndarray, names: Sequence[str]) -> dict[str, float]:
         """Rows per label."""
@@ -116,7 +117,8 @@ class Classification(Kind):
         raise UserError(f"teacher {teacher} has a dev accuracy of {accuracy:.4f}, {limit} ({hint})")
 
     def decode(self, logits: np.ndarray) -> np.ndarray:
-        return logits.argmax(axis=1)
+        result: np.ndarray = logits.argmax(axis=1)
+        return result
 
     def scores(self, metric: str, labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         return metrics.scores(metric, labels, predicted)
@@ -165,7 +167,8 @@ class Probabilities:
     names: Sequence[str]
 
     def _best(self, top: int) -> list[int]:
-        return np.argsort(-self.values, kind="stable")[:top].tolist()
+        result: list[int] = np.argsort(-self.values, kind="stable")[:top].tolist()
+        return result
 
     def columns(self, top: int | None) -> list[str]:
         """Label and probability, by default of the most probable one."""
@@ -231,7 +234,8 @@ class LabelNames:
 
     def final(self, labels: np.ndarray) -> np.ndarray:
         places = np.array([self.order.index(label) for label in self.numbers], np.int64)
-        return places[labels]
+        result: np.ndarray = places[labels]
+        return result
 
     def _ordered(self) -> tuple[str, ...]:
         return label_order(self.numbers, self.declared, ", ".join(self.files.values()))

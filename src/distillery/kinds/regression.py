@@ -46,7 +46,8 @@ class Regression(Kind):
         """Whether they differ by more than a fifth of all labels' range."""
         if not len(labels):
             return np.zeros(0, bool)
-        return np.abs(labels - others) > np.ptp(labels) / 5
+        result: np.ndarray = np.abs(labels - others) > np.ptp(labels) / 5
+        return result
 
     def summary(self, labels: np.ndarray, names: Sequence[str]) -> dict[str, float]:
         """Lowest, mean and highest."""

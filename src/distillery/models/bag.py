@@ -102,4 +102,5 @@ class BagClassifier(Classifier):
         return int(config.embedding_size)
 
     def vector(self, encoded: Any, mask: Tensor, types: Tensor) -> Tensor:
-        return encoded.pooler_output
+        result: Tensor = encoded.pooler_output
+        return result

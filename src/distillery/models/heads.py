@@ -120,7 +120,8 @@ class Classifier(Network):
         if self.config.pairs:
             parts = (mask * (1 - types), mask * types)
             return compare(*(self._pooled_part(states, part) for part in parts))
-        return self.pool(states, mask)
+        result: Tensor = self.pool(states, mask)
+        return result
 
     def _pooled_part(self, states: Tensor, part: Tensor) -> Tensor:
         """(B, T, H) and a mask (B, T) -> (B, 2H), zero for a row without any such token."""
@@ -129,7 +130,8 @@ class Classifier(Network):
 
     def head(self, encoded: Any, mask: Tensor, types: Tensor) -> Tensor:
         """The encoder's output, mask and token types (B, T) -> logits (B, num_labels)."""
-        return self.classifier(self.dropout(self.vector(encoded, mask, types)))
+        result: Tensor = self.classifier(self.dropout(self.vector(encoded, mask, types)))
+        return result
 
     def logits(self, ids: Tensor, mask: Tensor, types: Tensor) -> Tensor:
         """Complete inputs (B, T) -> logits (B, num_labels)."""
@@ -185,7 +187,8 @@ def classification_loss(
             f" {tuple(expected)}, not {tuple(labels.shape)}"
         )
     if num_items_in_batch is None:
-        return loss_of(logits, targets)
+        result: Tensor = loss_of(logits, targets)
+        return result
     if isinstance(num_items_in_batch, Tensor):
         num_items_in_batch = num_items_in_batch.to(logits.device)
     total: Tensor = loss_of(logits, targets, reduction="sum")

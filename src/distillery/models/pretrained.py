@@ -69,7 +69,8 @@ class StudentModel(_Student):
     embeddings_name: ClassVar[str]
 
     def get_input_embeddings(self) -> nn.Module:
-        return getattr(self, self.embeddings_name)
+        result: nn.Module = getattr(self, self.embeddings_name)
+        return result
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         setattr(self, self.embeddings_name, value)

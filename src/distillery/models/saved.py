@@ -133,7 +133,8 @@ class TorchPredictor(Predictor):
         self.model.to(self.device).eval()
 
     def _forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        return self.model(**dict(zip(INPUTS, inputs, strict=True))).logits
+        result: torch.Tensor = self.model(**dict(zip(INPUTS, inputs, strict=True))).logits
+        return result
 
     def batch_outputs(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         with torch.inference_mode():

@@ -42,7 +42,7 @@ def run(task: Task, recipe: TeacherRecipe, arguments: Namespace) -> None:
     """Fine-tunes an encoder, records its outputs and writes the result."""
     stage = prepare(task, recipe, arguments)
     experiment.run(stage, arguments)
-    # again: rows may have come since the first seed, which is not run anew for another one
+    # once more: rows may have been added since the first seed was recorded
     record(task, stage.teacher, stage.variant)
 
 

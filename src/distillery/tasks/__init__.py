@@ -19,7 +19,8 @@ def declared(name: str) -> Task | None:
     """The task in the file `tasks/<name>.py`, if there is one."""
     if name not in names():
         return None
-    return importlib.import_module(f"{__name__}.{name}").TASK
+    result: Task | None = importlib.import_module(f"{__name__}.{name}").TASK
+    return result
 
 
 def get(name: str) -> Task:
